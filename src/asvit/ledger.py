@@ -1,0 +1,107 @@
+"""What has been measured, in SQLite: a job that is repeated after an interruption finds its measurements here.
+
+A row is one metric of one repeat of one subject under one context (settings, versions, device). Each repeat is a
+transaction of its own, so that a process killed at any moment leaves whole repeats behind.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from asvit.errors import UserError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS context (id INTEGER PRIMARY KEY, description TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS measurement (
+    context INTEGER NOT NULL REFERENCES context(id),
+    subject TEXT NOT NULL,
+    repeat INTEGER NOT NULL,
+    metric TEXT NOT NULL,
+    value REAL,
+    invalid TEXT,
+    seconds REAL NOT NULL,
+    PRIMARY KEY (context, subject, repeat, metric)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One metric of one repeat: a finite value, or the reason why there is none."""
+
+    value: float | None
+    invalid: str | None
+    seconds: float
+
+
+class Ledger:
+    """Measurements by context, subject, repeat and metric.
+
+    >>> ledger = Ledger.in_memory()
+    >>> context = ledger.context({"device": "cpu"})
+    >>> ledger.write(context, "seed", 0, {"length": Entry(2.5, None, 0.1)})
+    >>> ledger.read(context, "seed", 0)
+    {'length': Entry(value=2.5, invalid=None, seconds=0.1)}
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Open or create the file at ``path``."""
+        self.path = path
+        with self._explaining():
+            self._connection = sqlite3.connect(path)
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(_SCHEMA)
+
+    @classmethod
+    def in_memory(cls) -> "Ledger":
+        """A ledger that nothing outlives."""
+        return cls(":memory:")
+
+    def context(self, description: Mapping[str, object]) -> int:
+        """Number of a context, new or known."""
+        text = json.dumps(description, sort_keys=True)
+        with self._explaining(), self._connection as transaction:
+            transaction.execute("INSERT OR IGNORE INTO context (description) VALUES (?)", (text,))
+            row = transaction.execute("SELECT id FROM context WHERE description = ?", (text,)).fetchone()
+        return row[0]
+
+    def read(self, context: int, subject: str, repeat: int) -> dict[str, Entry]:
+        """What is known of one repeat of a subject, by metric."""
+        with self._explaining():
+            rows = self._connection.execute(
+                "SELECT metric, value, invalid, seconds FROM measurement"
+                " WHERE context = ? AND subject = ? AND repeat = ?",
+                (context, subject, repeat),
+            )
+            return {metric: Entry(value, invalid, seconds) for metric, value, invalid, seconds in rows}
+
+    def write(self, context: int, subject: str, repeat: int, entries: Mapping[str, Entry]) -> None:
+        """Add metrics of one repeat of a subject."""
+        rows = [
+            (context, subject, repeat, metric, entry.value, entry.invalid, entry.seconds)
+            for metric, entry in entries.items()
+        ]
+        with self._explaining(), self._connection as transaction:
+            transaction.executemany("INSERT INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def seconds(self) -> float:
+        """Time that all measurements in the ledger took."""
+        with self._explaining():
+            return self._connection.execute("SELECT total(seconds) FROM measurement").fetchone()[0]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+            raise UserError(
+                f"cannot use the ledger {self.path}: {error}; make room or choose another --out, then repeat the "
+                "command: whole repeats already measured are kept"
+            ) from error

@@ -1,0 +1,170 @@
+"""Measure networks at initialisation: repeats with their own weights, circle and images, error bars, validity."""
+
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+
+import torch
+
+from asvit.architecture import Task
+from asvit.complexity.ntk import SingularKernel
+from asvit.ledger import Entry, Ledger
+from asvit.metrics import Metric, parse_metrics
+from asvit.photos import BuiltIn, Photographs
+from asvit.probe import Draw, Probe, Settings
+from asvit.subject import Subject
+
+VERSION = 1
+"""Raised whenever the same settings would give other values; a ledger keeps its entries under it."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measure over repeats."""
+
+    mean: float
+    standard_error: float | None
+    """Of the mean; None with a single repeat."""
+    values: tuple[float, ...]
+    """One a repeat."""
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Estimate":
+        """Mean and standard error ``s / √n``.
+
+        >>> Estimate.of([1.0, 3.0])
+        Estimate(mean=2.0, standard_error=1.0, values=(1.0, 3.0))
+        """
+        error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
+        return cls(statistics.fmean(values), error, tuple(values))
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was found for one network: an estimate for every metric, or the reason why it is invalid."""
+
+    subject: str
+    estimates: Mapping[str, Estimate]
+    """By metric; empty where the measurement is invalid."""
+    invalid: str | None = None
+    """Why the network has no place in a ranking: a singular kernel, or an output that is not finite."""
+    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """Time by metric over all repeats; metrics that share a derivative charge it to the first of them."""
+
+    @property
+    def valid(self) -> bool:
+        """Whether the network may be ranked."""
+        return self.invalid is None
+
+
+class Measurer:
+    """Measures subjects under fixed settings and remembers them in a ledger.
+
+    >>> from asvit.subject import parse_subject
+    >>> measure = Measurer(Settings(repeats=2, angles=4), Task(image_size=(32, 32)), metrics=["length"], seed=7)
+    >>> measurement = measure(parse_subject("seed", measure.task))
+    >>> measurement.valid, len(measurement.estimates["length"].values)
+    (True, 2)
+    """
+
+    def __init__(
+        self,
+        settings: Settings = Settings(),
+        task: Task = Task(),
+        *,
+        metrics: Sequence[str] = ("length", "ntk"),
+        seed: int = 0,
+        photographs: Photographs | None = None,
+        ledger: Ledger | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Prepare to measure.
+
+        Args:
+            settings: how to measure.
+            task: image size and channels of the circle and of the images.
+            metrics: names out of :data:`~asvit.metrics.METRICS`.
+            seed: of all repeats.
+            photographs: what the kernel sees; by default the photographs that come with scikit-image.
+            ledger: remembers measurements; by default nothing outlives this object.
+            device: where networks are evaluated; they are drawn on the CPU everywhere.
+        """
+        self.settings, self.task, self.seed = settings, task, seed
+        self.metrics = parse_metrics(metrics)
+        self.photographs = photographs or BuiltIn()
+        self.ledger = ledger or Ledger.in_memory()
+        self.device = torch.device(device)
+        self._context = self.ledger.context(self._describe())
+
+    def _describe(self) -> dict[str, object]:
+        """All that a value depends on beside subject, repeat and metric."""
+        on_cpu = self.device.type == "cpu"
+        settings = asdict(self.settings)
+        settings.pop("repeats")
+        return {
+            "version": VERSION,
+            "torch": torch.__version__,
+            "device": "cpu" if on_cpu else torch.cuda.get_device_name(self.device),
+            "threads": torch.get_num_threads() if on_cpu else None,
+            "dtype": "float32",
+            "image_size": self.task.image_size,
+            "in_chans": self.task.in_chans,
+            "photographs": self.photographs.digest,
+            "seed": self.seed,
+            **settings,
+        }
+
+    @cached_property
+    def draws(self) -> list[Draw]:
+        """Weights' seed, circle and images of every repeat; reads the images, and refuses bad ones, at once."""
+        return [
+            Draw.of(
+                self.seed,
+                repeat,
+                task=self.task,
+                photographs=self.photographs,
+                images=self.settings.kernel_images,
+            )
+            for repeat in range(self.settings.repeats)
+        ]
+
+    def __call__(self, subject: Subject) -> Measurement:
+        """Measure a subject, up to the first repeat that shows it invalid."""
+        values: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
+        seconds = dict.fromkeys(values, 0.0)
+        for repeat in range(self.settings.repeats):
+            entries = self._repeat(subject, repeat)
+            for name in values:
+                entry = entries[name]
+                seconds[name] += entry.seconds
+                if entry.value is None:
+                    return Measurement(subject.name, {}, f"{name}, repeat {repeat}: {entry.invalid}", seconds)
+                values[name].append(entry.value)
+        return Measurement(subject.name, {name: Estimate.of(v) for name, v in values.items()}, None, seconds)
+
+    def _repeat(self, subject: Subject, repeat: int) -> dict[str, Entry]:
+        """All metrics of one repeat: out of the ledger, or measured now and written there."""
+        known = self.ledger.read(self._context, subject.key, repeat)
+        missing = [metric for metric in self.metrics if metric.name not in known]
+        if missing:
+            probe = Probe(subject, self.draws[repeat], self.settings, self.device)
+            found = {metric.name: evaluate(metric, probe) for metric in missing}
+            self.ledger.write(self._context, subject.key, repeat, found)
+            known |= found
+        return known
+
+
+def evaluate(metric: Metric, probe: Probe) -> Entry:
+    """One metric of one probe, timed."""
+    start = time.perf_counter()
+    try:
+        value = metric.of(probe)
+    except SingularKernel as error:
+        return Entry(None, str(error), time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    if not math.isfinite(value):
+        return Entry(None, f"{metric.title} is {value}", seconds)
+    return Entry(value, None, seconds)

@@ -1,0 +1,282 @@
+"""The network of an architecture in plain torch (Fig. 1): four stages of window attention on maps of falling size.
+
+Maps are channels-last, ``B x H x W x C``, inside the network; feature maps leave it as ``B x C x H x W``.
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from asvit.architecture import Architecture, Stage, Task
+from asvit.attention import WindowAttention
+from asvit.errors import UserError
+
+Map = Float[Tensor, "B H W C"]
+Images = Float[Tensor, "B in_chans height width"]
+
+
+def overlap_padding(kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after one side, so that a kernel larger than its stride keeps ``side / stride`` outputs.
+
+    >>> overlap_padding(8, 4), overlap_padding(7, 4), overlap_padding(4, 2), overlap_padding(2, 2)
+    ((2, 2), (1, 2), (1, 1), (0, 0))
+    """
+    return (kernel - stride) // 2, (kernel - stride + 1) // 2
+
+
+class PatchEmbedding(nn.Module):
+    """Image to tokens: convolution with kernel ``K1`` and stride 4, then LayerNorm."""
+
+    def __init__(self, in_chans: int, dim: int, *, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.proj = nn.Conv2d(in_chans, dim, kernel, stride)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, images: Images) -> Map:
+        """Embed images, padded to a multiple of the stride."""
+        height, width = images.shape[-2:]
+        before, after = overlap_padding(self.kernel, self.stride)
+        right, bottom = after + -width % self.stride, after + -height % self.stride
+        x_BCHW = self.proj(F.pad(images, (before, right, before, bottom)))
+        return self.norm(x_BCHW.permute(0, 2, 3, 1))
+
+
+class ReEmbedding(nn.Module):
+    """Map to a map of half the side: windows of ``K x K`` tokens, LayerNorm over each, linear without bias."""
+
+    def __init__(self, dim: int, out_dim: int, *, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kernel, self.stride = kernel, stride
+        self.norm = nn.LayerNorm(kernel * kernel * dim)
+        self.proj = nn.Linear(kernel * kernel * dim, out_dim, bias=False)
+
+    def forward(self, x: Map) -> Float[Tensor, "B h w out_dim"]:
+        """Re-embed a map, padded to even sides."""
+        height, width = x.shape[1:3]
+        before, after = overlap_padding(self.kernel, self.stride)
+        right, bottom = after + -width % self.stride, after + -height % self.stride
+        x = F.pad(x, (0, 0, before, right, before, bottom))
+        windows = x.unfold(1, self.kernel, self.stride).unfold(2, self.kernel, self.stride)
+        return self.proj(self.norm(windows.flatten(3)))
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: in training, drop a branch for a random share of the images (Huang et al., 2016)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, branch: Map) -> Map:
+        """Zero the branch of dropped images, scale the others so that the expectation stays."""
+        if not self.training or self.rate == 0:
+            return branch
+        keep = 1 - self.rate
+        mask = branch.new_empty(branch.shape[0], 1, 1, 1).bernoulli_(keep)
+        return branch * mask / keep
+
+    def extra_repr(self) -> str:
+        """The rate, for ``print(model)``."""
+        return f"rate={self.rate:.3f}"
+
+
+class FFN(nn.Module):
+    """Two linear layers with GELU between them, applied to each token."""
+
+    def __init__(self, dim: int, *, expansion: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, expansion * dim)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(expansion * dim, dim)
+
+    def forward(self, x: Map) -> Map:
+        """Expand, bend, contract."""
+        return self.fc2(self.act(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: ``x + attn(norm(x))``, then ``x + ffn(norm(x))``."""
+
+    def __init__(self, stage: Stage, *, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(stage.dim)
+        self.attn = WindowAttention(stage.dim, heads=stage.heads, window=stage.window)
+        self.norm2 = nn.LayerNorm(stage.dim)
+        self.mlp = FFN(stage.dim, expansion=stage.expansion)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Map) -> Map:
+        """One step of attention and one of FFN, each on a residual branch."""
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class Head(nn.Module):
+    """Classifier on the last map: LayerNorm, average pool, linear, tanh, linear."""
+
+    def __init__(self, dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.norm: nn.Module = nn.LayerNorm(dim)
+        self.pre_logits: nn.Module = nn.Linear(dim, dim)
+        self.act: nn.Module = nn.Tanh()
+        self.fc = nn.Linear(dim, num_classes) if num_classes else nn.Identity()
+
+    def forward(self, x: Map, *, pre_logits: bool = False) -> Float[Tensor, "B outputs"]:
+        """Logits, or the features that the last linear layer reads."""
+        features = self.act(self.pre_logits(self.norm(x).mean((1, 2))))
+        return features if pre_logits else self.fc(features)
+
+
+class AsViT(nn.Module):
+    """The Vision Transformer of an :class:`~asvit.architecture.Architecture`.
+
+    Weights fit any input size: windows keep the side they have at ``image_size``, the position embedding is resampled.
+
+    >>> model = AsViT(Architecture.parse("seed"), image_size=96, in_chans=5, num_classes=10)
+    >>> images = torch.randn(2, 5, 96, 128)
+    >>> model(images).shape, [tuple(m.shape) for m in model.feature_maps(images)]
+    (torch.Size([2, 10]), [(2, 32, 24, 32), (2, 64, 12, 16), (2, 128, 6, 8), (2, 256, 3, 4)])
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        *,
+        image_size: int | tuple[int, int] = 224,
+        in_chans: int = 3,
+        num_classes: int = 1000,
+        position_embedding: bool = True,
+        drop_path: float = 0.0,
+    ) -> None:
+        """Build the network for a design size.
+
+        Args:
+            architecture: topology, depths and width.
+            image_size: side, or height and width, in pixels at which windows and position embedding are laid out.
+            in_chans: channels of an image.
+            num_classes: outputs; 0 leaves the features before the last linear layer.
+            position_embedding: whether a learned absolute embedding is added after the patch embedding.
+            drop_path: rate of stochastic depth of the last block; the others rise to it linearly from 0.
+        """
+        super().__init__()
+        if not 0 <= drop_path < 1:
+            raise UserError(f"drop path rate is {drop_path}: expected a number from 0 up to, not including, 1")
+        if num_classes < 0:
+            raise UserError(f"num_classes is {num_classes}: expected 1 or more, or 0 for no classifier")
+        self.architecture = architecture
+        self.image_size = image_size if isinstance(image_size, tuple) else (image_size, image_size)
+        self.in_chans = in_chans
+        self.num_classes = num_classes
+        self.checkpointing = False
+        self.embeddings, self.stages = nn.ModuleList(), nn.ModuleList()
+        rates = self._drop_path_rates(drop_path)
+        task = Task(image_size=self.image_size, in_chans=in_chans, num_classes=max(num_classes, 1))
+        channels = in_chans
+        for i, stage in enumerate(architecture.stages(task)):
+            embedding = PatchEmbedding if i == 0 else ReEmbedding
+            self.embeddings.append(embedding(channels, stage.dim, kernel=stage.kernel, stride=stage.stride))
+            self.stages.append(nn.Sequential(*(Block(stage, drop_path=next(rates)) for _ in range(stage.depth))))
+            channels = stage.dim
+        first = next(architecture.stages(task))
+        self.position = nn.Parameter(torch.zeros(1, *first.resolution, first.dim)) if position_embedding else None
+        self.head = Head(channels, num_classes)
+        self.initialise()
+
+    def _drop_path_rates(self, last: float) -> Iterator[float]:
+        blocks = sum(self.architecture.depths)
+        return (last * i / max(blocks - 1, 1) for i in range(blocks))
+
+    def initialise(self, generator: torch.Generator | None = None) -> None:
+        """Draw every parameter anew, from ``generator`` (on the parameters' device) or torch's global one.
+
+        Linear weights and the position embedding: normal with σ = 0.02, cut at ±2; their biases 0. LayerNorm: 1 and 0.
+        Convolution: uniform in ``±1/√fan_in``, torch's default. As in the authors' release (the paper is silent).
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                initialise_linear(module, generator)
+            elif isinstance(module, nn.LayerNorm):
+                nn.init.ones_(module.weight)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Conv2d):
+                bound = 1 / math.sqrt(module.weight[0].numel())
+                for parameter in (module.weight, module.bias):
+                    if parameter is not None:
+                        nn.init.uniform_(parameter, -bound, bound, generator=generator)
+        if self.position is not None:
+            nn.init.trunc_normal_(self.position, std=0.02, generator=generator)
+
+    def maps(self, images: Images) -> Iterator[Map]:
+        """Last map of each stage, channels-last, finest first."""
+        x = images
+        for i, (embedding, blocks) in enumerate(zip(self.embeddings, self.stages, strict=True)):
+            x = embedding(x)
+            if i == 0 and self.position is not None:
+                x = x + resample(self.position, (x.shape[1], x.shape[2]))
+            if self.checkpointing:
+                for block in blocks.children():
+                    x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = blocks(x)
+            yield x
+
+    def feature_maps(self, images: Images) -> list[Float[Tensor, "B C H W"]]:
+        """Feature maps of the four stages for dense prediction, strides 4, 8, 16 and 32, finest first."""
+        return [x.permute(0, 3, 1, 2) for x in self.maps(images)]
+
+    def forward_features(self, images: Images) -> Map:
+        """Last map of the last stage, channels-last."""
+        *_, last = self.maps(images)
+        return last
+
+    def pooled_features(self, images: Images) -> Float[Tensor, "B C"]:
+        """Mean over the last map before the final norm: the output ``N`` that Section 3.2 measures."""
+        return self.forward_features(images).mean((1, 2))
+
+    def forward_head(self, x: Map, pre_logits: bool = False) -> Float[Tensor, "B outputs"]:
+        """Logits of a last map, or the features before the last linear layer."""
+        return self.head(x, pre_logits=pre_logits)
+
+    def forward(self, images: Images) -> Float[Tensor, "B outputs"]:
+        """Logits of images of any size from one token up."""
+        return self.forward_head(self.forward_features(images))
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the last linear layer by a freshly drawn one; 0 classes leave the features before it.
+
+        >>> model = AsViT(Architecture.parse("seed"), image_size=32)
+        >>> model.reset_classifier(10)
+        >>> model(torch.randn(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
+        """
+        if num_classes < 0:
+            raise UserError(f"num_classes is {num_classes}: expected 1 or more, or 0 for no classifier")
+        self.num_classes = num_classes
+        self.head.fc = nn.Identity()
+        if num_classes:
+            dim = self.architecture.dims[len(self.stages) - 1]
+            self.head.fc = nn.Linear(dim, num_classes).to(next(self.parameters()))
+            initialise_linear(self.head.fc)
+
+
+def initialise_linear(linear: nn.Linear, generator: torch.Generator | None = None) -> None:
+    """Draw the weight from a normal with σ = 0.02, cut at ±2, and set the bias to 0."""
+    nn.init.trunc_normal_(linear.weight, std=0.02, generator=generator)
+    if linear.bias is not None:
+        nn.init.zeros_(linear.bias)
+
+
+def resample(position: Float[Tensor, "1 H W C"], size: tuple[int, int]) -> Float[Tensor, "1 h w C"]:
+    """Position embedding for a map of another size: bicubic, antialiased; the parameter itself stays as it is."""
+    if tuple(position.shape[1:3]) == size:
+        return position
+    at_least_float32 = torch.promote_types(position.dtype, torch.float32)  # the CPU kernel knows no bfloat16
+    x = position.permute(0, 3, 1, 2).to(at_least_float32)
+    x = F.interpolate(x, size, mode="bicubic", antialias=True, align_corners=False)
+    return x.permute(0, 2, 3, 1).to(position.dtype)

@@ -1,0 +1,113 @@
+"""Normalisation layers taken out of a network, or written out so that they can be differentiated twice.
+
+torch's fused layer, batch and instance norms give silently wrong second derivatives in forward mode (pytorch #196700,
+#198017); written with ``var_mean`` they are right.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from asvit.errors import UserError
+
+# Told by name, so that timm need not be imported: its two-dimensional norms share torch's classes but normalise the
+# channels of B x C x H x W maps.
+_CHANNELS_FIRST = {"LayerNorm2d", "LayerNorm2dFp32", "LayerNormAct2d", "LayerNormAct2dFp32", "RmsNorm2d"}
+_RMS = {"RMSNorm", "RmsNorm", "RmsNorm2d", "RmsNormFp32", "RmsNorm2dFp32"}
+_TORCH = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
+
+
+class WrittenOutNorm(nn.Module):
+    """``(x - mean) / √(var + ε)`` over ``axes``, then scale and shift; an RMS norm leaves the mean in.
+
+    >>> norm = WrittenOutNorm(nn.LayerNorm(8), axes=(-1,))
+    >>> x = torch.randn(4, 8)
+    >>> torch.allclose(norm(x), nn.LayerNorm(8)(x), atol=1e-6)
+    True
+    """
+
+    def __init__(self, norm: nn.Module, *, axes: tuple[int, ...]) -> None:
+        """Take ε, scale and shift from ``norm``, which normalises over ``axes``."""
+        super().__init__()
+        self.axes = axes
+        self.centred = type(norm).__name__ not in _RMS
+        self.eps: float = vars(norm)["eps"] or torch.finfo(torch.float32).eps  # nn.RMSNorm: None is the smallest step
+        parameters = dict(norm.named_parameters(recurse=False))
+        self.scale, self.shift = parameters.get("weight"), parameters.get("bias")
+
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Normalise."""
+        if self.centred:
+            variance, mean = torch.var_mean(x, self.axes, correction=0, keepdim=True)
+            x = x - mean
+        else:
+            variance = (x * x).mean(self.axes, keepdim=True)
+        x = x * (variance + self.eps).rsqrt()
+        x = x if self.scale is None else x * self._along_axes(self.scale)
+        return x if self.shift is None else x + self._along_axes(self.shift)
+
+    def _along_axes(self, parameter: Tensor) -> Tensor:
+        return parameter[:, None, None] if self.axes == (1,) else parameter
+
+
+def remove_norms(network: nn.Module) -> None:
+    """Replace every normalisation by the identity, in place; an activation fused into one stays.
+
+    Raises:
+        UserError: the network has a normalisation of a kind that is not known here.
+    """
+    _replace(network, lambda norm: nn.Identity())
+
+
+def write_out_norms(network: nn.Module) -> None:
+    """Replace every layer and RMS norm by its written-out form, in place; an activation fused into one stays.
+
+    Raises:
+        UserError: the network has another normalisation, whose second derivative cannot be trusted.
+    """
+    _replace(network, _written_out)
+
+
+def _written_out(norm: nn.Module) -> nn.Module:
+    name = type(norm).__name__
+    if name in _CHANNELS_FIRST:
+        return WrittenOutNorm(norm, axes=(1,))
+    if isinstance(norm, nn.LayerNorm) or name in _RMS:
+        dims = len(vars(norm)["normalized_shape"])
+        return WrittenOutNorm(norm, axes=tuple(range(-dims, 0)))
+    raise UserError(
+        f"the network normalises with {name}, whose second derivative is not reliable: "
+        "measure with --norm identity, or leave out curvature and length_of_curvature"
+    )
+
+
+def _replace(network: nn.Module, replacement: Callable[[nn.Module], nn.Module]) -> None:
+    for name, child in network.named_children():
+        if not is_norm(child):
+            _replace(child, replacement)
+            continue
+        new = replacement(child)
+        activation = getattr(child, "act", None)
+        setattr(network, name, new if activation is None else nn.Sequential(new, activation))
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module normalises its input.
+
+    Raises:
+        UserError: it looks like a normalisation, but of a kind that is not known here.
+
+    >>> is_norm(nn.LayerNorm(3)), is_norm(nn.Linear(3, 3))
+    (True, False)
+    """
+    name = type(module).__name__
+    if isinstance(module, _TORCH) or name in _RMS:
+        return True
+    if "norm" in name.lower() and not any(True for _ in module.children()):
+        raise UserError(
+            f"the network normalises with {name}, which is not known here: "
+            "leave out length, curvature and length_of_curvature, or measure another network"
+        )
+    return False

@@ -1,0 +1,182 @@
+"""What can be measured: an architecture, or any classifier of timm. Builds one random network of it at a time."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from asvit.architecture import Architecture, Task
+from asvit.complexity.cost import count_macs, count_params
+from asvit.errors import UserError
+
+TIMM = "timm:"
+
+
+class Subject(ABC):
+    """A family of networks that differ in their weights: a name, its size, and a draw of it."""
+
+    task: Task
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Text form; with the task it says all there is to know."""
+
+    @property
+    def key(self) -> str:
+        """What a ledger keeps its measurements under."""
+        return self.name
+
+    @property
+    @abstractmethod
+    def params(self) -> int:
+        """Trainable parameters with classifier."""
+
+    @property
+    @abstractmethod
+    def macs(self) -> int:
+        """Multiply-adds for one image, with classifier."""
+
+    @abstractmethod
+    def network(self, seed: int) -> nn.Module:
+        """Network from images to pooled features ``B x D``, every parameter drawn anew, in evaluation mode."""
+
+
+class PooledFeatures(nn.Module):
+    """Images to the pooled last map of an AsViT before its final norm: the output that Section 3.2 measures."""
+
+    def __init__(self, architecture: Architecture, task: Task) -> None:
+        super().__init__()
+        from asvit.model import AsViT
+
+        self.model = AsViT(
+            architecture,
+            image_size=task.image_size,
+            in_chans=task.in_chans,
+            num_classes=0,
+            position_embedding=False,
+        )
+
+    def forward(self, images: Float[Tensor, "B channels H W"]) -> Float[Tensor, "B D"]:
+        """Pooled features."""
+        return self.model.pooled_features(images)
+
+
+@dataclass(frozen=True)
+class ArchitectureSubject(Subject):
+    """An architecture, measured itself or through a proxy of a fraction of its width."""
+
+    architecture: Architecture
+    task: Task
+    width_divisor: int = 1
+    """The network that is measured has the architecture's width over this (Algorithm 2 in the release: 4)."""
+
+    @property
+    def name(self) -> str:
+        """The architecture's text form."""
+        return str(self.architecture)
+
+    @property
+    def key(self) -> str:
+        """The text form, and the width at which it is measured."""
+        return self.name if self.width_divisor == 1 else f"{self.name} at 1/{self.width_divisor} width"
+
+    @property
+    def params(self) -> int:
+        """Parameters at full width, position embedding included."""
+        return self.architecture.params(self.task)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds at full width."""
+        return self.architecture.macs(self.task)
+
+    def network(self, seed: int) -> nn.Module:
+        """A random network of the architecture or its proxy, without position embedding."""
+        with torch.device("meta"):  # nothing is drawn twice
+            network = PooledFeatures(self.architecture.proxy(self.width_divisor), self.task)
+        network = network.to_empty(device="cpu").eval()
+        network.model.initialise(torch.Generator().manual_seed(seed))
+        return network
+
+
+@dataclass(frozen=True)
+class TimmSubject(Subject):
+    """A classifier of timm with timm's own initialisation."""
+
+    model_name: str
+    task: Task
+
+    def __post_init__(self) -> None:
+        import timm
+
+        if not timm.is_model(self.model_name):
+            close = ", ".join(timm.list_models(f"*{self.model_name}*")[:3])
+            hint = f"did you mean {close}?" if close else "see timm.list_models()"
+            raise UserError(f"timm has no model named {self.model_name!r}: {hint}")
+
+    @property
+    def name(self) -> str:
+        """``timm:NAME``."""
+        return TIMM + self.model_name
+
+    def create(self, num_classes: int) -> nn.Module:
+        """The timm model for the task, laid out for its image size where the model needs to know it."""
+        import timm
+
+        config = timm.get_pretrained_cfg(self.model_name)
+        options: dict[str, Any] = {}
+        if config is not None and config.fixed_input_size:
+            options["img_size"] = self.task.image_size
+        try:
+            return timm.create_model(
+                self.model_name, num_classes=num_classes, in_chans=self.task.in_chans, **options
+            ).eval()
+        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+            height, width = self.task.image_size
+            raise UserError(
+                f"timm cannot build {self.model_name} for {height}x{width} images of {self.task.in_chans} channels: "
+                f"{one_line(error)}; choose the size and channels that the model expects"
+            ) from error
+
+    @cached_property
+    def _size(self) -> tuple[int, int]:
+        model = self.create(self.task.num_classes)
+        images = torch.zeros(1, self.task.in_chans, *self.task.image_size)
+        return count_params(model), count_macs(model, images)
+
+    @property
+    def params(self) -> int:
+        """Parameters, counted on the model."""
+        return self._size[0]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds, counted on the model."""
+        return self._size[1]
+
+    def network(self, seed: int) -> nn.Module:
+        """The model without its classifier, freshly drawn."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.create(num_classes=0)
+
+
+def parse_subject(text: str, task: Task, *, width_divisor: int = 1) -> Subject:
+    """What ``text`` names: ``timm:NAME``, a published architecture or a text form.
+
+    >>> parse_subject("small", Task()).params
+    29051296
+    """
+    if text.startswith(TIMM):
+        return TimmSubject(text.removeprefix(TIMM), task)
+    return ArchitectureSubject(Architecture.parse(text), task, width_divisor)
+
+
+def one_line(error: Exception) -> str:
+    """First line of an error's message."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,0 +1,25 @@
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import asvit
+
+MODULES = [
+    module.name for module in pkgutil.walk_packages(asvit.__path__, "asvit.") if not module.name.endswith("__main__")
+]
+
+
+# torch itself reaches for its deprecated compiler the first time it differentiates forward.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_in_docstrings(name: str):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_examples_are_found_behind_the_type_checks():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    module = importlib.import_module("asvit.attention")
+    examples = {test.name: len(test.examples) for test in finder.find(module) if test.examples}
+    assert examples == {"asvit.attention.WindowAttention": 1, "asvit.attention.split_windows": 1}

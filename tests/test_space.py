@@ -1,0 +1,103 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asvit.errors import UserError
+from asvit.space import SPACE, Topology, parse_fields, space_entropy, space_size
+
+SEEDS = st.integers(0, 2**32 - 1)
+EVERY_CHOICE = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in SPACE.items()})
+
+
+def test_table_1_has_the_published_size_and_entropy():
+    assert space_size() == 4_556_250
+    assert space_entropy() == pytest.approx(math.log(4_556_250), rel=1e-14)
+    assert round(space_entropy(), 3) == 15.332
+
+
+@settings(deadline=None)
+@given(seed=SEEDS)
+def test_text_form_round_trips(seed: int):
+    topology = Topology.sample(np.random.default_rng(seed))
+    assert Topology.parse(str(topology)) == topology
+
+
+@settings(deadline=None)
+@given(choices=EVERY_CHOICE)
+def test_choices_round_trip(choices: dict[str, int]):
+    assert Topology.from_choices(choices).choices() == choices
+
+
+def test_samples_cover_every_value_about_equally():
+    rng = np.random.default_rng(0)
+    drawn = [Topology.sample(rng).choices() for _ in range(2000)]
+    for name, values in SPACE.items():
+        counts = np.array([sum(choices[name] == value for choices in drawn) for value in values])
+        expected = len(drawn) / len(values)
+        assert np.all(abs(counts - expected) < 5 * np.sqrt(expected))
+
+
+def test_the_same_generator_gives_the_same_topologies():
+    first, second = (np.random.default_rng(7) for _ in range(2))
+    assert [Topology.sample(first) for _ in range(5)] == [Topology.sample(second) for _ in range(5)]
+
+
+def test_spaces_around_the_text_and_its_numbers_are_ignored():
+    assert Topology.parse(" 8, 2,3|4,1,2 |4,1,4|4,1,6| 32\n") == Topology.parse("8,2,3|4,1,2|4,1,4|4,1,6|32")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("9,2,3|4,1,2|4,1,4|4,1,6|32", "K1", 9),
+        ("8,3,3|4,1,2|4,1,4|4,1,6|32", "S1", 3),
+        ("8,2,3|4,1,7|4,1,4|4,1,6|32", "E2", 7),
+        ("8,2,3|4,1,2|4,4,4|4,1,6|32", "S3", 4),
+        ("8,2,3|4,1,2|4,1,4|5,1,6|32", "K4", 5),
+        ("8,2,3|4,1,2|4,1,4|4,1,6|48", "heads", 48),
+    ],
+)
+def test_a_value_outside_table_1_is_named_with_the_allowed_ones(text: str, name: str, value: int):
+    with pytest.raises(UserError) as error:
+        Topology.parse(text)
+    message = str(error.value)
+    assert message.startswith(f"{name} is {value},")
+    assert ", ".join(map(str, SPACE[name])) in message
+    assert "\n" not in message
+
+
+def test_the_last_stage_is_never_split():
+    with pytest.raises(UserError, match=r"S4 is 2, .*write 1"):
+        Topology.parse("8,2,3|4,1,2|4,1,4|4,2,6|32")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "seed",
+        "8,2,3|4,1,2|4,1,4|4,1,6",  # no heads
+        "8,2,3|4,1,2|4,1,4|4,1,6|32,32",  # a width, which no topology has
+        "8,2|4,1,2|4,1,4|4,1,6|32",
+        "8,2,3|4,1,2|4,1,4|4,1,6|32|",
+        "8,2,x|4,1,2|4,1,4|4,1,6|32",
+        "8,2,-3|4,1,2|4,1,4|4,1,6|32",
+        "8,2,3.0|4,1,2|4,1,4|4,1,6|32",
+        "8,,3|4,1,2|4,1,4|4,1,6|32",
+    ],
+)
+def test_malformed_text_is_shown_beside_the_expected_form(text: str):
+    with pytest.raises(UserError) as error:
+        Topology.parse(text)
+    assert repr(text) in str(error.value)
+    assert "8,2,3|4,1,2|4,1,4|4,1,6|32" in str(error.value)
+
+
+@settings(deadline=None)
+@given(fields=st.lists(st.lists(st.integers(0, 10**6), min_size=1, max_size=4).map(tuple), min_size=1, max_size=5))
+def test_fields_of_numbers_round_trip(fields: list[tuple[int, ...]]):
+    text = "|".join(",".join(map(str, field)) for field in fields)
+    assert parse_fields(text, tuple(map(len, fields)), expected="") == fields
