@@ -87,7 +87,16 @@ class Ledger:
         with self._explaining(), self._connection as transaction:
             transaction.executemany("INSERT INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def seconds(self) -> float:
+    def seconds(self, context: int, subject: str) -> dict[str, float]:
+        """Time that all repeats of a subject took, by metric."""
+        with self._explaining():
+            rows = self._connection.execute(
+                "SELECT metric, total(seconds) FROM measurement WHERE context = ? AND subject = ? GROUP BY metric",
+                (context, subject),
+            )
+            return dict(rows.fetchall())
+
+    def total_seconds(self) -> float:
         """Time that all measurements in the ledger took."""
         with self._explaining():
             return self._connection.execute("SELECT total(seconds) FROM measurement").fetchone()[0]

@@ -3,19 +3,20 @@
 import math
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 
 import torch
 
-from asvit.architecture import Task
+from asvit.architecture import Architecture, Task
 from asvit.complexity.ntk import SingularKernel
 from asvit.ledger import Entry, Ledger
 from asvit.metrics import Metric, parse_metrics
 from asvit.photos import BuiltIn, Photographs
-from asvit.probe import Draw, Probe, Settings
-from asvit.subject import Subject
+from asvit.probe import Draw, Probe
+from asvit.settings import Settings
+from asvit.subject import ArchitectureSubject, Subject
 
 VERSION = 1
 """Raised whenever the same settings would give other values; a ledger keeps its entries under it."""
@@ -51,13 +52,15 @@ class Measurement:
     """By metric; empty where the measurement is invalid."""
     invalid: str | None = None
     """Why the network has no place in a ranking: a singular kernel, or an output that is not finite."""
-    seconds: Mapping[str, float] = field(default_factory=dict, compare=False)
-    """Time by metric over all repeats; metrics that share a derivative charge it to the first of them."""
 
     @property
     def valid(self) -> bool:
         """Whether the network may be ranked."""
         return self.invalid is None
+
+
+Measure = Callable[[Architecture], Measurement]
+"""All that search and growth know of measuring."""
 
 
 class Measurer:
@@ -134,16 +137,22 @@ class Measurer:
     def __call__(self, subject: Subject) -> Measurement:
         """Measure a subject, up to the first repeat that shows it invalid."""
         values: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
-        seconds = dict.fromkeys(values, 0.0)
         for repeat in range(self.settings.repeats):
             entries = self._repeat(subject, repeat)
             for name in values:
                 entry = entries[name]
-                seconds[name] += entry.seconds
                 if entry.value is None:
-                    return Measurement(subject.name, {}, f"{name}, repeat {repeat}: {entry.invalid}", seconds)
+                    return Measurement(subject.name, {}, f"{name}, repeat {repeat}: {entry.invalid}")
                 values[name].append(entry.value)
-        return Measurement(subject.name, {name: Estimate.of(v) for name, v in values.items()}, None, seconds)
+        return Measurement(subject.name, {name: Estimate.of(found) for name, found in values.items()})
+
+    def seconds(self, subject: Subject) -> dict[str, float]:
+        """Time that a subject's repeats took by metric; metrics that share a derivative charge it to the first."""
+        return self.ledger.seconds(self._context, subject.key)
+
+    def architectures(self, *, width_divisor: int = 1) -> Measure:
+        """This measure as a function of an architecture, or of its proxy of a fraction of the width."""
+        return lambda architecture: self(ArchitectureSubject(architecture, self.task, width_divisor))
 
     def _repeat(self, subject: Subject, repeat: int) -> dict[str, Entry]:
         """All metrics of one repeat: out of the ledger, or measured now and written there."""

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
@@ -19,30 +18,8 @@ from asvit.complexity import curve, ntk
 from asvit.errors import UserError
 from asvit.norms import remove_norms, write_out_norms
 from asvit.photos import Photographs
+from asvit.settings import Settings
 from asvit.subject import Subject, one_line
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a network is measured."""
-
-    repeats: int = 5
-    """Draws of weights, circle and images."""
-    angles: int = 10
-    """Points of the circle at which the velocity is taken."""
-    kernel_images: int = 16
-    """Images that the kernel sees in one repeat."""
-    norm: Literal["identity", "layer"] = "identity"
-    """Norms while the curve is measured: taken out (as in the authors' release), or kept."""
-    radius: Literal["sqrt-n", "one"] = "sqrt-n"
-    """Radius of the circle: √N (paper), or 1 (release)."""
-    kernel_parameters: Literal["weights", "all"] = "weights"
-    """What the kernel differentiates: parameters named weight (release), or all."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("repeats", 1), ("angles", 1), ("kernel_images", 2)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} is {getattr(self, name)}: expected at least {least}")
 
 
 @dataclass(frozen=True, eq=False)

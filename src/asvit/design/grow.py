@@ -1,0 +1,98 @@
+"""Training-free scaling of depth and width (Section 3.4, Algorithm 2)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from asvit.architecture import Architecture
+from asvit.design.ranking import rank_sum_order
+from asvit.design.search import OBJECTIVES
+from asvit.errors import UserError
+from asvit.measure import Measure, Measurement
+from asvit.space import STAGES
+
+
+@dataclass(frozen=True, kw_only=True)
+class GrowthSettings:
+    """What growth may do."""
+
+    ratios: tuple[float, ...] = (1.05, 1.1, 1.15, 1.2)
+    """Factors by which the width may grow in a step."""
+    width_divisor: int = 4
+    """Networks are measured at the width over this (release: 4), and widths are multiples of it; 1 for full width."""
+
+    def __post_init__(self) -> None:
+        if not self.ratios or min(self.ratios) < 1 or self.width_divisor < 1:
+            raise UserError(
+                f"ratios are {self.ratios} and width_divisor is {self.width_divisor}: expected ratios of at least 1 "
+                "and a divisor of at least 1"
+            )
+
+
+@dataclass(frozen=True)
+class GrowthStep:
+    """One network of the trajectory ``a_t`` and the choices that it was picked from."""
+
+    architecture: str
+    candidates: tuple[str, ...]
+    """Scaling choices within the budget that were compared; empty at the start."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The trajectory ``a_0, a_1, ..`` of Algorithm 2."""
+
+    steps: tuple[GrowthStep, ...]
+    stopped: str
+    """Why it ended."""
+    measurements: dict[str, Measurement]
+    """Of every network of the trajectory and every candidate, at the width over ``width_divisor``."""
+
+
+def scaling_choices(architecture: Architecture, settings: GrowthSettings) -> list[Architecture]:
+    """``C × D``: every new width with one more block in one of four stages; equal widths once.
+
+    Widths are rounded as the proxy's are, so that ``32`` at a divisor of 4 becomes 32, 36 or 40:
+
+    >>> from asvit.architecture import ARCHITECTURES
+    >>> choices = scaling_choices(ARCHITECTURES["seed"], GrowthSettings())
+    >>> len(choices), sorted({choice.width for choice in choices}), choices[1].depths
+    (12, [32, 36, 40], (1, 2, 1, 1))
+    """
+    unit = settings.width_divisor
+    widths = sorted({unit * round(architecture.width / unit * ratio) for ratio in settings.ratios})
+    deeper = [tuple(depth + (i == stage) for i, depth in enumerate(architecture.depths)) for stage in range(STAGES)]
+    return [replace(architecture, width=width, depths=depths) for width in widths for depths in deeper]
+
+
+def grow(
+    start: Architecture,
+    measure: Measure,
+    admits: Callable[[Architecture], bool],
+    settings: GrowthSettings = GrowthSettings(),
+    *,
+    on_measured: Callable[[int, Architecture, int, int], None] = lambda step, current, done, of: None,
+) -> Growth:
+    """Algorithm 2: take the scaling choice with the smallest sum of ranks by ``L^E`` and ``κ_Θ``, again and again.
+
+    Args:
+        start: the seed network ``a_0``.
+        measure: of an architecture, at the width over ``settings.width_divisor``.
+        admits: the stop criterion: choices that it refuses are dropped, and growth ends when none is left.
+        settings: choices of width, and the width of the proxy.
+        on_measured: told after every measurement: step, current network, choices measured, choices of this step.
+    """
+    measurements = {str(start): measure(start)}
+    steps = [GrowthStep(str(start), ())]
+    current = start
+    while True:
+        candidates = [choice for choice in scaling_choices(current, settings) if admits(choice)]
+        if not candidates:
+            return Growth(tuple(steps), "every further choice is over the budget", measurements)
+        for done, candidate in enumerate(candidates, start=1):
+            measurements[str(candidate)] = measure(candidate)
+            on_measured(len(steps), current, done, len(candidates))
+        order = rank_sum_order([measurements[str(candidate)] for candidate in candidates], OBJECTIVES)
+        if not order:
+            return Growth(tuple(steps), "every choice within the budget was invalid", measurements)
+        current = candidates[order[0]]
+        steps.append(GrowthStep(str(current), tuple(map(str, candidates))))

@@ -1,0 +1,209 @@
+"""Training-free topology search (Section 3.3, Algorithm 1)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asvit.architecture import Architecture, Task
+from asvit.design.policy import Policy
+from asvit.design.ranking import rank_sum_order
+from asvit.errors import UserError
+from asvit.measure import Measure, Measurement
+from asvit.metrics import Metric, parse_metrics
+from asvit.space import SPACE, Topology
+
+OBJECTIVES = parse_metrics(["length", "ntk"])
+"""``L^E``, the higher the better, and ``κ_Θ``, the lower the better."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """How the policy is trained."""
+
+    steps: int = 500
+    """Topologies sampled; the paper's 500 bring the entropy from 15.3 to 5.7."""
+    learning_rate: float = 0.08
+    """Of Adam on the policy's logits."""
+    baseline_momentum: float = 0.9
+    """Of the moving average of the reward that is subtracted from it."""
+    range_window: int | None = None
+    """Steps over which the range of a measure is taken: all so far (paper), or the last 20 (release)."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or (self.range_window is not None and self.range_window < 2):
+            raise UserError(
+                f"steps is {self.steps} and range_window is {self.range_window}: expected at least 1 step and, "
+                "if any, a window of at least 2"
+            )
+
+
+@dataclass(frozen=True)
+class SearchStep:
+    """One step of Algorithm 1."""
+
+    step: int
+    topology: str
+    reward: float
+    entropy: float
+    """Of the policy after its update, in nats."""
+
+
+@dataclass(frozen=True)
+class SearchRun:
+    """What one search found."""
+
+    seed: int
+    steps: tuple[SearchStep, ...]
+    probabilities: dict[str, dict[str, float]]
+    """Final policy: probability of every value of every choice."""
+    most_probable: str
+    """Topology of highest probability: the result of Algorithm 1."""
+    best_ranked: str | None
+    """The measured valid topology with the smallest sum of ranks; None where none was valid."""
+    measurements: dict[str, Measurement]
+    """Of every topology that was measured."""
+
+
+class Reward:
+    """Line 5 of Algorithm 1: the sum over measures of the change since the previous step over the range so far.
+
+    The first valid step gets 0, a range of 0 counts 0, an invalid step gets the worst reward so far and is not
+    remembered as the previous one.
+    """
+
+    def __init__(self, objectives: Sequence[Metric], *, range_window: int | None = None) -> None:
+        self.objectives = objectives
+        self.range_window = range_window
+        self._history: list[dict[Metric, float]] = []
+        self._worst = 0.0
+
+    def __call__(self, measurement: Measurement) -> float:
+        """Reward of the next step."""
+        if not measurement.valid:
+            return self._worst
+        now = {metric: measurement.estimates[metric.name].mean for metric in self.objectives}
+        before = self._history[-1] if self._history else now
+        self._history.append(now)
+        reward = sum(metric.sign * self._relative_change(metric, before, now) for metric in self.objectives)
+        self._worst = min(self._worst, reward)
+        return reward
+
+    def _relative_change(self, metric: Metric, before: dict[Metric, float], now: dict[Metric, float]) -> float:
+        seen = [values[metric] for values in self._history[-(self.range_window or 0) :]]
+        spread = max(seen) - min(seen)
+        return (now[metric] - before[metric]) / spread if spread else 0.0
+
+
+class Baseline:
+    """Bias-corrected moving average of the reward, the current one included.
+
+    >>> baseline = Baseline(momentum=0.9)
+    >>> round(baseline(1.0), 6), round(baseline(0.0), 6)
+    (1.0, 0.473684)
+    """
+
+    def __init__(self, *, momentum: float) -> None:
+        self.momentum = momentum
+        self._average, self._weight = 0.0, 1.0
+
+    def __call__(self, reward: float) -> float:
+        """Baseline to subtract from ``reward``."""
+        self._average = self.momentum * self._average + (1 - self.momentum) * reward
+        self._weight *= self.momentum
+        return self._average / (1 - self._weight)
+
+
+def search(
+    measure: Measure,
+    settings: SearchSettings = SearchSettings(),
+    *,
+    seed: int = 0,
+    on_step: Callable[[SearchStep, Measurement], None] = lambda step, measurement: None,
+) -> SearchRun:
+    """Algorithm 1: train a policy over Table 1 by policy gradient on ``L^E`` and ``κ_Θ``.
+
+    Args:
+        measure: called with a topology's seed network, one block a stage and ``C = 32``.
+        settings: steps and constants.
+        seed: of the policy; the measure has its own.
+        on_step: told of every step.
+    """
+    policy = Policy(np.random.default_rng(seed), learning_rate=settings.learning_rate)
+    reward_of = Reward(OBJECTIVES, range_window=settings.range_window)
+    baseline = Baseline(momentum=settings.baseline_momentum)
+    steps: list[SearchStep] = []
+    measurements: dict[str, Measurement] = {}
+    for t in range(settings.steps):
+        topology = policy.sample()
+        measurement = measurements[str(topology)] = measure(Architecture(topology))
+        reward = reward_of(measurement)
+        policy.update(topology, reward - baseline(reward))
+        steps.append(SearchStep(t, str(topology), reward, policy.entropy()))
+        on_step(steps[-1], measurement)
+    most_probable = policy.mode()
+    measurements[str(most_probable)] = measure(Architecture(most_probable))
+    return SearchRun(
+        seed=seed,
+        steps=tuple(steps),
+        probabilities={
+            name: {str(value): float(p) for value, p in zip(SPACE[name], probabilities, strict=True)}
+            for name, probabilities in policy.probabilities().items()
+        },
+        most_probable=str(most_probable),
+        best_ranked=best_ranked(measurements),
+        measurements=measurements,
+    )
+
+
+def best_ranked(measurements: dict[str, Measurement]) -> str | None:
+    """The valid topology with the smallest sum of ranks."""
+    names = list(measurements)
+    order = rank_sum_order([measurements[name] for name in names], OBJECTIVES)
+    return names[order[0]] if order else None
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """Mean of a choice, and its standard deviation over the mean (Table 3)."""
+
+    mean: float
+    relative_std: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What `asvit search` hands over: one run, or several for statistics like Table 3."""
+
+    task: Task
+    architecture: str
+    """The first run's most probable topology as a seed network: what growth starts from."""
+    runs: tuple[SearchRun, ...]
+    statistics: dict[str, Statistic]
+    """Of the runs' most probable topologies (Table 3)."""
+
+    @classmethod
+    def of(cls, task: Task, runs: Sequence[SearchRun]) -> "SearchResult":
+        """Collect runs."""
+        winners = [Topology.parse(run.most_probable) for run in runs]
+        return cls(task, str(Architecture(winners[0])), tuple(runs), statistics_of(winners))
+
+
+def statistics_of(topologies: Sequence[Topology]) -> dict[str, Statistic]:
+    """Table 3 for some topologies: every choice's mean and normalised standard deviation.
+
+    >>> statistics_of([Topology.parse("8,2,3|4,1,2|4,1,4|4,1,6|32")])["K1"]
+    Statistic(mean=8.0, relative_std=0.0)
+    """
+    columns = {name: np.array([topology.choices()[name] for topology in topologies], float) for name in SPACE}
+    return {name: Statistic(float(v.mean()), float(v.std() / v.mean())) for name, v in columns.items()}
+
+
+def statistics_of_policy(probabilities: dict[str, dict[str, float]]) -> dict[str, Statistic]:
+    """Table 3 for the topologies that a policy would sample, in closed form."""
+    statistics = {}
+    for name, values in SPACE.items():
+        p = np.array([probabilities[name][str(value)] for value in values])
+        mean = float(p @ np.array(values))
+        statistics[name] = Statistic(mean, float(np.sqrt(p @ (np.array(values) - mean) ** 2) / mean))
+    return statistics

@@ -1,0 +1,29 @@
+"""How a network is measured: the settings, each with the paper's way and the authors' release's."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from asvit.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a network is measured."""
+
+    repeats: int = 5
+    """Draws of weights, circle and images."""
+    angles: int = 10
+    """Points of the circle at which the velocity is taken."""
+    kernel_images: int = 16
+    """Images that the kernel sees in one repeat."""
+    norm: Literal["identity", "layer"] = "identity"
+    """Norms while the curve is measured: taken out (as in the authors' release), or kept."""
+    radius: Literal["sqrt-n", "one"] = "sqrt-n"
+    """Radius of the circle: √N (paper), or 1 (release)."""
+    kernel_parameters: Literal["weights", "all"] = "weights"
+    """What the kernel differentiates: parameters named weight (release), or all."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("repeats", 1), ("angles", 1), ("kernel_images", 2)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} is {getattr(self, name)}: expected at least {least}")
