@@ -45,7 +45,7 @@ def parse_size(text: str) -> int:
     >>> parse_size("30M"), parse_size("4.5G"), parse_size("2_500_000")
     (30000000, 4500000000, 2500000)
     """
-    match = re.fullmatch(r"\s*(\d{1,15}(?:\.\d+)?)\s*([kKmMgGbBtT]?)\s*", text.replace("_", ""))
+    match = re.fullmatch(r"\s*(\d{1,18}(?:\.\d+)?)\s*([kKmMgGbBtT]?)\s*", text.replace("_", ""))
     if match is None or (value := round(float(match[1]) * _UNITS[match[2].lower()])) < 1:
         raise UserError(f"cannot read the size {text!r}: expected a positive number such as 30M, 4.5G or 2500000")
     return value
@@ -58,6 +58,6 @@ def format_size(value: int) -> str:
     ('29.05M', '5.13G', '30M')
     """
     for unit, scale in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if round(value / scale, 2) >= 1:
+        if value >= 0.999995 * scale:  # below, two decimals of the smaller unit do not round up to 1000
             return f"{value / scale:.2f}".rstrip("0").rstrip(".") + unit
     return str(value)

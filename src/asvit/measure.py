@@ -81,7 +81,6 @@ class Measurer:
         metrics: Sequence[str] = ("length", "ntk"),
         seed: int = 0,
         photographs: Photographs | None = None,
-        ledger: Ledger | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         """Prepare to measure.
@@ -92,15 +91,18 @@ class Measurer:
             metrics: names out of :data:`~asvit.metrics.METRICS`.
             seed: of all repeats.
             photographs: what the kernel sees; by default the photographs that come with scikit-image.
-            ledger: remembers measurements; by default nothing outlives this object.
             device: where networks are evaluated; they are drawn on the CPU everywhere.
         """
         self.settings, self.task, self.seed = settings, task, seed
         self.metrics = parse_metrics(metrics)
         self.photographs = photographs or BuiltIn()
-        self.ledger = ledger or Ledger.in_memory()
         self.device = torch.device(device)
-        self._context = self.ledger.context(self._describe())
+        self.remember_in(Ledger.in_memory())
+
+    def remember_in(self, ledger: Ledger) -> None:
+        """Look for measurements in ``ledger`` and keep new ones there; until then nothing outlives this object."""
+        self._ledger = ledger
+        self._context = ledger.context(self._describe())
 
     def _describe(self) -> dict[str, object]:
         """All that a value depends on beside subject, repeat and metric."""
@@ -148,7 +150,7 @@ class Measurer:
 
     def seconds(self, subject: Subject) -> dict[str, float]:
         """Time that a subject's repeats took by metric; metrics that share a derivative charge it to the first."""
-        return self.ledger.seconds(self._context, subject.key)
+        return self._ledger.seconds(self._context, subject.key)
 
     def architectures(self, *, width_divisor: int = 1) -> Measure:
         """This measure as a function of an architecture, or of its proxy of a fraction of the width."""
@@ -156,12 +158,12 @@ class Measurer:
 
     def _repeat(self, subject: Subject, repeat: int) -> dict[str, Entry]:
         """All metrics of one repeat: out of the ledger, or measured now and written there."""
-        known = self.ledger.read(self._context, subject.key, repeat)
+        known = self._ledger.read(self._context, subject.key, repeat)
         missing = [metric for metric in self.metrics if metric.name not in known]
         if missing:
             probe = Probe(subject, self.draws[repeat], self.settings, self.device)
             found = {metric.name: evaluate(metric, probe) for metric in missing}
-            self.ledger.write(self._context, subject.key, repeat, found)
+            self._ledger.write(self._context, subject.key, repeat, found)
             known |= found
         return known
 

@@ -33,7 +33,7 @@ class WrittenOutNorm(nn.Module):
         super().__init__()
         self.axes = axes
         self.centred = type(norm).__name__ not in _RMS
-        self.eps: float = vars(norm)["eps"] or torch.finfo(torch.float32).eps  # nn.RMSNorm: None is the smallest step
+        self.eps: float | None = vars(norm)["eps"]  # None in torch's RMSNorm: the precision of the input
         parameters = dict(norm.named_parameters(recurse=False))
         self.scale, self.shift = parameters.get("weight"), parameters.get("bias")
 
@@ -44,7 +44,7 @@ class WrittenOutNorm(nn.Module):
             x = x - mean
         else:
             variance = (x * x).mean(self.axes, keepdim=True)
-        x = x * (variance + self.eps).rsqrt()
+        x = x * (variance + (torch.finfo(x.dtype).eps if self.eps is None else self.eps)).rsqrt()
         x = x if self.scale is None else x * self._along_axes(self.scale)
         return x if self.shift is None else x + self._along_axes(self.shift)
 

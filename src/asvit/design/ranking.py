@@ -28,7 +28,7 @@ def rank_sum_order(measurements: Sequence[Measurement], objectives: Sequence[Met
 
     def key(i: int) -> tuple[float, ...]:
         rank_sum = sum(sum(other > of[i] for other in of.values()) for of in scores.values())
-        return rank_sum, *(-scores[metric][i] for metric in widest_first)
+        return float(rank_sum), *(-scores[metric][i] for metric in widest_first)
 
     return sorted(valid, key=key)
 

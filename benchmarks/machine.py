@@ -1,0 +1,26 @@
+"""What every result file says about where it came from."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+
+def provenance() -> dict[str, str]:
+    """Command, hardware, versions, commit and date."""
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    packages = ", ".join(f"{name} {version(name)}" for name in ("asvit", "torch", "timm", "numpy"))
+    return {
+        "command": "uv run python " + " ".join(sys.argv),
+        "hardware": f"{os.cpu_count()} cores of {cpu}",
+        "versions": f"Python {platform.python_version()}, {packages}",
+        "commit": commit.stdout.strip(),
+        "date": date.today().isoformat(),
+    }

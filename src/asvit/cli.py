@@ -1,0 +1,193 @@
+"""The command line: one sub-command a job. Imports torch only in jobs that compute."""
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from asvit.errors import UserError
+from asvit.options import (
+    BudgetOptions,
+    GrowthOptions,
+    MeasureOptions,
+    RecipeName,
+    RunOptions,
+    SearchOptions,
+    TaskOptions,
+)
+
+app = App(name="asvit", help="Design Vision Transformers without training them (As-ViT, ICLR 2022).")
+
+
+@app.command
+def describe(
+    arch: str,
+    /,
+    *,
+    position_embedding: Annotated[bool, Parameter(negative="--no-position-embedding")] = True,
+    json: Annotated[bool, Parameter(negative=())] = False,
+    task: TaskOptions = TaskOptions(),
+) -> None:
+    """Print an architecture's stages and its exact size.
+
+    Parameters
+    ----------
+    arch
+        Published name (seed, small, base, large), text form, or file that a job wrote.
+    position_embedding
+        Count the learned position embedding.
+    json
+        Print a JSON record on stdout and nothing else.
+    """
+    from asvit.describe import describe_architecture
+
+    describe_architecture(arch, task.task(), position_embedding=position_embedding, as_json=json)
+
+
+@app.command
+def measure(
+    *archs: str,
+    metrics: Annotated[tuple[str, ...], Parameter(negative=())] = ("length,ntk,params,macs",),
+    recipe: RecipeName = "paper",
+    task: TaskOptions = TaskOptions(),
+    measuring: MeasureOptions = MeasureOptions(),
+    run: RunOptions = RunOptions(),
+) -> None:
+    """Measure networks at initialisation, with error bars.
+
+    Parameters
+    ----------
+    archs
+        Published names, text forms, files that a job wrote, or timm:NAME for any classifier of timm.
+    metrics
+        Out of length, ntk, curvature, length_of_curvature, params and macs; several with commas.
+    recipe
+        Repeats, angles and images where they are not given.
+    """
+    from asvit import jobs
+
+    names = tuple(name.strip() for group in metrics for name in group.split(","))
+    jobs.run_measure(archs, names, recipe, task, measuring, run)
+
+
+@app.command
+def search(
+    *,
+    runs: int = 1,
+    recipe: RecipeName = "quick",
+    task: TaskOptions = TaskOptions(),
+    measuring: MeasureOptions = MeasureOptions(),
+    searching: SearchOptions = SearchOptions(),
+    run: RunOptions = RunOptions(),
+) -> None:
+    """Search a seed topology without training (Algorithm 1).
+
+    Parameters
+    ----------
+    runs
+        Independent searches, with seeds from --seed up, for statistics like the paper's Table 3.
+    recipe
+        How long to search and how carefully to measure.
+    """
+    from asvit import jobs
+
+    jobs.run_search(runs, recipe, task, measuring, searching, run)
+
+
+@app.command
+def grow(
+    topology: str,
+    /,
+    *,
+    recipe: RecipeName = "quick",
+    budget: BudgetOptions = BudgetOptions(),
+    task: TaskOptions = TaskOptions(),
+    measuring: MeasureOptions = MeasureOptions(),
+    growing: GrowthOptions = GrowthOptions(),
+    run: RunOptions = RunOptions(),
+) -> None:
+    """Grow a topology in depth and width without training (Algorithm 2) and pick a member for every budget.
+
+    Parameters
+    ----------
+    topology
+        Text form such as 8,2,3|4,1,2|4,1,4|4,1,6|32, a published name, or the result file of a search.
+    recipe
+        How carefully to measure and how far to grow.
+    """
+    from asvit import jobs
+
+    jobs.run_grow(topology, recipe, budget, task, measuring, growing, run)
+
+
+@app.command
+def design(
+    *,
+    recipe: RecipeName = "quick",
+    start_from: Literal["most-probable", "best-ranked"] = "most-probable",
+    budget: BudgetOptions = BudgetOptions(),
+    task: TaskOptions = TaskOptions(),
+    measuring: MeasureOptions = MeasureOptions(),
+    searching: SearchOptions = SearchOptions(),
+    growing: GrowthOptions = GrowthOptions(),
+    run: RunOptions = RunOptions(),
+) -> None:
+    """Design a family of Vision Transformers: search a topology, grow it, fit a member to every budget.
+
+    Parameters
+    ----------
+    recipe
+        quick: minutes on a laptop. paper: the paper's 500 steps and 5 repeats. smoke: seconds, for tests.
+    start_from
+        Grow the policy's most probable topology (paper), or the measured one with the smallest sum of ranks.
+    """
+    from asvit import jobs
+
+    jobs.run_design(recipe, start_from, budget, task, measuring, searching, growing, run)
+
+
+@app.command
+def report(directory: str, /) -> None:
+    """Write the report of a finished run directory anew.
+
+    Parameters
+    ----------
+    directory
+        Run directory of search, grow or design.
+    """
+    from pathlib import Path
+
+    from asvit.report import write_report
+
+    print(write_report(Path(directory)))
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0, 2 for bad input with one line on stderr, 130 after Ctrl-C, 143 on SIGTERM."""
+    signal.signal(signal.SIGTERM, _terminate)
+    # torch.func's first jvp compiles a helper with torch's own deprecated decorator.
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except (UserError, CycloptsError) as error:
+        fail(" ".join(str(error).split()), 2)
+    except KeyboardInterrupt:
+        fail("stopped; the same command goes on from what was measured", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End with one line on stderr."""
+    print(f"asvit: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _terminate(signal_number: int, frame: Any) -> NoReturn:
+    fail("terminated; the same command goes on from what was measured", 128 + signal_number)

@@ -1,0 +1,61 @@
+"""Recipes: how long to search, how carefully to measure, and how far to grow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Defaults of a job; every one of them can be set on the command line."""
+
+    steps: int
+    """Of the search."""
+    repeats: int
+    """Of every measurement."""
+    angles: int
+    """Points of the circle."""
+    kernel_images: int
+    """Images that the kernel sees."""
+    image_size: tuple[int, int]
+    """Height and width in pixels."""
+    params: tuple[str, ...]
+    """Budgets of the family, in parameters."""
+    grow_to: str | None
+    """Parameters up to which growth goes on at least; None: up to the largest budget."""
+
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "paper": Recipe(
+            steps=500,
+            repeats=5,
+            angles=10,
+            kernel_images=16,
+            image_size=(224, 224),
+            params=("30M", "55M", "90M"),
+            grow_to="100M",
+        ),
+        "quick": Recipe(
+            steps=60,
+            repeats=2,
+            angles=4,
+            kernel_images=16,
+            image_size=(224, 224),
+            params=("30M", "55M", "90M"),
+            grow_to=None,
+        ),
+        "smoke": Recipe(
+            steps=4,
+            repeats=1,
+            angles=2,
+            kernel_images=4,
+            image_size=(32, 32),
+            params=("5M",),
+            grow_to=None,
+        ),
+    }
+)
+"""``paper``: the paper's search and growth. ``quick``: an eighth of the steps, two repeats for five; with norms taken
+out the speed hardly changes along the circle, and four angles give the length to 0.2 %. ``smoke``: seconds, for tests;
+what it finds means nothing."""

@@ -1,0 +1,120 @@
+"""What every job does before and around its work: device, threads, images, run directory, words to the user."""
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from asvit.architecture import Task
+from asvit.design.recipes import Recipe
+from asvit.errors import UserError
+from asvit.ledger import Ledger
+from asvit.measure import Measurer
+from asvit.options import MeasureOptions, RecipeName, RunOptions
+from asvit.photos import BuiltIn, Folder
+from asvit.records import Json, RunDirectory, default_path, environment, open_run, read_architecture, recorded
+from asvit.subject import TIMM, ArchitectureSubject, Subject, TimmSubject
+
+
+def prepare(
+    recipe: Recipe,
+    task: Task,
+    measuring: MeasureOptions,
+    run: RunOptions,
+    *,
+    metrics: Sequence[str] = ("length", "ntk"),
+) -> Measurer:
+    """Choose the device and read the images that the kernel will see, before anything is written."""
+    torch.backends.cudnn.allow_tf32 = False  # measures are compared to more digits than TF32 keeps
+    measurer = Measurer(
+        measuring.settings(recipe),
+        task,
+        metrics=metrics,
+        seed=run.seed,
+        photographs=BuiltIn() if measuring.images is None else Folder(measuring.images),
+        device=choose_device(run.device),
+    )
+    if measuring.images is None and task.in_chans != 3:
+        tell(f"the built-in photographs have three channels: their grey values are repeated over {task.in_chans}")
+    _ = measurer.draws  # refuses unreadable images now
+    return measurer
+
+
+def choose_device(name: str) -> torch.device:
+    """Device of a name; ``auto`` is the first GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"unknown device {name!r}: expected auto, cpu, cuda or cuda:i") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"there is no device {name}: this machine has {torch.cuda.device_count()} CUDA devices, try cpu"
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"cannot measure on {name}: expected auto, cpu, cuda or cuda:i")
+    return device
+
+
+def subject_named(text: str, task: Task) -> Subject:
+    """What an argument of `measure` names."""
+    if text.startswith(TIMM):
+        return TimmSubject(text.removeprefix(TIMM), task)
+    return ArchitectureSubject(read_architecture(text), task)
+
+
+@contextmanager
+def working(
+    job: str, recipe_name: RecipeName, config: Json, run: RunOptions, measurers: Sequence[Measurer]
+) -> Iterator[RunDirectory]:
+    """Work alone in the job's run directory, with its ledger behind the measurers."""
+    config = json.loads(json.dumps(config))
+    path = run.out or default_path(job, recipe_name, config)
+    threads = run.threads or recorded_threads(path)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    on_cpu = measurers[0].device.type == "cpu"
+    around = environment(
+        device="cpu" if on_cpu else torch.cuda.get_device_name(measurers[0].device),
+        threads=torch.get_num_threads() if on_cpu else None,
+    )
+    with open_run(path, job, config, around, repeat_command()) as directory:
+        tell(f"run directory: {path}")
+        ledger = Ledger(directory.ledger)
+        for measurer in measurers:
+            measurer.remember_in(ledger)
+        try:
+            yield directory
+        finally:
+            ledger.close()
+
+
+def recorded_threads(path: Path) -> int | None:
+    """Threads of the run that began in a folder: with as many, a CPU gives the same bits again."""
+    earlier = recorded(path)
+    return None if earlier is None else earlier["environment"]["threads"]
+
+
+def repeat_command(*, recipe: str | None = None) -> str:
+    """The command that is running, or the same with another recipe; without --json, which changes no result."""
+    words = [word for word in sys.argv[1:] if word != "--json"]
+    if recipe is not None:
+        for i, word in enumerate(words):
+            if word == "--recipe":
+                del words[i : i + 2]
+                break
+            if word.startswith("--recipe="):
+                del words[i]
+                break
+        words += ["--recipe", recipe]
+    return shlex.join(["asvit", *words])
+
+
+def tell(message: str) -> None:
+    """One line to the user, on stderr."""
+    print(message, file=sys.stderr, flush=True)

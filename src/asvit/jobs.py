@@ -1,0 +1,269 @@
+"""The jobs behind the commands: from options to a run directory with its result, report and architecture files."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+import msgspec
+
+from asvit.architecture import Architecture, Task
+from asvit.budget import format_size
+from asvit.design.family import DesignResult, FamilySettings, GrowResult, Member, check_budgets, grow_family
+from asvit.design.grow import GrowthSettings
+from asvit.design.recipes import RECIPES, Recipe
+from asvit.design.search import SearchResult, SearchRun, SearchSettings, SearchStep, search
+from asvit.errors import UserError
+from asvit.job import prepare, repeat_command, subject_named, tell, working
+from asvit.measure import Measurement, Measurer
+from asvit.options import (
+    BudgetOptions,
+    GrowthOptions,
+    MeasureOptions,
+    RecipeName,
+    RunOptions,
+    SearchOptions,
+    TaskOptions,
+)
+from asvit.progress import ProgressDisplay
+from asvit.records import SCHEMA, Json, RunDirectory, read_architecture, to_json, write_record
+from asvit.show import show_family, show_measurements, show_searches
+from asvit.space import Topology
+
+
+def run_measure(
+    archs: Sequence[str],
+    metrics: Sequence[str],
+    recipe_name: RecipeName,
+    task_options: TaskOptions,
+    measuring: MeasureOptions,
+    run: RunOptions,
+) -> None:
+    """`asvit measure`: measures of some networks, side by side."""
+    if not archs:
+        raise UserError("no architecture to measure: expected one or more, such as `asvit measure small timm:resnet18`")
+    recipe = RECIPES[recipe_name]
+    task = task_options.task(recipe.image_size)
+    subjects = [subject_named(text, task) for text in archs]
+    measurer = prepare(recipe, task, measuring, run, metrics=metrics)
+    config = _measure_config(recipe_name, measurer) | {"metrics": list(metrics), "subjects": [s.name for s in subjects]}
+    with working("measure", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
+        measurements = []
+        for done, subject in enumerate(subjects, start=1):
+            measurements.append(measurer(subject))
+            display.update("measure", done, len(subjects), count=f"{done} of {len(subjects)}", facts=subject.name)
+        directory.write_result({"measurements": measurements})
+        seconds = [measurer.seconds(subject) for subject in subjects]
+    if run.json:
+        rows = [msgspec.to_builtins(m) | {"seconds": s} for m, s in zip(measurements, seconds, strict=True)]
+        print(to_json({"schema": SCHEMA, "job": "measure", "config": config, "measurements": rows}).decode(), end="")
+    else:
+        show_measurements(measurements, seconds, metrics)
+
+
+def run_search(
+    runs: int,
+    recipe_name: RecipeName,
+    task_options: TaskOptions,
+    measuring: MeasureOptions,
+    searching: SearchOptions,
+    run: RunOptions,
+) -> None:
+    """`asvit search`: Algorithm 1, once or several times."""
+    if runs < 1:
+        raise UserError(f"runs is {runs}: expected at least 1")
+    recipe = RECIPES[recipe_name]
+    task = task_options.task(recipe.image_size)
+    settings = search_settings(recipe, searching)
+    measurers = [prepare(recipe, task, measuring, replace(run, seed=run.seed + i)) for i in range(runs)]
+    config = _measure_config(recipe_name, measurers[0]) | {"search": asdict(settings), "runs": runs}
+    with working("search", recipe_name, config, run, measurers) as directory, ProgressDisplay() as display:
+        found = []
+        for i, measurer in enumerate(measurers, start=1):
+            title = f"search {i} of {runs}" if runs > 1 else "search"
+            found.append(watched_search(measurer, settings, display, title))
+        result = SearchResult.of(task, found)
+        directory.write_result(result)
+        write_architecture(directory, "seed", Architecture.parse(result.architecture), task)
+        _hand_over(directory, result, run)
+    if not run.json:
+        show_searches(found)
+        _say_recipe(recipe_name)
+
+
+def run_grow(
+    topology: str,
+    recipe_name: RecipeName,
+    budget: BudgetOptions,
+    task_options: TaskOptions,
+    measuring: MeasureOptions,
+    growing: GrowthOptions,
+    run: RunOptions,
+) -> None:
+    """`asvit grow`: Algorithm 2 from a given topology, and a member for every budget."""
+    recipe = RECIPES[recipe_name]
+    start = Architecture(read_architecture(topology).topology)
+    family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing)
+    measurer = prepare(recipe, family.task, measuring, run)
+    config = _measure_config(recipe_name, measurer) | _family_config(family) | {"start": str(start)}
+    with working("grow", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
+        result = watched_growth(start, family, measurer, display)
+        directory.write_result(result)
+        write_family(directory, result.family, family.task)
+        _hand_over(directory, result, run)
+    if not run.json:
+        show_family(result.family)
+        _say_recipe(recipe_name)
+
+
+def run_design(
+    recipe_name: RecipeName,
+    start_from: str,
+    budget: BudgetOptions,
+    task_options: TaskOptions,
+    measuring: MeasureOptions,
+    searching: SearchOptions,
+    growing: GrowthOptions,
+    run: RunOptions,
+) -> None:
+    """`asvit design`: search, growth of the topology found, and a family for the budgets."""
+    recipe = RECIPES[recipe_name]
+    family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing)
+    settings = search_settings(recipe, searching)
+    measurer = prepare(recipe, family.task, measuring, run)
+    config = _measure_config(recipe_name, measurer) | _family_config(family)
+    config |= {"search": asdict(settings), "start_from": start_from}
+    with working("design", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
+        found = watched_search(measurer, settings, display, "search")
+        start = Architecture(Topology.parse(starting_topology(found, start_from)))
+        grown = watched_growth(start, family, measurer, display)
+        result = DesignResult(family.task, found, grown.growth, grown.family)
+        directory.write_result(result)
+        write_family(directory, result.family, family.task)
+        _hand_over(directory, result, run)
+    if not run.json:
+        show_searches([found])
+        show_family(result.family)
+        _say_recipe(recipe_name)
+
+
+def search_settings(recipe: Recipe, options: SearchOptions) -> SearchSettings:
+    """Search settings of a recipe and what was asked beside it."""
+    steps = recipe.steps if options.steps is None else options.steps
+    return SearchSettings(steps=steps, range_window=options.range_window)
+
+
+def family_settings(recipe: Recipe, budget: BudgetOptions, task: Task, growing: GrowthOptions) -> FamilySettings:
+    """Budgets and growth of a recipe and what was asked beside it."""
+    budgets = budget.budgets(recipe)
+    check_budgets(budgets, task, fit=budget.fit)
+    return FamilySettings(
+        task=task,
+        budgets=budgets,
+        limits=budget.limits(recipe),
+        fit=budget.fit,
+        growth=GrowthSettings(width_divisor=growing.width_divisor),
+    )
+
+
+def starting_topology(found: SearchRun, start_from: str) -> str:
+    """The topology that growth starts from."""
+    chosen = found.most_probable if start_from == "most-probable" else found.best_ranked
+    if chosen is None or not found.measurements[chosen].valid:
+        reason = "no measured topology is valid" if chosen is None else found.measurements[chosen].invalid
+        raise UserError(f"cannot grow the {start_from} topology {chosen}: {reason}; search longer or with another seed")
+    return chosen
+
+
+def watched_search(measurer: Measurer, settings: SearchSettings, display: ProgressDisplay, title: str) -> SearchRun:
+    """Search, with its entropy, reward and longest curve so far on display."""
+    longest = -float("inf")
+
+    def show(step: SearchStep, measurement: Measurement) -> None:
+        nonlocal longest
+        if measurement.valid:
+            longest = max(longest, measurement.estimates["length"].mean)
+        facts = f"entropy {step.entropy:.2f}, reward {step.reward:+.2f}, best L^E so far {longest:.3g}"
+        done = step.step + 1
+        display.update(title, done, settings.steps, count=f"step {done} of {settings.steps}", facts=facts)
+
+    return search(measurer.architectures(), settings, seed=measurer.seed, on_step=show)
+
+
+def watched_growth(
+    start: Architecture, family: FamilySettings, measurer: Measurer, display: ProgressDisplay
+) -> GrowResult:
+    """Grow, with the present network and its size on display; progress is in factors of size."""
+
+    def grown(architecture: Architecture) -> float:
+        """How far a network is from the start to the limits, 0 to 1."""
+        shares = []
+        for limit in family.limits:
+            begin, now = (limit.cost(a, family.task) for a in (start, architecture))
+            shares.append(math.log(now / begin) / math.log(max(limit.limit / begin, 1.01)))
+        return min(max(shares), 1.0)
+
+    def show(step: int, current: Architecture, done: int, choices: int) -> None:
+        facts = f"now {current}, {format_size(current.params(family.task))} parameters"
+        display.update("growth", grown(current), 1.0, count=f"step {step}, choice {done} of {choices}", facts=facts)
+
+    return grow_family(
+        start,
+        family,
+        measure=measurer.architectures(),
+        measure_proxy=measurer.architectures(width_divisor=family.growth.width_divisor),
+        on_measured=show,
+    )
+
+
+def write_family(directory: RunDirectory, members: Sequence[Member], task: Task) -> None:
+    """Write a file for every member of a family."""
+    for member in members:
+        name = f"{format_size(member.budget.limit)}-{member.budget.kind}"
+        write_architecture(directory, f"family/{name}", Architecture.parse(member.architecture), task)
+
+
+def write_architecture(directory: RunDirectory, name: str, architecture: Architecture, task: Task) -> None:
+    """Write an architecture file, which every command takes in place of a text form."""
+    record = {
+        "architecture": str(architecture),
+        "task": task,
+        "params": architecture.params(task),
+        "macs": architecture.macs(task),
+    }
+    write_record(directory.path / f"{name}.json", directory.job, record)
+
+
+def _hand_over(directory: RunDirectory, result: object, run: RunOptions) -> None:
+    """Draw the report, and print the record where it was asked for."""
+    from asvit.report import write_report
+
+    report = write_report(directory.path)
+    if run.json:
+        print(to_json({"schema": SCHEMA, "job": directory.job, **msgspec.to_builtins(result)}).decode(), end="")
+    else:
+        tell(f"report: {report}")
+
+
+def _say_recipe(name: RecipeName) -> None:
+    if name != "paper":
+        tell(f"recipe {name} is shorter than the paper's; for the paper's: {repeat_command(recipe='paper')}")
+
+
+def _measure_config(name: RecipeName, measurer: Measurer) -> Json:
+    return {
+        "recipe": name,
+        "task": asdict(measurer.task),
+        "seed": measurer.seed,
+        "measure": asdict(measurer.settings),
+        "photographs": measurer.photographs.digest,
+        "device": str(measurer.device),
+    }
+
+
+def _family_config(family: FamilySettings) -> Json:
+    return {
+        "growth": asdict(family.growth),
+        "budgets": [str(budget) for budget in family.budgets],
+        "limits": [str(limit) for limit in family.limits],
+        "fit": family.fit,
+    }

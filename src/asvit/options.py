@@ -1,0 +1,158 @@
+"""Options of the commands: what they are called, what they mean, and what they say together with a recipe.
+
+Imports no torch, so that help and usage errors answer at once.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from asvit.architecture import Task
+from asvit.budget import Budget
+from asvit.design.recipes import Recipe
+from asvit.errors import UserError
+from asvit.settings import Settings
+
+RecipeName = Literal["paper", "quick", "smoke"]
+
+_TASK = Group("Images and classes", sort_key=2)
+_BUDGET = Group("Budgets", sort_key=3)
+_MEASURE = Group("Measuring", sort_key=4)
+_SEARCH = Group("Search", sort_key=5)
+_GROWTH = Group("Growth", sort_key=6)
+_JOB = Group("Job", sort_key=7)
+
+
+def parse_image_size(text: str) -> tuple[int, int]:
+    """Height and width in pixels from ``224`` or ``96x128``.
+
+    >>> parse_image_size("224"), parse_image_size("96x128")
+    ((224, 224), (96, 128))
+    """
+    match = re.fullmatch(r"\s*(\d{1,5})(?:\s*[x×]\s*(\d{1,5}))?\s*", text)
+    if match is None:
+        raise UserError(f"cannot read the image size {text!r}: expected pixels such as 224, or height x width: 96x128")
+    return int(match[1]), int(match[2] or match[1])
+
+
+@Parameter(name="*", group=_TASK)
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """What the networks are for."""
+
+    image_size: str | None = None
+    """Side of the images in pixels, or height x width such as 96x128 (default: 224, 32 in recipe smoke)."""
+    in_chans: int = 3
+    """Channels of the images."""
+    num_classes: int = 1000
+    """Classes to tell apart."""
+
+    def task(self, default: tuple[int, int] = (224, 224)) -> Task:
+        """The task, at a default image size where none is given."""
+        size = default if self.image_size is None else parse_image_size(self.image_size)
+        return Task(image_size=size, in_chans=self.in_chans, num_classes=self.num_classes)
+
+
+@Parameter(name="*", group=_MEASURE)
+@dataclass(frozen=True, kw_only=True)
+class MeasureOptions:
+    """How networks are measured; what is not given is the recipe's."""
+
+    repeats: int | None = None
+    """Draws of weights, circle and images that a measurement averages."""
+    angles: int | None = None
+    """Points of the circle."""
+    kernel_images: int | None = None
+    """Images that the kernel sees in one repeat."""
+    norm: Literal["identity", "layer"] = "identity"
+    """The network's norms while the curve is measured: taken out (as in the release), or kept."""
+    radius: Literal["sqrt-n", "one"] = "sqrt-n"
+    """Radius of the circle: √N (paper), or 1 (release)."""
+    kernel_parameters: Literal["weights", "all"] = "weights"
+    """Parameters of the kernel: those named weight (release), or all."""
+    images: Path | None = None
+    """Folder of images for the kernel (default: photographs that come with scikit-image)."""
+
+    def settings(self, recipe: Recipe) -> Settings:
+        """Settings of the measure."""
+        return Settings(
+            repeats=recipe.repeats if self.repeats is None else self.repeats,
+            angles=recipe.angles if self.angles is None else self.angles,
+            kernel_images=recipe.kernel_images if self.kernel_images is None else self.kernel_images,
+            norm=self.norm,
+            radius=self.radius,
+            kernel_parameters=self.kernel_parameters,
+        )
+
+
+@Parameter(name="*", group=_SEARCH)
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """How the policy is trained (Algorithm 1)."""
+
+    steps: int | None = None
+    """Topologies sampled (default: the recipe's)."""
+    range_window: int | None = None
+    """Steps over which a measure's range is taken (default: all so far, the paper; 20: the release)."""
+
+
+@Parameter(name="*", group=_GROWTH)
+@dataclass(frozen=True, kw_only=True)
+class GrowthOptions:
+    """How networks grow (Algorithm 2)."""
+
+    width_divisor: int = 4
+    """Networks are measured at their width over this while they grow (release: 4); 1 for full width."""
+
+
+@Parameter(name="*", group=_BUDGET)
+@dataclass(frozen=True, kw_only=True)
+class BudgetOptions:
+    """The sizes of the family; each option may be given several times."""
+
+    params: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    """Parameters of a member, such as 3M (default: 30M, 55M and 90M, the paper's small, base and large)."""
+    macs: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    """Multiply-adds of a member for one image, such as 5G."""
+    fit: Annotated[bool, Parameter(negative="--no-fit")] = True
+    """Raise a member's width to the largest multiple of 4 within its budget."""
+
+    def budgets(self, recipe: Recipe) -> tuple[Budget, ...]:
+        """The budgets asked for, or the recipe's."""
+        asked = [Budget.parse("params", text) for text in self.params]
+        asked += [Budget.parse("macs", text) for text in self.macs]
+        return tuple(asked) or tuple(Budget.parse("params", text) for text in recipe.params)
+
+    def limits(self, recipe: Recipe) -> tuple[Budget, ...]:
+        """How far growth goes on: the largest budget of each kind, and at least the recipe's."""
+        from asvit.design.family import growth_limits
+
+        least = [] if recipe.grow_to is None else [Budget.parse("params", recipe.grow_to)]
+        return tuple(growth_limits(self.budgets(recipe), least))
+
+
+@Parameter(name="*", group=_JOB)
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Where a job runs and what it writes."""
+
+    out: Path | None = None
+    """Run directory (default: runs/, named after the configuration)."""
+    seed: int = 0
+    """Of everything random."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:i."""
+    threads: int | None = None
+    """Threads on the CPU (default: torch's, or those of the run that is continued)."""
+    json: Annotated[bool, Parameter(negative=())] = False
+    """Print the result record as JSON on stdout and nothing else."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or (self.threads is not None and self.threads < 1):
+            raise UserError(
+                f"seed is {self.seed} and threads is {self.threads}: expected a seed of at least 0 and, if any, "
+                "at least 1 thread"
+            )

@@ -1,0 +1,73 @@
+"""HTML that is escaped unless it was made here."""
+
+import html
+import json
+from collections.abc import Iterable, Sequence
+
+from asvit.metrics import Metric
+
+
+class Markup(str):
+    """Text that is HTML already."""
+
+
+def escape(text: str) -> Markup:
+    """Text as HTML; markup stays as it is.
+
+    >>> escape("a < b"), escape(Markup("<b>"))
+    ('a &lt; b', '<b>')
+    """
+    return text if isinstance(text, Markup) else Markup(html.escape(text))
+
+
+def escape_json(value: object) -> Markup:
+    """JSON that cannot end the script element it stands in.
+
+    >>> escape_json({"a": "</script>"})
+    '{"a": "\\\\u003c/script>"}'
+    """
+    return Markup(json.dumps(value, ensure_ascii=False).replace("<", "\\u003c"))
+
+
+def join(parts: Iterable[str]) -> Markup:
+    """Parts one after the other."""
+    return Markup("".join(map(escape, parts)))
+
+
+def tag(name: str, *children: str, **attributes: str) -> Markup:
+    """An element; ``class_`` and ``data_label`` stand for ``class`` and ``data-label``.
+
+    >>> tag("td", "a < b", class_="number")
+    '<td class="number">a &lt; b</td>'
+    """
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"' for key, value in attributes.items()
+    )
+    return Markup(f"<{name}{written}>{join(children)}</{name}>")
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, class_: str) -> Markup:
+    """A table in a box of its own that scrolls; every cell knows its header, for screens too narrow for a table."""
+    head = tag("tr", *(tag("th", header, scope="col") for header in headers))
+    # A label is an attribute and so cannot hold the header's markup: it is repeated as an element.
+    body = [
+        tag("tr", *(tag("td", tag("span", h, class_="label"), c) for h, c in zip(headers, row, strict=True)))
+        for row in rows
+    ]
+    return tag("div", tag("table", tag("thead", head), tag("tbody", *body), class_=class_), class_="scroll")
+
+
+def architecture(text: str) -> Markup:
+    """A text form that may break after its bars."""
+    return tag("code", Markup("|<wbr>".join(html.escape(field) for field in text.split("|"))), class_="architecture")
+
+
+def symbol(metric: Metric) -> Markup:
+    """A metric's symbol with its sub- or superscript.
+
+    >>> from asvit.metrics import METRICS
+    >>> symbol(METRICS["length"]), symbol(METRICS["ntk"])
+    ('L<sup>E</sup>', 'κ<sub>Θ</sub>')
+    """
+    base, mark = metric.symbol[0], metric.symbol[1]
+    return join([base, tag("sup" if mark == "^" else "sub", metric.symbol[2:])])

@@ -1,0 +1,62 @@
+"""The page: a run directory as ``report.html``, which opens with no network."""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import vl_convert
+
+from asvit.records import REPORT, RUN, read_file, write_file
+from asvit.report.markup import escape_json, join
+from asvit.report.plane import VEGA_LITE
+from asvit.report.read import read_report
+from asvit.report.sections import head, sections, settings, title
+from asvit.report.theme import DARK, LIGHT
+
+
+def write_report(directory: Path) -> Path:
+    """Write ``report.html`` into a run directory; the same records give the same bytes.
+
+    Args:
+        directory: of search, grow or design.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UserError: the result is missing or damaged, or the job has no report.
+    """
+    report = read_report(directory)
+    asked = read_file(directory / RUN)
+    everything = _flat({"config": asked["config"], "environment": asked["environment"]})
+    page = Template(_file("page.html")).substitute(
+        title=title(report),
+        css=_file("page.css"),
+        body=join([*head(report), *sections(report), settings(everything)]),
+        bundle=_bundle(),
+        themes=escape_json({"light": LIGHT, "dark": DARK}),
+        script=_file("page.js"),
+    )
+    write_file(directory / REPORT, page.encode())
+    return directory / REPORT
+
+
+def _file(name: str) -> str:
+    return files("asvit.report").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache  # it takes a second
+def _bundle() -> str:
+    """The scripts that draw charts."""
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
+    return bundle.replace("</script", "<\\/script")
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:
+    return [
+        leaf
+        for key, value in tree.items()
+        for leaf in (_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)])
+    ]

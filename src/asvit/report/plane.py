@@ -1,0 +1,99 @@
+"""A plane of two quantities: axes, points with error bars, tooltips, as all charts of measures use them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+
+from asvit.measure import Measurement
+from asvit.metrics import METRICS
+from asvit.show import format_estimate
+
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+"""The version that altair writes for."""
+
+Row = dict[str, Any]
+MEASURES = ("length", "ntk")
+"""The two measures of search and growth."""
+_FORMAT = {"length": "~g", "ntk": "~s", "params": "~s", "width": "~s", "depth": "d"}
+_TITLE = {"params": "parameters", "width": "total width (channels, over all blocks)", "depth": "total depth (blocks)"}
+
+
+def estimates_row(measurement: Measurement) -> Row:
+    """A valid measurement's means, the ends of error bars where there are any, and both as text."""
+    row: Row = {}
+    for name in MEASURES:
+        estimate = measurement.estimates[name]
+        row |= {name: estimate.mean, f"{name}_text": format_estimate(estimate)}
+        if estimate.standard_error is not None:
+            row[f"{name}_low"] = estimate.mean - estimate.standard_error
+            row[f"{name}_high"] = estimate.mean + estimate.standard_error
+    return row
+
+
+def chart(rows: Iterable[Row]) -> alt.Chart:
+    """A chart with rows as data inside its specification."""
+    return alt.Chart(alt.InlineData(values=list(rows)))
+
+
+def layered(*layers: Any) -> alt.LayerChart:
+    """Charts on top of each other, the first lowest."""
+    return alt.LayerChart(layer=layers)
+
+
+def tooltips(**titles: str) -> list[alt.Tooltip]:
+    """A line a field."""
+    return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
+
+
+MEASURE_TOOLTIPS = {f"{name}_text": METRICS[name].symbol for name in MEASURES}
+"""Titles of the measures in a tooltip."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Two fields against each other; the scales hold all rows."""
+
+    rows: Sequence[Row]
+    x: str
+    y: str
+    note: str = ""
+    """In the titles of measures: at which width they were taken."""
+
+    def points(self, rows: Sequence[Row]) -> alt.Chart:
+        """A chart of rows at their places, without a mark yet."""
+        return chart(rows).encode(x=self._axis(alt.X, self.x), y=self._axis(alt.Y, self.y))
+
+    def error_bars(self, rows: Sequence[Row], *, color: str, opacity: float) -> list[alt.Chart]:
+        """Rules over one standard error on either side, for the fields that have errors."""
+        bars = []
+        for field, x, y in ((self.x, True, False), (self.y, False, True)):
+            with_errors = [row for row in rows if f"{field}_low" in row]
+            if with_errors:
+                base = chart(with_errors).mark_rule(color=color, opacity=opacity, strokeWidth=1.2)
+                bars.append(
+                    base.encode(
+                        x=self._axis(alt.X, self.x, suffix="_low" if x else ""),
+                        y=self._axis(alt.Y, self.y, suffix="_low" if y else ""),
+                        **({"x2": f"{field}_high:Q"} if x else {"y2": f"{field}_high:Q"}),
+                    )
+                )
+        return bars
+
+    def _axis(self, channel: type, field: str, *, suffix: str = "") -> Any:
+        axis = alt.Axis(format=_FORMAT[field], tickMinStep=1 if field == "depth" else alt.Undefined)
+        return channel(f"{field}{suffix}:Q", scale=self._scale(field), title=self._title(field), axis=axis)
+
+    def _title(self, field: str) -> str | list[str]:
+        if field not in MEASURES:
+            return _TITLE[field]
+        metric = METRICS[field]
+        return [f"{metric.title} {metric.symbol}", f"({metric.better} is better{self.note})"]
+
+    def _scale(self, field: str) -> alt.Scale:
+        """Logarithmic where all is positive, error bars included, and spans more than a factor of 4."""
+        values = [row[key] for row in self.rows for key in (field, f"{field}_low", f"{field}_high") if key in row]
+        logarithmic = bool(values) and 0 < 4 * min(values) < max(values)
+        logarithmic &= field not in ("width", "depth")  # linear as in Fig. 3
+        return alt.Scale(type="log" if logarithmic else "linear", zero=False, nice=False, padding=14)

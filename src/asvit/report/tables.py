@@ -1,0 +1,108 @@
+"""Tables of a report, and lists beside them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from asvit.budget import format_size
+from asvit.design.search import Statistic
+from asvit.measure import Measurement
+from asvit.metrics import METRICS
+from asvit.report.markup import Markup, architecture, join, symbol, table, tag
+from asvit.report.plane import MEASURES
+from asvit.report.read import Grown, Report
+from asvit.report.search_charts import marked_as
+from asvit.show import format_estimate
+
+TABLE_3: Mapping[str, tuple[float, float]] = {
+    "K1": (7.3, 0.1),
+    "K2": (4, 0),
+    "K3": (4, 0),
+    "K4": (4, 0),
+    "E1": (3.3, 0.4),
+    "E2": (3.9, 0.4),
+    "E3": (4.2, 0.3),
+    "E4": (5.2, 0.2),
+    "S1": (4, 0.6),
+    "S2": (2.7, 0.5),
+    "S3": (1.5, 0.3),
+    "heads": (42.7, 0.5),
+}
+"""The paper's: mean and standard deviation over mean of every choice."""
+
+_SYMBOLS = [symbol(METRICS[name]) for name in MEASURES]
+
+
+def _estimates(measurement: Measurement) -> list[str]:
+    if not measurement.valid:
+        return [f"invalid: {measurement.invalid}", "–"]
+    return [_unbroken(format_estimate(measurement.estimates[name])) for name in MEASURES]
+
+
+def _unbroken(text: str) -> str:
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def family_table(grown: Grown) -> Markup:
+    """A row a budget."""
+    rows = (
+        [
+            str(member.budget),
+            architecture(member.architecture),
+            format_size(member.params),
+            format_size(member.macs),
+            f"{member.share:.1%}",
+            *_estimates(member.measurement),
+            _unbroken("full width" if member.measured_at == 1 else f"1/{member.measured_at} width"),
+            "itself" if member.grown == member.architecture else architecture(member.grown),
+        ]
+        for member in grown.family
+    )
+    headers = ["budget", "architecture", "parameters", "MACs", "budget used", *_SYMBOLS, "measured at", "fitted from"]
+    return table(headers, rows, class_="cards")
+
+
+def found_table(report: Report) -> Markup:
+    """What every search found: its most probable topology and the best ranked one side by side."""
+    rows = []
+    for search in report.searches:
+        for name in dict.fromkeys([search.most_probable, search.best_ranked]):
+            if name is None:
+                rows.append([str(search.seed), "best ranked", "none: no measured topology is valid", "", "", ""])
+                continue
+            steps = sum(step.topology == name for step in search.steps)
+            rows.append(
+                [
+                    str(search.seed),
+                    marked_as(search, name)["marked"],
+                    architecture(name),
+                    *_estimates(search.measurements[name]),
+                    f"{steps} of {len(search.steps)} steps",
+                ]
+            )
+    headers = ["seed", "which", "topology", *_SYMBOLS, "sampled in"]
+    return table(headers, rows, class_="cards")
+
+
+def statistics_table(statistics: Mapping[str, Statistic]) -> Markup:
+    """Table 3 of this job beside the paper's."""
+    rows = (
+        [name, f"{ours.mean:.1f}", f"{ours.relative_std:.2g}", *(f"{value:g}" for value in TABLE_3[name])]
+        for name in TABLE_3
+        for ours in [statistics[name]]
+    )
+    return table(["choice", "mean", "std / mean", "paper: mean", "paper: std / mean"], rows, class_="numbers")
+
+
+def invalid_list(measured: Sequence[tuple[str, Measurement]], what: str) -> Markup:
+    """How many measured networks were invalid, which, and why."""
+    invalid = [(name, measurement.invalid) for name, measurement in measured if not measurement.valid]
+    if not invalid:
+        return tag("p", f"All {len(measured)} {what} measured were valid.")
+    items = (tag("li", architecture(name), f": {reason}") for name, reason in invalid)
+    summary = tag("summary", f"{len(invalid)} of {len(measured)} {what} measured were invalid and never ranked")
+    return tag("details", summary, tag("ul", *items), open="")
+
+
+def settings_table(settings: Iterable[tuple[str, object]]) -> Markup:
+    """Everything that was asked for and that the result depends on."""
+    rows = (tag("div", tag("dt", name), tag("dd", str(value))) for name, value in settings)
+    return tag("dl", join(rows), class_="settings")

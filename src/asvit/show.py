@@ -1,0 +1,89 @@
+"""Results as tables on a terminal."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from asvit.budget import format_size
+from asvit.design.family import Member
+from asvit.design.search import SearchRun
+from asvit.measure import Estimate, Measurement
+from asvit.metrics import METRICS
+from asvit.tables import new_table, print_table
+
+COUNTS = {"params", "macs"}
+
+
+def format_estimate(estimate: Estimate) -> str:
+    """Mean and standard error, both to the error's second digit; three digits where there is no error.
+
+    >>> format_estimate(Estimate.of([1.0, 3.0])), format_estimate(Estimate.of([0.12345]))
+    ('2.0 ± 1.0', '0.123')
+    >>> format_estimate(Estimate.of([3379.3, 1127.6]))
+    '2300 ± 1100'
+    """
+    mean, error = estimate.mean, estimate.standard_error
+    if not error:
+        return f"{mean:.3g}"
+    digits = 1 - math.floor(math.log10(error))
+    return f"{round(mean, digits):.{max(digits, 0)}f} ± {round(error, digits):.{max(digits, 0)}f}"
+
+
+def show_measurements(
+    measurements: Sequence[Measurement], seconds: Sequence[Mapping[str, float]], metrics: Sequence[str]
+) -> None:
+    """Print a row a network, a column a metric; seconds of all repeats at the end."""
+    table = new_table()
+    table.add_column("network", overflow="fold")
+    for metric in metrics:
+        table.add_column(METRICS[metric].symbol, justify="right")
+    table.add_column("seconds", justify="right")
+    for measurement, times in zip(measurements, seconds, strict=True):
+        if measurement.valid:
+            cells = [
+                format_size(round(measurement.estimates[metric].mean))
+                if metric in COUNTS
+                else format_estimate(measurement.estimates[metric])
+                for metric in metrics
+            ]
+        else:
+            cells = ["invalid"] + [""] * (len(metrics) - 1)
+        table.add_row(measurement.subject, *cells, f"{sum(times.values()):.1f}")
+    print_table(table)
+    for measurement in measurements:
+        if not measurement.valid:
+            print(f"{measurement.subject} is invalid: {measurement.invalid}")
+
+
+def show_searches(runs: Sequence[SearchRun]) -> None:
+    """Print what each search found: the policy's topology and the best ranked measured one."""
+    table = new_table("search")
+    table.add_column("")
+    table.add_column("topology", overflow="fold")
+    for metric in ("length", "ntk"):
+        table.add_column(METRICS[metric].symbol, justify="right")
+    for run in runs:
+        for title, name in (("most probable", run.most_probable), ("best ranked", run.best_ranked)):
+            if name is None:
+                table.add_row(title, "no valid topology", "", "")
+                continue
+            found = run.measurements[name]
+            values = (format_estimate(found.estimates[m]) if found.valid else "invalid" for m in ("length", "ntk"))
+            table.add_row(title, name, *values)
+        table.add_section()
+    print_table(table)
+
+
+def show_family(members: Sequence[Member]) -> None:
+    """Print a row a member."""
+    table = new_table("family")
+    for column, justify in (("budget", "right"), ("architecture", "left"), ("parameters", "right"), ("MACs", "right")):
+        table.add_column(column, justify=justify, overflow="fold")  # pyright: ignore[reportArgumentType]
+    table.add_column("used", justify="right")
+    for metric in ("length", "ntk"):
+        table.add_column(METRICS[metric].symbol, justify="right")
+    for member in members:
+        found = member.measurement
+        values = (format_estimate(found.estimates[m]) if found.valid else "invalid" for m in ("length", "ntk"))
+        sizes = format_size(member.params), format_size(member.macs), f"{member.share:.1%}"
+        table.add_row(str(member.budget), member.architecture, *sizes, *values)
+    print_table(table)

@@ -1,0 +1,218 @@
+"""The commands as a user runs them: results, interruptions, bad input."""
+
+import csv
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_photos import not_an_image, photo_folder, truncated
+
+from asvit import jobs
+
+ASVIT = Path(sys.executable).parent / "asvit"
+GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "architectures.csv"
+SMOKE = ("design", "--recipe", "smoke", "--threads", "1")
+
+
+def asvit(*arguments: str, cwd: Path, check: int = 0, **options) -> subprocess.CompletedProcess:
+    done = subprocess.run([ASVIT, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, **options)
+    assert done.returncode == check, done.stderr
+    return done
+
+
+def rows(ledger: Path) -> int:
+    try:
+        with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
+            return connection.execute("SELECT count(*) FROM measurement").fetchone()[0]
+    except sqlite3.OperationalError:  # not there yet
+        return 0
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A design that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("finished")
+    asvit(*SMOKE, "--steps", "12", "--out", "run", cwd=folder)
+    return folder / "run"
+
+
+def test_design_hands_over_a_family_within_its_budget(finished):
+    result = json.loads((finished / "result.json").read_text())
+    assert len(result["search"]["steps"]) == 12
+    (member,) = result["family"]
+    assert member["params"] <= 5_000_000
+    assert member["share"] > 0.8
+    described = asvit("describe", finished / "family" / "5M-params.json", "--image-size", "32", "--json", cwd=finished)
+    assert json.loads(described.stdout)["params"] == member["params"]
+    assert "seconds" not in (finished / "result.json").read_text()
+    assert (finished / "report.html").stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", [1, 15, 30])
+def test_an_interrupted_design_ends_in_the_same_bytes(finished, tmp_path, how, after):
+    command = [ASVIT, *SMOKE, "--steps", "12", "--out", "run"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while rows(tmp_path / "run" / "measurements.sqlite") < after and process.poll() is None:
+            pass
+        process.send_signal(how)
+        _, said = process.communicate()
+    codes = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}
+    assert process.returncode == codes[how], said
+    assert "Traceback" not in said
+    before = rows(tmp_path / "run" / "measurements.sqlite")
+    assert before >= after
+    assert not (tmp_path / "run" / "result.json").exists()
+    asvit(*SMOKE, "--steps", "12", "--out", "run", cwd=tmp_path)
+    assert (tmp_path / "run" / "result.json").read_bytes() == (finished / "result.json").read_bytes()
+
+
+def test_a_finished_run_is_repeated_from_its_ledger_and_keeps_its_threads(finished):
+    before = {p.name: p.read_bytes() for p in finished.iterdir() if p.suffix == ".json"}
+    measured = rows(finished / "measurements.sqlite")
+    asvit("design", "--recipe", "smoke", "--steps", "12", "--out", finished, cwd=finished)  # threads from run.json
+    assert {p.name: p.read_bytes() for p in finished.iterdir() if p.suffix == ".json"} == before
+    assert rows(finished / "measurements.sqlite") == measured
+
+
+@pytest.mark.parametrize("room", [24_000, 200_000], ids=["for half a ledger", "for all but the report"])
+def test_a_full_disk_keeps_what_was_measured(finished, tmp_path, room):
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    stopped = asvit(*SMOKE, "--steps", "12", "--out", "run", cwd=tmp_path, check=2, preexec_fn=small_files)
+    assert stopped.stderr.splitlines()[-1].startswith("asvit: cannot")
+    assert "make room" in stopped.stderr.splitlines()[-1]
+    assert "Traceback" not in stopped.stderr
+    asvit(*SMOKE, "--steps", "12", "--out", "run", cwd=tmp_path)
+    assert (tmp_path / "run" / "result.json").read_bytes() == (finished / "result.json").read_bytes()
+
+
+def test_json_is_the_record_and_nothing_else(tmp_path):
+    printed = asvit(*SMOKE, "--json", cwd=tmp_path).stdout
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.startswith("design-smoke-")
+    assert json.loads(printed) == json.loads((run / "result.json").read_text())
+
+
+def test_a_changed_configuration_is_refused_with_the_difference(finished):
+    said = asvit(*SMOKE, "--steps", "13", "--out", finished, cwd=finished, check=2).stderr
+    assert "search.steps was 12, is 13" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_search_several_times_then_grow_what_was_found(tmp_path):
+    asvit("search", "--recipe", "smoke", "--runs", "2", "--out", "s", cwd=tmp_path)
+    result = json.loads((tmp_path / "s" / "result.json").read_text())
+    assert len(result["runs"]) == 2
+    assert set(result["statistics"]["K1"]) == {"mean", "relative_std"}
+    grown = asvit("grow", "s/result.json", "--recipe", "smoke", "--macs", "10M", "--json", cwd=tmp_path)
+    (member,) = json.loads(grown.stdout)["family"]
+    assert member["macs"] <= 10_000_000
+
+
+def test_measure_several_networks_with_five_channels(tmp_path):
+    done = asvit(
+        "measure", "seed", "timm:resnet10t", "--image-size", "32x64", "--in-chans", "5",
+        "--metrics", "length,ntk", "--recipe", "smoke", "--json", cwd=tmp_path,
+    )  # fmt: skip
+    first, second = json.loads(done.stdout)["measurements"]
+    assert first["invalid"] is second["invalid"] is None
+    assert second["subject"] == "timm:resnet10t"
+    assert set(first["seconds"]) == {"length", "ntk"}
+    assert "repeated over 5" in done.stderr
+
+
+def test_the_images_of_a_folder_are_used(tmp_path):
+    photo_folder(tmp_path)
+    mine, theirs = (
+        json.loads(asvit("measure", "seed", "--recipe", "smoke", "--json", *more, cwd=tmp_path).stdout)["measurements"]
+        for more in (["--images", "."], [])
+    )
+    assert mine[0]["estimates"]["length"] == theirs[0]["estimates"]["length"]
+    assert mine[0]["estimates"]["ntk"] != theirs[0]["estimates"]["ntk"]
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="golden counts stand beside the project only while it is developed")
+def test_describe_agrees_with_every_golden_row(capsys):
+    from asvit.architecture import Task
+    from asvit.describe import describe_architecture
+
+    with GOLDEN.open() as file:
+        for row in csv.DictReader(file):
+            for embedded, column in ((True, "params"), (False, "params_no_pos_embed")):
+                describe_architecture(row["architecture"], Task(), position_embedding=embedded, as_json=True)
+                record = json.loads(capsys.readouterr().out)
+                assert record["params"] == int(row[column])
+                assert record["macs"] == int(row["macs"])
+                assert record["architecture"] == row["architecture"]
+                assert record["image_size"] == [224, 224]
+                assert len(record["stages"]) == 4
+
+
+def test_describe_needs_no_torch(tmp_path):
+    program = "import sys; from asvit.cli import app; app(['describe', 'small'], result_action='return_value')\n"
+    program += "assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "29,051,296 parameters" in done.stdout
+
+
+BAD = {
+    "unknown command": (["desing"], 'Did you mean "design"'),
+    "unknown option": (["design", "--parms", "3M"], "Did you mean --params"),
+    "unknown choice": (["measure", "seed", "--norm", "batch"], '"identity", "layer"'),
+    "unknown architecture": (["describe", "tiny"], "seed, small, base, large"),
+    "choice outside Table 1": (["describe", "9,2,3|4,1,2|4,1,4|4,1,6|32"], "allows 4, 5, 6, 7, 8"),
+    "malformed text": (["describe", "8,2|4,1,2|4,1,4|4,1,6|32"], "expected whole numbers in the form"),
+    "malformed size": (["design", "--params", "many"], "expected a positive number such as 30M"),
+    "budget too small": (["design", "--params", "10k"], "expected at least"),
+    "image too small": (["describe", "seed", "--image-size", "16"], "expected sides from 32"),
+    "image size no number": (["describe", "seed", "--image-size", "big"], "expected pixels such as 224"),
+    "no channels": (["describe", "seed", "--in-chans", "0"], "expected at least 1"),
+    "no repeats": (["measure", "seed", "--repeats", "0"], "expected at least 1"),
+    "unknown metric": (["measure", "seed", "--metrics", "flops"], "unknown metrics flops"),
+    "nothing to measure": (["measure"], "expected one or more"),
+    "unknown timm model": (["measure", "timm:vit_huge_patch1"], "timm has no model named"),
+    "unknown device": (["measure", "seed", "--device", "tpu9"], "expected auto, cpu, cuda"),
+    "missing image folder": (["measure", "seed", "--images", "nowhere"], "no images in nowhere"),
+    "empty image folder": (["measure", "seed", "--images", "empty"], "no images in empty"),
+    "truncated image": (["measure", "seed", "--recipe", "smoke", "--images", "truncated"], "cannot read the image"),
+    "no image": (["measure", "seed", "--recipe", "smoke", "--images", "text"], "cannot read the image"),
+    "folder that cannot be written": (["design", "--recipe", "smoke", "--out", "file/run"], "choose another --out"),
+    "folder of something else": (["design", "--recipe", "smoke", "--out", "text"], "holds"),
+    "report of nothing": (["report", "empty"], "run.json"),
+}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("bad")
+    for name in ("empty", "truncated", "text"):
+        (folder / name).mkdir()
+    truncated(photo_folder(folder / "truncated"))
+    not_an_image(photo_folder(folder / "text"))
+    (folder / "file").write_text("")
+    return folder
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(workplace, case):
+    arguments, complaint = BAD[case]
+    done = asvit(*arguments, cwd=workplace, check=2)
+    assert complaint in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    assert sorted(os.listdir(workplace)) == ["empty", "file", "text", "truncated"]
+
+
+def test_repeat_command_with_another_recipe(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["asvit", "design", "--recipe", "quick", "--params", "3M", "--json"])
+    assert jobs.repeat_command() == "asvit design --recipe quick --params 3M"
+    assert jobs.repeat_command(recipe="paper") == "asvit design --params 3M --recipe paper"

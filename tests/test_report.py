@@ -1,0 +1,292 @@
+"""The report of records made with a fake measure: what it says, what it draws, and that it needs no network."""
+
+import html
+import json
+import re
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+
+from asvit.architecture import Architecture, Task
+from asvit.budget import Budget
+from asvit.design.family import DesignResult, FamilySettings, GrowResult, grow_family
+from asvit.design.grow import GrowthSettings
+from asvit.design.search import SearchResult, SearchSettings, search
+from asvit.errors import UserError
+from asvit.measure import Estimate, Measurement
+from asvit.records import REPORT, RESULT, RUN, to_json, write_file, write_record
+from asvit.report import write_picture, write_report
+from asvit.settings import Settings
+from asvit.space import Topology
+
+TASK = Task(image_size=(64, 96), num_classes=10)
+BUDGETS = (Budget.parse("params", "3M"), Budget.parse("params", "6M"), Budget.parse("macs", "60M"))
+COMMAND = "asvit design --image-size 64x96 --images '<script>alert(1)</script>'"
+REASON = "ntk, repeat 0: smallest eigenvalue <= 0"
+
+
+def fake(repeats: int):
+    def measure(architecture: Architecture) -> Measurement:
+        t = architecture.topology
+        if t.heads == 64:
+            return Measurement(str(architecture), {}, REASON)
+        length = sum(t.expansions) * architecture.width / 100 + sum(architecture.depths) / 10
+        kernel = 40.0 * sum(t.kernels) + sum(t.splits)
+        return Measurement(
+            str(architecture),
+            {
+                "length": Estimate.of([length * (1 + i / 50) for i in range(repeats)]),
+                "ntk": Estimate.of([kernel * (1 + i / 3) for i in range(repeats)]),
+            },
+        )
+
+    return measure
+
+
+def grown(repeats: int) -> GrowResult:
+    settings = FamilySettings(task=TASK, budgets=BUDGETS, limits=BUDGETS[1:2])
+    start = Architecture(Topology.parse("8,2,3|4,1,2|4,1,4|4,1,6|32"))
+    return grow_family(start, settings, measure=fake(repeats), measure_proxy=fake(repeats))
+
+
+def searched(repeats: int, *, seed: int = 0, steps: int = 24):
+    return search(fake(repeats), SearchSettings(steps=steps), seed=seed)
+
+
+def result_of(job: str, repeats: int) -> SearchResult | GrowResult | DesignResult:
+    if job == "search":
+        return SearchResult.of(TASK, [searched(repeats, seed=seed) for seed in range(3)])
+    family = grown(repeats)
+    if job == "grow":
+        return family
+    return DesignResult(TASK, searched(repeats), family.growth, family.family)
+
+
+def write_run(directory: Path, job: str, *, repeats: int = 2, recipe: str = "quick"):
+    result = result_of(job, repeats)
+    config = {"recipe": recipe, "task": asdict(TASK), "seed": 0, "measure": asdict(Settings(repeats=repeats, angles=4))}
+    if job != "search":
+        config["growth"] = asdict(GrowthSettings())
+    environment = {"asvit": "0.1.0", "torch": "2", "python": "3.11", "machine": "x", "device": "cpu", "threads": 2}
+    run = {"schema": 1, "job": job, "config": config, "environment": environment, "command": COMMAND, "commit": None}
+    write_file(directory / RUN, to_json(run))
+    write_record(directory / RESULT, job, result)
+    return result
+
+
+@pytest.fixture(scope="module", params=["search", "grow", "design"])
+def run(request, tmp_path_factory):
+    """Record, page and folder of a run of every job."""
+    directory = tmp_path_factory.mktemp(request.param)
+    result = write_run(directory, request.param)
+    return result, write_report(directory).read_text(encoding="utf-8"), directory
+
+
+def without_scripts(page: str) -> str:
+    return re.sub(r"<(script|style)\b.*?</\1>", "", page, flags=re.DOTALL)
+
+
+def text_of(page: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", without_scripts(page))).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def charts_of(page: str) -> dict[str, list[dict]]:
+    """All rows behind every chart."""
+    found = re.findall(r'<script type="application/json" data-chart="([\w-]+)">(.*?)</script>', page, re.DOTALL)
+    return {
+        name: [row for rows in json.loads(specification)["datasets"].values() for row in rows]
+        for name, specification in found
+    }
+
+
+def searches_of(result):
+    return getattr(result, "runs", None) or ([result.search] if hasattr(result, "search") else [])
+
+
+def test_page_loads_nothing(run):
+    _, page, _ = run
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    bundle = max(scripts, key=len)
+    rest = page.replace(bundle, "")
+    assert "http://" not in rest
+    assert "https://" not in rest
+    assert not re.search(r"<link|\ssrc=|url\(|@import", rest)
+    assert not re.search(r"cdn|unpkg|jsdelivr|\bimport\(", bundle)
+    assert len(page) < 1_200_000
+
+
+def test_page_is_well_formed_and_fits_phones(run):
+    _, page, _ = run
+    opened = []
+
+    class Nesting(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            if tag not in ("meta", "wbr"):
+                opened.append(tag)
+
+        def handle_endtag(self, tag):
+            assert opened.pop() == tag
+
+    Nesting().feed(page)
+    assert opened == []
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in page
+
+
+def test_page_says_what_was_asked(run):
+    _, page, _ = run
+    assert "64×96 images, 3 channels, 10 classes" in text_of(page)
+    assert COMMAND in text_of(page)
+    assert "<script>alert(1)" not in page
+    assert "The quick recipe is shorter than the paper's." in text_of(page)
+
+
+def test_same_records_same_bytes(run):
+    _, page, directory = run
+    assert write_report(directory).read_text(encoding="utf-8") == page
+    assert write_report(directory) == directory / REPORT
+
+
+def test_family_is_listed(run):
+    result, page, _ = run
+    text = text_of(page)
+    for member in getattr(result, "family", ()):
+        assert member.architecture in text
+        assert member.grown in text
+        assert f"{member.share:.1%}" in text
+
+
+def test_found_topologies_and_invalid_ones_are_listed(run):
+    result, page, _ = run
+    text = text_of(page)
+    for search_run in searches_of(result):
+        assert search_run.most_probable in text
+        assert search_run.best_ranked in text
+        invalid = [name for name, m in search_run.measurements.items() if not m.valid]
+        assert invalid
+        assert all(f"{name}: {REASON}" in text for name in invalid)
+
+
+def test_search_charts_hold_the_record(run):
+    result, page, _ = run
+    charts = charts_of(page)
+    for search_run in searches_of(result):
+        steps = [row for row in charts["entropy"] if row.get("seed") == search_run.seed]
+        assert [row["entropy"] for row in steps] == [step.entropy for step in search_run.steps]
+        steps = [row for row in charts["reward"] if row.get("seed") == search_run.seed]
+        assert [row["reward"] for row in steps] == [step.reward for step in search_run.steps]
+        assert all((row["measurement"] == "valid") == (row["topology"][-2:] != "64") for row in steps)
+        points = {row["topology"]: row for row in charts["topologies"] if row["seed"] == search_run.seed}
+        valid = {name: m for name, m in search_run.measurements.items() if m.valid}
+        assert points.keys() == valid.keys()
+        for name, measurement in valid.items():
+            for metric, estimate in measurement.estimates.items():
+                assert points[name][metric] == estimate.mean
+                assert points[name][f"{metric}_high"] == estimate.mean + estimate.standard_error
+
+
+def test_policy_chart_holds_the_probabilities(run):
+    result, page, _ = run
+    searches = searches_of(result)
+    for row in charts_of(page).get("policy", ()):
+        mean = sum(s.probabilities[row["choice"]][row["value"]] for s in searches) / len(searches)
+        assert row["probability"] == pytest.approx(mean)
+
+
+def test_growth_charts_hold_the_record(run):
+    result, page, _ = run
+    if not hasattr(result, "growth"):
+        return
+    charts = charts_of(page)
+    trajectory = {row["step"]: row for row in charts["depth-width"]}
+    for i, step in enumerate(result.growth.steps):
+        architecture = Architecture.parse(step.architecture)
+        assert trajectory[i]["depth"] == sum(architecture.depths)
+        assert trajectory[i]["width"] == sum(n * c for n, c in zip(architecture.depths, architecture.dims, strict=True))
+    for name in ("length-params", "ntk-params", "trade-off"):
+        rows = {row["architecture"]: row for row in charts[name]}
+        assert set(result.growth.measurements) <= set(rows)
+        for text, measurement in result.growth.measurements.items():
+            assert rows[text]["params"] == Architecture.parse(text).params(TASK)
+            assert rows[text]["ntk"] == measurement.estimates["ntk"].mean
+        drawn = {row["architecture"] for row in charts[name] if "budget" in row}
+        assert drawn == {member.architecture for member in result.family if member.measured_at == 4}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_picture(run, suffix):
+    _, _, directory = run
+    target = write_picture(directory, directory / f"picture{suffix}")
+    content = target.read_bytes()
+    assert len(content) < 200_000
+    if suffix == ".png":
+        with Image.open(target) as image:
+            image.load()
+            assert image.width > 2 * image.height
+    else:
+        assert ElementTree.fromstring(content).tag.endswith("svg")
+
+
+def test_single_repeat_has_no_error_bars(tmp_path):
+    write_run(tmp_path, "design", repeats=1)
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "±" not in text_of(page)
+    assert "A single repeat has no error bars." in text_of(page)
+    assert not any("low" in key for rows in charts_of(page).values() for row in rows for key in row)
+
+
+def test_statistics_are_of_winners_or_of_the_policy(tmp_path):
+    write_run(tmp_path, "search")
+    assert "most probable topologies of 3 runs" in text_of(write_report(tmp_path).read_text(encoding="utf-8"))
+    write_record(tmp_path / RESULT, "search", SearchResult.of(TASK, [searched(2)]))
+    assert "the final policy would sample" in text_of(write_report(tmp_path).read_text(encoding="utf-8"))
+
+
+def test_search_without_a_valid_topology(tmp_path):
+    write_run(tmp_path, "search")
+    broken = search(lambda a: Measurement(str(a), {}, "singular"), SearchSettings(steps=3))
+    write_record(tmp_path / RESULT, "search", SearchResult.of(TASK, [broken]))
+    text = text_of(write_report(tmp_path).read_text(encoding="utf-8"))
+    assert "none: no measured topology is valid" in text
+    assert "4 of 4 topologies measured were invalid" in text
+    write_picture(tmp_path, tmp_path / "picture.png")
+
+
+def test_search_of_many_steps(tmp_path):
+    write_run(tmp_path, "search")
+    one = searched(2)
+    many = tuple(replace(one.steps[i % 24], step=i) for i in range(6000))  # more than altair takes of a data frame
+    write_record(tmp_path / RESULT, "search", SearchResult.of(TASK, [replace(one, steps=many)]))
+    steps = [row for row in charts_of(write_report(tmp_path).read_text(encoding="utf-8"))["reward"] if "seed" in row]
+    assert len(steps) == 6000
+
+
+def test_bad_directories_are_refused_in_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read .*run\.json"):
+        write_report(tmp_path)
+    write_run(tmp_path, "design")
+    with pytest.raises(UserError, match=r"ends in \.png or \.svg"):
+        write_picture(tmp_path, tmp_path / "picture.bmp")
+    whole = (tmp_path / RESULT).read_bytes()
+    (tmp_path / RESULT).write_bytes(whole[:1000])
+    with pytest.raises(UserError, match="whole"):
+        write_report(tmp_path)
+    record = json.loads(whole)
+    del record["search"]["measurements"][record["search"]["most_probable"]]
+    (tmp_path / RESULT).write_text(json.dumps(record))
+    with pytest.raises(UserError, match="damaged: no measurement of"):
+        write_report(tmp_path)
+    del record["growth"]
+    (tmp_path / RESULT).write_text(json.dumps(record))
+    with pytest.raises(UserError, match="growth"):
+        write_report(tmp_path)
+    (tmp_path / RESULT).unlink()
+    with pytest.raises(UserError, match="has not ended"):
+        write_report(tmp_path)
+    asked = json.loads((tmp_path / RUN).read_text())
+    (tmp_path / RUN).write_text(json.dumps(asked | {"job": "measure"}))
+    with pytest.raises(UserError, match="has no report"):
+        write_report(tmp_path)
