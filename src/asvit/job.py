@@ -17,7 +17,7 @@ from asvit.measure import Measurer
 from asvit.options import MeasureOptions, RecipeName, RunOptions
 from asvit.photos import BuiltIn, Folder
 from asvit.records import Json, RunDirectory, default_path, environment, open_run, read_architecture, recorded
-from asvit.subject import TIMM, ArchitectureSubject, Subject, TimmSubject
+from asvit.subject import TIMM, Subject, parse_subject
 
 
 def prepare(
@@ -38,8 +38,6 @@ def prepare(
         photographs=BuiltIn() if measuring.images is None else Folder(measuring.images),
         device=choose_device(run.device),
     )
-    if measuring.images is None and task.in_chans != 3:
-        tell(f"the built-in photographs have three channels: their grey values are repeated over {task.in_chans}")
     _ = measurer.draws  # refuses unreadable images now
     return measurer
 
@@ -63,9 +61,7 @@ def choose_device(name: str) -> torch.device:
 
 def subject_named(text: str, task: Task) -> Subject:
     """What an argument of `measure` names."""
-    if text.startswith(TIMM):
-        return TimmSubject(text.removeprefix(TIMM), task)
-    return ArchitectureSubject(read_architecture(text), task)
+    return parse_subject(text if text.startswith(TIMM) else str(read_architecture(text)), task)
 
 
 @contextmanager
@@ -85,6 +81,9 @@ def working(
     )
     with open_run(path, job, config, around, repeat_command()) as directory:
         tell(f"run directory: {path}")
+        in_chans = measurers[0].task.in_chans
+        if isinstance(measurers[0].photographs, BuiltIn) and in_chans != 3:
+            tell(f"the built-in photographs have three channels: their grey values are repeated over {in_chans}")
         ledger = Ledger(directory.ledger)
         for measurer in measurers:
             measurer.remember_in(ledger)

@@ -26,7 +26,7 @@ from asvit.options import (
 )
 from asvit.progress import ProgressDisplay
 from asvit.records import SCHEMA, Json, RunDirectory, read_architecture, to_json, write_record
-from asvit.show import show_family, show_measurements, show_searches
+from asvit.show import show_family, show_measurements, show_searches, show_statistics
 from asvit.space import Topology
 
 
@@ -87,6 +87,8 @@ def run_search(
         _hand_over(directory, result, run)
     if not run.json:
         show_searches(found)
+        if runs > 1:
+            show_statistics(result.statistics)
         _say_recipe(recipe_name)
 
 

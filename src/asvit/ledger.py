@@ -96,11 +96,6 @@ class Ledger:
             )
             return dict(rows.fetchall())
 
-    def total_seconds(self) -> float:
-        """Time that all measurements in the ledger took."""
-        with self._explaining():
-            return self._connection.execute("SELECT total(seconds) FROM measurement").fetchone()[0]
-
     def close(self) -> None:
         """Close the file."""
         self._connection.close()

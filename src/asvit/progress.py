@@ -30,7 +30,7 @@ class ProgressDisplay:
             console=self.console,
         )
         self._phase: str | None = None
-        self._began = self._spoke = 0.0
+        self._began = self._at_first = self._spoke = 0.0
 
     def __enter__(self) -> "ProgressDisplay":
         """Begin to show."""
@@ -45,7 +45,7 @@ class ProgressDisplay:
         if self.console.is_terminal:
             self._live.stop()
 
-    def update(self, phase: str, completed: float, total: float, *, count: str, facts: str) -> None:
+    def update(self, phase: str, completed: int | float, total: int | float, *, count: str, facts: str) -> None:
         """Show the state of a phase; a new title begins a new one.
 
         Args:
@@ -56,7 +56,7 @@ class ProgressDisplay:
             facts: what has been found so far.
         """
         if phase != self._phase:
-            self._phase, self._began, self._spoke = phase, time.monotonic(), 0.0
+            self._phase, self._began, self._at_first, self._spoke = phase, time.monotonic(), completed, 0.0
             if self.console.is_terminal:
                 self._task = self._live.add_task(phase, total=total, count=count, facts=facts)
         if self.console.is_terminal:
@@ -64,11 +64,11 @@ class ProgressDisplay:
         else:
             self._say(completed, total, count, facts)
 
-    def _say(self, completed: float, total: float, count: str, facts: str) -> None:
+    def _say(self, completed: int | float, total: int | float, count: str, facts: str) -> None:
         now = time.monotonic()
         if completed < total and self._spoke and now - self._spoke < SECONDS_BETWEEN_LINES:
             return
         self._spoke = now
-        elapsed = now - self._began
-        left = f"{elapsed / completed * (total - completed):.0f} s left" if completed else "time left unknown"
+        since = completed - self._at_first  # the clock began with the phase's first update
+        left = f"{(now - self._began) / since * (total - completed):.0f} s left" if since else "time left unknown"
         self.console.print(f"{self._phase}: {count}, {facts}, {left}", soft_wrap=True, highlight=False, markup=False)

@@ -85,9 +85,9 @@ def read_record(path: Path, record_type: type[Record]) -> Record:
         raise UserError(f"{path} is damaged: {error}; repeat the job that wrote it") from error
 
 
-def write_record(path: Path, job: str, record: object, **more: object) -> None:
+def write_record(path: Path, job: str, record: object) -> None:
     """Write a typed record with its schema and the job's name in front."""
-    write_file(path, to_json({"schema": SCHEMA, "job": job, **more, **msgspec.to_builtins(record)}))
+    write_file(path, to_json({"schema": SCHEMA, "job": job, **msgspec.to_builtins(record)}))
 
 
 def read_architecture(text: str) -> Architecture:
@@ -121,9 +121,9 @@ class RunDirectory:
         """Where measurements are kept."""
         return self.path / LEDGER
 
-    def write_result(self, record: object, **more: object) -> None:
+    def write_result(self, record: object) -> None:
         """Write ``result.json``."""
-        write_record(self.path / RESULT, self.job, record, **more)
+        write_record(self.path / RESULT, self.job, record)
 
 
 def default_path(job: str, recipe: str, config: Json) -> Path:

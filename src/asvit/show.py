@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from asvit.budget import format_size
 from asvit.design.family import Member
-from asvit.design.search import SearchRun
+from asvit.design.search import SearchRun, Statistic
 from asvit.measure import Estimate, Measurement
 from asvit.metrics import METRICS
 from asvit.tables import new_table, print_table
@@ -70,6 +70,16 @@ def show_searches(runs: Sequence[SearchRun]) -> None:
             values = (format_estimate(found.estimates[m]) if found.valid else "invalid" for m in ("length", "ntk"))
             table.add_row(title, name, *values)
         table.add_section()
+    print_table(table)
+
+
+def show_statistics(statistics: Mapping[str, Statistic]) -> None:
+    """Print Table 3: mean and normalised standard deviation of each choice over the searches' topologies."""
+    table = new_table("most probable topologies")
+    for column in ("choice", "mean", "std / mean"):
+        table.add_column(column, justify="right")
+    for name, statistic in statistics.items():
+        table.add_row(name, f"{statistic.mean:.1f}", f"{statistic.relative_std:.1f}")
     print_table(table)
 
 

@@ -166,7 +166,7 @@ class TimmSubject(Subject):
             return self.create(num_classes=0)
 
 
-def parse_subject(text: str, task: Task, *, width_divisor: int = 1) -> Subject:
+def parse_subject(text: str, task: Task) -> Subject:
     """What ``text`` names: ``timm:NAME``, a published architecture or a text form.
 
     >>> parse_subject("small", Task()).params
@@ -174,7 +174,7 @@ def parse_subject(text: str, task: Task, *, width_divisor: int = 1) -> Subject:
     """
     if text.startswith(TIMM):
         return TimmSubject(text.removeprefix(TIMM), task)
-    return ArchitectureSubject(Architecture.parse(text), task, width_divisor)
+    return ArchitectureSubject(Architecture.parse(text), task)
 
 
 def one_line(error: Exception) -> str:

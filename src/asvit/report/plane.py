@@ -16,7 +16,7 @@ VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 Row = dict[str, Any]
 MEASURES = ("length", "ntk")
 """The two measures of search and growth."""
-_FORMAT = {"length": "~g", "ntk": "~s", "params": "~s", "width": "~s", "depth": "d"}
+_FORMAT = {"length": ",~f", "ntk": ",~f", "params": "~s", "width": ",~f", "depth": "d"}
 _TITLE = {"params": "parameters", "width": "total width (channels, over all blocks)", "depth": "total depth (blocks)"}
 
 

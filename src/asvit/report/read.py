@@ -10,7 +10,7 @@ from asvit.design.grow import Growth, GrowthSettings
 from asvit.design.search import SearchResult, SearchRun
 from asvit.errors import UserError
 from asvit.measure import Measurement
-from asvit.records import RESULT, RUN, Json, read_record
+from asvit.records import RESULT, RUN, read_record
 from asvit.settings import Settings
 from asvit.space import SPACE
 
@@ -29,14 +29,24 @@ class Config:
 
 
 @dataclass(frozen=True)
+class Environment:
+    """Versions and hardware."""
+
+    asvit: str
+    torch: str
+    python: str
+    device: str
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
 class RunFile:
     """``run.json``."""
 
     job: str
     config: Config
-    environment: Json
+    environment: Environment
     command: str
-    commit: str | None = None
 
 
 @dataclass(frozen=True)

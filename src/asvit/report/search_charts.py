@@ -28,7 +28,9 @@ def entropy_chart(searches: Sequence[SearchRun]) -> alt.LayerChart:
     ]
     lines = chart(rows).mark_line(color=ACCENT, strokeWidth=2)
     lines = lines.encode(
-        x=alt.X("step:Q", title="step", scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1, format="d")),
+        x=alt.X(
+            "step:Q", title="step", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickMinStep=1, format="d")
+        ),
         y=alt.Y("entropy:Q", title="policy entropy (nats)", scale=alt.Scale(zero=False, padding=14)),
         tooltip=tooltips(step="step", entropy="entropy", seed="seed"),
         **_by_seed(searches),
@@ -49,7 +51,7 @@ def _level(value: float, text: str, side: str) -> list[alt.Chart]:
 
 
 def _by_seed(searches: Sequence[SearchRun]) -> dict[str, Any]:
-    return {"color": alt.Color("seed:O", title="seed")} if len(searches) > 1 else {}
+    return {"color": alt.Color("seed:O", title="seed", legend=alt.Legend(columns=8))} if len(searches) > 1 else {}
 
 
 def reward_chart(searches: Sequence[SearchRun]) -> alt.LayerChart:
@@ -72,7 +74,9 @@ def reward_chart(searches: Sequence[SearchRun]) -> alt.LayerChart:
     zero = chart([{"reward": 0}]).mark_rule(color=FAINT, strokeDash=[4, 4]).encode(y="reward:Q")
     points = chart(rows).mark_point(filled=True, color=ACCENT, opacity=0.75, size=30)
     points = points.encode(
-        x=alt.X("step:Q", title="step", scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1, format="d")),
+        x=alt.X(
+            "step:Q", title="step", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickMinStep=1, format="d")
+        ),
         y=alt.Y("reward:Q", title="reward (sum of relative changes)"),
         tooltip=tooltips(step="step", reward="reward", topology="topology", seed="seed"),
         **_by_seed(searches),
@@ -119,13 +123,15 @@ def topologies_chart(searches: Sequence[SearchRun], task: Task) -> alt.LayerChar
     titles = MEASURE_TOOLTIPS | {"topology": "topology", "params": "parameters", "step": "step", "seed": "seed"}
     points = plane.points([row for row in rows if "marked" not in row])
     points = points.mark_point(filled=True, size=45, opacity=0.85).encode(
-        color=alt.Color("order:Q", title="step", scale=alt.Scale(nice=False), legend=alt.Legend(tickMinStep=1)),
+        color=alt.Color(
+            "order:Q", title="step", scale=alt.Scale(nice=False), legend=alt.Legend(orient="bottom", tickMinStep=1)
+        ),
         tooltip=tooltips(**titles),
     )
     marked = [row for row in rows if "marked" in row]
     kinds = [kind for kind in _MARKS if any(row["marked"] == kind for row in marked)]
     colors, shapes = ([_MARKS[kind][i] for kind in kinds] for i in (0, 1))
-    legend = alt.Legend(title=None, symbolOpacity=1)
+    legend = alt.Legend(title=None, symbolOpacity=1, columns=2)  # as many as a phone holds
     found = plane.points(marked).mark_point(filled=True, size=170, opacity=1, stroke="white", strokeWidth=1)
     found = found.encode(
         fill=alt.Fill("marked:N", scale=alt.Scale(domain=kinds, range=colors), legend=legend),

@@ -9,7 +9,7 @@ from asvit.architecture import Task
 from asvit.design.recipes import RECIPES
 from asvit.design.search import SearchResult, statistics_of_policy
 from asvit.report.growth_charts import depth_and_width_chart, measures_chart
-from asvit.report.markup import Markup, escape_json, join, tag
+from asvit.report.markup import Markup, architecture, escape_json, join, tag
 from asvit.report.read import Grown, Report
 from asvit.report.search_charts import PAPER_ENTROPY, entropy_chart, policy_chart, reward_chart, topologies_chart
 from asvit.report.tables import family_table, found_table, invalid_list, settings_table, statistics_table
@@ -37,14 +37,14 @@ def _images(task: Task) -> str:
 def head(report: Report) -> list[Markup]:
     """What was designed, how, and how to repeat it."""
     run, around = report.run, report.run.environment
-    threads = around["threads"]
+    seeds = [search.seed for search in report.searches] or [run.config.seed]
     facts = [
         f"recipe {run.config.recipe}",
-        f"seed {run.config.seed}",
-        f"{around['device']}" + (f", {threads} thread{'s' * (threads != 1)}" if threads is not None else ""),
-        f"asvit {around['asvit']}",
-        f"torch {around['torch']}",
-        f"Python {around['python']}",
+        f"seed{'s' * (len(seeds) > 1)} {_range(seeds, 'd')}",
+        around.device if around.threads is None else f"{around.device}, {_count(around.threads, 'thread')}",
+        f"asvit {around.asvit}",
+        f"torch {around.torch}",
+        f"Python {around.python}",
     ]
     done = {"search": "searched", "grow": "grown", "design": "searched and grown"}[run.job]
     repeat = tag("button", "Copy", type="button")
@@ -58,7 +58,7 @@ def head(report: Report) -> list[Markup]:
 
 
 def _words(command: str) -> Markup:
-    """A command that breaks between its words only where they fit in a line."""
+    """A command that a narrow screen breaks between its words, not within an option."""
     return Markup(" ".join(tag("span", word) for word in command.split(" ")))
 
 
@@ -109,7 +109,7 @@ def sections(report: Report) -> list[Markup]:
 
 
 def _family(report: Report, grown: Grown) -> list[Markup]:
-    words = "The last grown network within each budget, its width fitted to it. "
+    words = "The last grown network within each budget, and, where its width was fitted, the one it was fitted from. "
     return [tag("h2", "Family"), tag("p", words, _errors(report)), family_table(grown)]
 
 
@@ -149,8 +149,8 @@ def _growth(report: Report, grown: Grown) -> list[Markup]:
     steps, task = grown.growth.steps, report.task
     measured = grown.measured
     width = f" at 1/{grown.width_divisor} of its width" if grown.width_divisor > 1 else ""
-    words = f"Algorithm 2 took {_count(len(steps) - 1, 'step')} from the start and stopped because "
-    words += f"{grown.growth.stopped}. Every network was measured{width}. "
+    words = [f"Algorithm 2 took {_count(len(steps) - 1, 'step')} from ", architecture(steps[0].architecture)]
+    words += [f" and stopped because {grown.growth.stopped}. Every network was measured{width}. ", _errors(report)]
     caption = "Numbers are steps (Fig. 3, left)."
     charts = [_figure("depth-width", "Depth against width", caption, depth_and_width_chart(grown, task))]
     if any(measurement.valid for _, measurement in measured):
@@ -162,7 +162,7 @@ def _growth(report: Report, grown: Grown) -> list[Markup]:
             charts.append(_figure(f"{name}-params", heading, caption, chart))
     return [
         tag("h2", "Growth"),
-        tag("p", words, _errors(report)),
+        tag("p", *words),
         invalid_list(measured, "networks"),
         tag("div", *charts, class_="charts"),
     ]

@@ -28,6 +28,9 @@ TABLE_3: Mapping[str, tuple[float, float]] = {
 }
 """The paper's: mean and standard deviation over mean of every choice."""
 
+MOST_SHOWN = 10
+"""Longer lists are folded."""
+
 _SYMBOLS = [symbol(METRICS[name]) for name in MEASURES]
 
 
@@ -99,7 +102,7 @@ def invalid_list(measured: Sequence[tuple[str, Measurement]], what: str) -> Mark
         return tag("p", f"All {len(measured)} {what} measured were valid.")
     items = (tag("li", architecture(name), f": {reason}") for name, reason in invalid)
     summary = tag("summary", f"{len(invalid)} of {len(measured)} {what} measured were invalid and never ranked")
-    return tag("details", summary, tag("ul", *items), open="")
+    return tag("details", summary, tag("ul", *items), **({"open": ""} if len(invalid) <= MOST_SHOWN else {}))
 
 
 def settings_table(settings: Iterable[tuple[str, object]]) -> Markup:
