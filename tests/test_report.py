@@ -59,7 +59,7 @@ def searched(repeats: int, *, seed: int = 0, steps: int = 24):
 
 def result_of(job: str, repeats: int) -> SearchResult | GrowResult | DesignResult:
     if job == "search":
-        return SearchResult.of(TASK, [searched(repeats, seed=seed) for seed in range(3)])
+        return SearchResult.of(TASK, [searched(repeats, seed=seed) for seed in range(3)], "most-probable")
     family = grown(repeats)
     if job == "grow":
         return family
@@ -241,14 +241,15 @@ def test_single_repeat_has_no_error_bars(tmp_path):
 def test_statistics_are_of_winners_or_of_the_policy(tmp_path):
     write_run(tmp_path, "search")
     assert "most probable topologies of 3 runs" in text_of(write_report(tmp_path).read_text(encoding="utf-8"))
-    write_record(tmp_path / RESULT, "search", SearchResult.of(TASK, [searched(2)]))
+    write_record(tmp_path / RESULT, "search", SearchResult.of(TASK, [searched(2)], "most-probable"))
     assert "the final policy would sample" in text_of(write_report(tmp_path).read_text(encoding="utf-8"))
 
 
 def test_search_without_a_valid_topology(tmp_path):
     write_run(tmp_path, "search")
     broken = search(lambda a: Measurement(str(a), {}, "singular"), SearchSettings(steps=3))
-    write_record(tmp_path / RESULT, "search", SearchResult.of(TASK, [broken]))
+    valid = SearchResult.of(TASK, [searched(2)], "most-probable")
+    write_record(tmp_path / RESULT, "search", replace(valid, runs=(broken,)))
     text = text_of(write_report(tmp_path).read_text(encoding="utf-8"))
     assert "none: no measured topology is valid" in text
     assert "4 of 4 topologies measured were invalid" in text
@@ -259,7 +260,7 @@ def test_search_of_many_steps(tmp_path):
     write_run(tmp_path, "search")
     one = searched(2)
     many = tuple(replace(one.steps[i % 24], step=i) for i in range(6000))  # more than altair takes of a data frame
-    write_record(tmp_path / RESULT, "search", SearchResult.of(TASK, [replace(one, steps=many)]))
+    write_record(tmp_path / RESULT, "search", SearchResult.of(TASK, [replace(one, steps=many)], "most-probable"))
     steps = [row for row in charts_of(write_report(tmp_path).read_text(encoding="utf-8"))["reward"] if "seed" in row]
     assert len(steps) == 6000
 

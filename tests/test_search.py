@@ -110,6 +110,9 @@ def test_invalid_topologies_never_win():
     )
     assert nothing.best_ranked is None
     assert all(step.reward == 0 for step in nothing.steps)
+    for start_from in ("most-probable", "best-ranked"):
+        with pytest.raises(UserError, match="cannot grow"):
+            nothing.start(start_from)
 
 
 def test_a_search_is_a_function_of_its_seed():
@@ -130,8 +133,9 @@ def test_statistics_like_table_3():
 
 def test_result_names_what_growth_starts_from():
     runs = [search(fake_measure(kernels_and_expansions, heads), SearchSettings(steps=3), seed=s) for s in (0, 1)]
-    result = SearchResult.of(Task(), runs)
-    assert Architecture.parse(result.architecture) == Architecture(Topology.parse(runs[0].most_probable))
+    probable, ranked = (SearchResult.of(Task(), runs, start_from) for start_from in ("most-probable", "best-ranked"))
+    assert Architecture.parse(probable.architecture) == Architecture(Topology.parse(runs[0].most_probable))
+    assert Architecture.parse(ranked.architecture) == Architecture(Topology.parse(runs[0].best_ranked))
 
 
 def test_bad_settings():

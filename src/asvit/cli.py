@@ -5,10 +5,11 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
+from asvit.design.recipes import StartFrom
 from asvit.errors import UserError
 from asvit.options import (
     BudgetOptions,
@@ -79,6 +80,7 @@ def search(
     *,
     runs: int = 1,
     recipe: RecipeName = "quick",
+    start_from: StartFrom | None = None,
     task: TaskOptions = TaskOptions(),
     measuring: MeasureOptions = MeasureOptions(),
     searching: SearchOptions = SearchOptions(),
@@ -92,10 +94,13 @@ def search(
         Independent searches, with seeds from --seed up, for statistics like the paper's Table 3.
     recipe
         How long to search and how carefully to measure.
+    start_from
+        Topology to hand on to growth: the policy's most probable (paper), or the measured one with the smallest sum of
+        ranks (default: the recipe's).
     """
     from asvit import jobs
 
-    jobs.run_search(runs, recipe, task, measuring, searching, run)
+    jobs.run_search(runs, recipe, start_from, task, measuring, searching, run)
 
 
 @app.command
@@ -128,7 +133,7 @@ def grow(
 def design(
     *,
     recipe: RecipeName = "quick",
-    start_from: Literal["most-probable", "best-ranked"] = "most-probable",
+    start_from: StartFrom | None = None,
     budget: BudgetOptions = BudgetOptions(),
     task: TaskOptions = TaskOptions(),
     measuring: MeasureOptions = MeasureOptions(),
@@ -143,7 +148,8 @@ def design(
     recipe
         quick: minutes on a laptop. paper: the paper's 500 steps and 5 repeats. smoke: seconds, for tests.
     start_from
-        Grow the policy's most probable topology (paper), or the measured one with the smallest sum of ranks.
+        Grow the policy's most probable topology (paper), or the measured one with the smallest sum of ranks (default:
+        the recipe's; best-ranked after a short search, whose policy is undecided).
     """
     from asvit import jobs
 

@@ -10,7 +10,7 @@ from asvit.architecture import Architecture, Task
 from asvit.budget import format_size
 from asvit.design.family import DesignResult, FamilySettings, GrowResult, Member, check_budgets, grow_family
 from asvit.design.grow import GrowthSettings
-from asvit.design.recipes import RECIPES, Recipe
+from asvit.design.recipes import RECIPES, Recipe, StartFrom
 from asvit.design.search import SearchResult, SearchRun, SearchSettings, SearchStep, search
 from asvit.errors import UserError
 from asvit.job import prepare, repeat_command, subject_named, tell, working
@@ -27,7 +27,6 @@ from asvit.options import (
 from asvit.progress import ProgressDisplay
 from asvit.records import SCHEMA, Json, RunDirectory, read_architecture, to_json, write_record
 from asvit.show import show_family, show_measurements, show_searches, show_statistics
-from asvit.space import Topology
 
 
 def run_measure(
@@ -63,6 +62,7 @@ def run_measure(
 def run_search(
     runs: int,
     recipe_name: RecipeName,
+    start_from: StartFrom | None,
     task_options: TaskOptions,
     measuring: MeasureOptions,
     searching: SearchOptions,
@@ -73,15 +73,17 @@ def run_search(
         raise UserError(f"runs is {runs}: expected at least 1")
     recipe = RECIPES[recipe_name]
     task = task_options.task(recipe.image_size)
+    start_from = start_from or recipe.start_from
     settings = search_settings(recipe, searching)
     measurers = [prepare(recipe, task, measuring, replace(run, seed=run.seed + i)) for i in range(runs)]
     config = _measure_config(recipe_name, measurers[0]) | {"search": asdict(settings), "runs": runs}
+    config |= {"start_from": start_from}
     with working("search", recipe_name, config, run, measurers) as directory, ProgressDisplay() as display:
         found = []
         for i, measurer in enumerate(measurers, start=1):
             title = f"search {i} of {runs}" if runs > 1 else "search"
             found.append(watched_search(measurer, settings, display, title))
-        result = SearchResult.of(task, found)
+        result = SearchResult.of(task, found, start_from)
         directory.write_result(result)
         write_architecture(directory, "seed", Architecture.parse(result.architecture), task)
         _hand_over(directory, result, run)
@@ -119,7 +121,7 @@ def run_grow(
 
 def run_design(
     recipe_name: RecipeName,
-    start_from: str,
+    start_from: StartFrom | None,
     budget: BudgetOptions,
     task_options: TaskOptions,
     measuring: MeasureOptions,
@@ -130,14 +132,14 @@ def run_design(
     """`asvit design`: search, growth of the topology found, and a family for the budgets."""
     recipe = RECIPES[recipe_name]
     family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing)
+    start_from = start_from or recipe.start_from
     settings = search_settings(recipe, searching)
     measurer = prepare(recipe, family.task, measuring, run)
     config = _measure_config(recipe_name, measurer) | _family_config(family)
     config |= {"search": asdict(settings), "start_from": start_from}
     with working("design", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
         found = watched_search(measurer, settings, display, "search")
-        start = Architecture(Topology.parse(starting_topology(found, start_from)))
-        grown = watched_growth(start, family, measurer, display)
+        grown = watched_growth(found.start(start_from), family, measurer, display)
         result = DesignResult(family.task, found, grown.growth, grown.family)
         directory.write_result(result)
         write_family(directory, result.family, family.task)
@@ -165,15 +167,6 @@ def family_settings(recipe: Recipe, budget: BudgetOptions, task: Task, growing: 
         fit=budget.fit,
         growth=GrowthSettings(width_divisor=growing.width_divisor),
     )
-
-
-def starting_topology(found: SearchRun, start_from: str) -> str:
-    """The topology that growth starts from."""
-    chosen = found.most_probable if start_from == "most-probable" else found.best_ranked
-    if chosen is None or not found.measurements[chosen].valid:
-        reason = "no measured topology is valid" if chosen is None else found.measurements[chosen].invalid
-        raise UserError(f"cannot grow the {start_from} topology {chosen}: {reason}; search longer or with another seed")
-    return chosen
 
 
 def watched_search(measurer: Measurer, settings: SearchSettings, display: ProgressDisplay, title: str) -> SearchRun:

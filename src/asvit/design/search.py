@@ -8,6 +8,7 @@ import numpy as np
 from asvit.architecture import Architecture, Task
 from asvit.design.policy import Policy
 from asvit.design.ranking import rank_sum_order
+from asvit.design.recipes import StartFrom
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
 from asvit.metrics import Metric, parse_metrics
@@ -63,6 +64,20 @@ class SearchRun:
     """The measured valid topology with the smallest sum of ranks; None where none was valid."""
     measurements: dict[str, Measurement]
     """Of every topology that was measured."""
+
+    def start(self, start_from: StartFrom) -> Architecture:
+        """The seed network that growth starts from.
+
+        Raises:
+            UserError: its measurement is invalid, or no topology's was valid.
+        """
+        chosen = self.most_probable if start_from == "most-probable" else self.best_ranked
+        if chosen is None or not self.measurements[chosen].valid:
+            reason = "no measured topology is valid" if chosen is None else self.measurements[chosen].invalid
+            raise UserError(
+                f"cannot grow the {start_from} topology {chosen or ''}: {reason}; search longer or with another seed"
+            )
+        return Architecture(Topology.parse(chosen))
 
 
 class Reward:
@@ -177,16 +192,16 @@ class SearchResult:
 
     task: Task
     architecture: str
-    """The first run's most probable topology as a seed network: what growth starts from."""
+    """The first run's topology as a seed network: what growth starts from."""
     runs: tuple[SearchRun, ...]
     statistics: dict[str, Statistic]
     """Of the runs' most probable topologies (Table 3)."""
 
     @classmethod
-    def of(cls, task: Task, runs: Sequence[SearchRun]) -> "SearchResult":
+    def of(cls, task: Task, runs: Sequence[SearchRun], start_from: StartFrom) -> "SearchResult":
         """Collect runs."""
         winners = [Topology.parse(run.most_probable) for run in runs]
-        return cls(task, str(Architecture(winners[0])), tuple(runs), statistics_of(winners))
+        return cls(task, str(runs[0].start(start_from)), tuple(runs), statistics_of(winners))
 
 
 def statistics_of(topologies: Sequence[Topology]) -> dict[str, Statistic]:
