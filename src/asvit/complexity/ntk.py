@@ -6,6 +6,9 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+COLUMNS = 2**16
+"""Gradient entries that are in float64 at a time: they stay in the processor's cache."""
+
 
 class SingularKernel(ValueError):
     """The kernel has no condition number: it is not finite, or its smallest eigenvalue is not positive."""
@@ -36,8 +39,10 @@ def kernel(
     gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=inputs.device)
     for gradients in zip(*rows, strict=True):
         if gradients[0] is not None:
-            jacobian = torch.stack([gradient.flatten() for gradient in gradients]).double()
-            gram += jacobian @ jacobian.T
+            jacobian = torch.stack([gradient.flatten() for gradient in gradients])
+            for columns in jacobian.split(COLUMNS, dim=1):
+                part = columns.double()
+                gram += part @ part.T
     return gram
 
 
