@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-import asvit.attention
 from asvit.attention import (
+    Attend,
     WindowAttention,
     fused_attention,
     join_windows,
@@ -43,9 +43,10 @@ def attend_to_all_tokens(layer: WindowAttention, tokens_LC: Tensor) -> Tensor:
     return layer.proj(torch.cat(out, 1))
 
 
+@pytest.mark.parametrize("head_dim", [4, 16, 22])
 @pytest.mark.parametrize("masked", [False, True])
-def test_plain_attention_agrees_with_the_fused_kernel(masked: bool):
-    q, k, v = queries_keys_values()
+def test_plain_attention_agrees_with_the_fused_kernel(masked: bool, head_dim: int):
+    q, k, v = queries_keys_values(head_dim=head_dim)
     mask = None
     if masked:
         mask = torch.arange(10) < torch.tensor([10, 7, 1])[:, None, None, None]
@@ -58,15 +59,6 @@ def test_masked_keys_have_no_influence():
     expected = plain_attention(q[:, :, :6], k[:, :, :6], v[:, :, :6], None)
     for attend in (plain_attention, fused_attention):
         torch.testing.assert_close(attend(q, k, v, mask)[:, :, :6], expected, **CLOSE)
-
-
-@pytest.mark.parametrize("block", [1, 200, 2**20])
-def test_the_block_size_does_not_change_the_result(block: int, monkeypatch: pytest.MonkeyPatch):
-    q, k, v = queries_keys_values(windows=5)
-    mask = torch.arange(10) < torch.tensor([10, 7, 1, 9, 2])[:, None, None, None]
-    expected = fused_attention(q, k, v, mask)
-    monkeypatch.setattr(asvit.attention, "BLOCK", block)
-    torch.testing.assert_close(plain_attention(q, k, v, mask), expected, **CLOSE)
 
 
 @settings(deadline=None)
@@ -87,14 +79,14 @@ def test_mask_of_a_map_padded_on_both_sides():
     assert mask[:, 0, 0].tolist() == one_image * 2
 
 
-@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("attend", [fused_attention, plain_attention])
 @pytest.mark.parametrize(
     ("size", "window"),
     [((8, 8), (4, 4)), ((7, 9), (4, 4)), ((5, 6), (2, 6)), ((3, 7), (1, 5)), ((6, 6), (7, 4))],
 )
-def test_each_window_attends_to_its_own_tokens_only(size, window, fused: bool):
+def test_each_window_attends_to_its_own_tokens_only(size, window, attend: Attend):
     layer = attention_layer(window)
-    layer.fused = fused
+    layer.attend = attend
     x = torch.randn(2, *size, 12, dtype=torch.float64)
     expected = torch.empty_like(x)
     for image in range(2):
@@ -119,7 +111,7 @@ def test_gradients_agree_between_plain_and_fused():
     layer = attention_layer((4, 4))
     x = torch.randn(1, 6, 7, 12, dtype=torch.float64)
     gradients = []
-    for layer.fused in (True, False):
+    for layer.attend in (fused_attention, plain_attention):
         gradients.append(torch.autograd.grad(layer(x).square().sum(), list(layer.parameters())))
     for fused, plain in zip(*gradients, strict=True):
         torch.testing.assert_close(fused, plain, rtol=1e-10, atol=1e-10)
@@ -148,5 +140,5 @@ def test_heads_that_leave_a_rest_use_fewer_channels_inside():
 def test_write_out_attention_switches_every_layer():
     network = torch.nn.Sequential(attention_layer((2, 2)), torch.nn.Sequential(attention_layer((2, 2))))
     write_out_attention(network)
-    assert [m.fused for m in network.modules() if isinstance(m, WindowAttention)] == [False, False]
-    assert WindowAttention.fused
+    assert [m.attend for m in network.modules() if isinstance(m, WindowAttention)] == [plain_attention] * 2
+    assert attention_layer((2, 2)).attend is fused_attention

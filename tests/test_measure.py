@@ -6,7 +6,7 @@ from torch import nn
 
 from asvit.architecture import Architecture, Task
 from asvit.errors import UserError
-from asvit.ledger import Entry, Ledger
+from asvit.ledger import Cost, Entry, Ledger
 from asvit.measure import Estimate, Measurer
 from asvit.metrics import METRICS
 from asvit.photos import BuiltIn
@@ -112,7 +112,7 @@ def test_a_ledger_remembers_and_saves_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(Toy, "network", None)
     assert second(TINY) == expected
     assert second(Toy("dead", 0.0)) == invalid
-    assert set(second.seconds(TINY)) == {"length", "ntk"}
+    assert set(second.costs(TINY)) == {"length", "ntk"}
 
 
 @pytest.mark.parametrize(
@@ -146,11 +146,15 @@ def test_ledger_round_trip():
     ledger = Ledger.in_memory()
     a, b = ledger.context({"x": 1}), ledger.context({"x": 2})
     assert ledger.context({"x": 1}) == a != b
-    entries = {"length": Entry(0.1 + 0.2, None, 1.0), "ntk": Entry(None, "singular", 2.0)}
+    entries = {"length": Entry(0.1 + 0.2, None, 1.0, "3 angles a pass"), "ntk": Entry(None, "singular", 2.0, "")}
     ledger.write(a, "seed", 0, entries)
     assert ledger.read(a, "seed", 0) == entries
     assert ledger.read(b, "seed", 0) == ledger.read(a, "seed", 1) == {}
-    assert ledger.seconds(a, "seed") == {"length": 1.0, "ntk": 2.0}
+    ledger.write(a, "seed", 1, {"length": Entry(0.5, None, 2.0, "2 angles a pass")})
+    assert ledger.costs(a, "seed") == {
+        "length": Cost(3.0, "3 angles a pass,2 angles a pass"),
+        "ntk": Cost(2.0, ""),
+    }
 
 
 def test_timm_models_are_measured_with_fused_attention_off():

@@ -4,39 +4,34 @@ Shapes: ``B`` images or windows, ``H`` x ``W`` map, ``h`` x ``w`` window, ``C`` 
 window, ``D`` channels of a head.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 Heads = Float[Tensor, "B N L D"]
-
-BLOCK = 2**20
-"""Attention weights (elements) that :func:`plain_attention` holds at a time: 4 MB in float32."""
-
-
-def fused_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Bool[Tensor, "B 1 1 L"] | None) -> Heads:
-    """Attention by torch's fused kernel, which knows reverse-mode derivatives of first order only."""
-    return F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, attn_mask=mask)
+Mask = Bool[Tensor, "B 1 1 L"] | None
+Attend = Callable[[Heads, Heads, Heads, Mask], Heads]
 
 
-def plain_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Bool[Tensor, "B 1 1 L"] | None) -> Heads:
-    """Attention ``softmax(q kᵀ / √D) v`` written out, so that it can be differentiated in any mode and to any order.
+def fused_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> Heads:
+    """The same by torch's fused kernel, which knows reverse-mode derivatives of first order only."""
+    columns = q_BNLD.shape[-1]
+    narrow = max(0, 16 - columns) if q_BNLD.device.type == "cpu" else 0
+    if narrow:  # the CPU's kernel multiplies matrices of 8 columns at half the speed of 16
+        q_BNLD, k_BNLD, v_BNLD = (F.pad(x, (0, narrow)) for x in (q_BNLD, k_BNLD, v_BNLD))
+    out = F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, attn_mask=mask, scale=columns**-0.5)
+    return out[..., :columns]
 
-    Works on a few windows at a time: their ``L x L`` weights and the tangents of these stay in the processor's cache.
-    """
-    _, heads, length, head_dim = q_BNLD.shape
-    block = max(1, BLOCK // (heads * length**2))
-    out = []
-    for i in range(0, q_BNLD.shape[0], block):
-        part = slice(i, i + block)
-        scores_BNLL = (q_BNLD[part] * head_dim**-0.5) @ k_BNLD[part].transpose(-2, -1)
-        if mask is not None:
-            scores_BNLL = scores_BNLL.masked_fill(~mask[part], float("-inf"))
-        # Softmax from its parts: torch differentiates its own in forward mode in twice as many passes over the weights.
-        weights_BNLL = (scores_BNLL - scores_BNLL.detach().amax(-1, keepdim=True)).exp()
-        out.append((weights_BNLL @ v_BNLD[part]) / weights_BNLL.sum(-1, keepdim=True))
-    return torch.cat(out)
+
+def plain_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> Heads:
+    """``softmax(q kᵀ / √D) v`` written out, so that it can be differentiated in any mode and to any order."""
+    scores_BNLL = q_BNLD @ k_BNLD.transpose(-2, -1) * q_BNLD.shape[-1] ** -0.5
+    if mask is not None:
+        scores_BNLL = scores_BNLL.masked_fill(~mask, float("-inf"))
+    return scores_BNLL.softmax(-1) @ v_BNLD
 
 
 class WindowAttention(nn.Module):
@@ -50,8 +45,8 @@ class WindowAttention(nn.Module):
     torch.Size([2, 14, 10, 32])
     """
 
-    fused: bool = True
-    """Whether torch's fused kernel is used; measuring switches it off where derivatives forbid it."""
+    attend: Attend = staticmethod(fused_attention)
+    """How queries, keys and values of windows are put together; measuring replaces it where derivatives ask for it."""
 
     def __init__(self, dim: int, *, heads: int, window: tuple[int, int]) -> None:
         super().__init__()
@@ -71,8 +66,7 @@ class WindowAttention(nn.Module):
             qkv, mask = F.pad(qkv, (0, 0, 0, pad[1], 0, pad[0])), padding_mask(x_BHWC, pad, window)
         windows = split_windows(qkv, window)
         q, k, v = windows.unflatten(-1, (3, self.heads, self.head_dim)).permute(2, 0, 3, 1, 4)
-        attend = fused_attention if self.fused else plain_attention
-        out_BLC = attend(q, k, v, mask).transpose(1, 2).flatten(2)
+        out_BLC = self.attend(q, k, v, mask).transpose(1, 2).flatten(2)
         out_BHWC = join_windows(out_BLC, (height + pad[0], width + pad[1]), window)
         return self.proj(out_BHWC[:, :height, :width])
 
@@ -106,8 +100,9 @@ def padding_mask(
 
 
 def write_out_attention(network: nn.Module) -> None:
-    """Switch fused attention off wherever a network has it, in place: ours (``fused``) and timm's (``fused_attn``)."""
+    """Switch fused attention off wherever a network has it, in place: ours and timm's (``fused_attn``)."""
     for module in network.modules():
-        for switch in ("fused", "fused_attn"):
-            if hasattr(module, switch):
-                setattr(module, switch, False)
+        if isinstance(module, WindowAttention):
+            module.attend = plain_attention
+        elif hasattr(module, "fused_attn"):
+            vars(module).update(fused_attn=False)

@@ -51,6 +51,15 @@ def parse_size(text: str) -> int:
     return value
 
 
+def parse_memory(text: str) -> int:
+    """Bytes from a size as people write it.
+
+    >>> parse_memory("2GB"), parse_memory("512M")
+    (2000000000, 512000000)
+    """
+    return parse_size(re.sub(r"(?<=[kKmMgGtT])[bB]\s*$", "", text))
+
+
 def format_size(value: int) -> str:
     """Short form of a count, three significant digits or more.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from asvit.architecture import Task
+from asvit.budget import parse_memory
 from asvit.design.recipes import Recipe
 from asvit.errors import UserError
 from asvit.ledger import Ledger
@@ -37,6 +38,7 @@ def prepare(
         seed=run.seed,
         photographs=BuiltIn() if measuring.images is None else Folder(measuring.images),
         device=choose_device(run.device),
+        work_memory=None if measuring.work_memory is None else parse_memory(measuring.work_memory),
     )
     _ = measurer.draws  # refuses unreadable images now
     return measurer

@@ -51,12 +51,19 @@ def run_measure(
             measurements.append(measurer(subject))
             display.update("measure", done, len(subjects), count=f"{done} of {len(subjects)}", facts=subject.name)
         directory.write_result({"measurements": measurements})
-        seconds = [measurer.seconds(subject) for subject in subjects]
+        costs = [measurer.costs(subject) for subject in subjects]
     if run.json:
-        rows = [msgspec.to_builtins(m) | {"seconds": s} for m, s in zip(measurements, seconds, strict=True)]
+        rows = [
+            msgspec.to_builtins(measurement)
+            | {
+                "seconds": {name: c.seconds for name, c in cost.items()},
+                "work": {name: c.work for name, c in cost.items()},
+            }
+            for measurement, cost in zip(measurements, costs, strict=True)
+        ]
         print(to_json({"schema": SCHEMA, "job": "measure", "config": config, "measurements": rows}).decode(), end="")
     else:
-        show_measurements(measurements, seconds, metrics)
+        show_measurements(measurements, costs, metrics)
 
 
 def run_search(
@@ -252,6 +259,7 @@ def _measure_config(name: RecipeName, measurer: Measurer) -> Json:
         "measure": asdict(measurer.settings),
         "photographs": measurer.photographs.digest,
         "device": str(measurer.device),
+        "work_memory": measurer.work_memory,
     }
 
 

@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS measurement (
     value REAL,
     invalid TEXT,
     seconds REAL NOT NULL,
+    work TEXT NOT NULL,
     PRIMARY KEY (context, subject, repeat, metric)
 ) WITHOUT ROWID;
 """
@@ -35,6 +36,17 @@ class Entry:
     value: float | None
     invalid: str | None
     seconds: float
+    work: str
+    """How much of it was done at a time; empty where nothing is evaluated."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one metric of all repeats took."""
+
+    seconds: float
+    work: str
+    """How much was done at a time; several, with commas, where repeats differ."""
 
 
 class Ledger:
@@ -42,9 +54,9 @@ class Ledger:
 
     >>> ledger = Ledger.in_memory()
     >>> context = ledger.context({"device": "cpu"})
-    >>> ledger.write(context, "seed", 0, {"length": Entry(2.5, None, 0.1)})
+    >>> ledger.write(context, "seed", 0, {"length": Entry(2.5, None, 0.1, "4 angles a pass")})
     >>> ledger.read(context, "seed", 0)
-    {'length': Entry(value=2.5, invalid=None, seconds=0.1)}
+    {'length': Entry(value=2.5, invalid=None, seconds=0.1, work='4 angles a pass')}
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -72,29 +84,30 @@ class Ledger:
         """What is known of one repeat of a subject, by metric."""
         with self._explaining():
             rows = self._connection.execute(
-                "SELECT metric, value, invalid, seconds FROM measurement"
+                "SELECT metric, value, invalid, seconds, work FROM measurement"
                 " WHERE context = ? AND subject = ? AND repeat = ?",
                 (context, subject, repeat),
             )
-            return {metric: Entry(value, invalid, seconds) for metric, value, invalid, seconds in rows}
+            return {metric: Entry(*entry) for metric, *entry in rows}
 
     def write(self, context: int, subject: str, repeat: int, entries: Mapping[str, Entry]) -> None:
         """Add metrics of one repeat of a subject."""
         rows = [
-            (context, subject, repeat, metric, entry.value, entry.invalid, entry.seconds)
+            (context, subject, repeat, metric, entry.value, entry.invalid, entry.seconds, entry.work)
             for metric, entry in entries.items()
         ]
         with self._explaining(), self._connection as transaction:
-            transaction.executemany("INSERT INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            transaction.executemany("INSERT INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
-    def seconds(self, context: int, subject: str) -> dict[str, float]:
-        """Time that all repeats of a subject took, by metric."""
+    def costs(self, context: int, subject: str) -> dict[str, Cost]:
+        """What all repeats of a subject took, by metric."""
         with self._explaining():
             rows = self._connection.execute(
-                "SELECT metric, total(seconds) FROM measurement WHERE context = ? AND subject = ? GROUP BY metric",
+                "SELECT metric, total(seconds), group_concat(DISTINCT work) FROM measurement"
+                " WHERE context = ? AND subject = ? GROUP BY metric",
                 (context, subject),
             )
-            return dict(rows.fetchall())
+            return {metric: Cost(seconds, work) for metric, seconds, work in rows}
 
     def close(self) -> None:
         """Close the file."""

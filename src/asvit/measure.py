@@ -11,14 +11,16 @@ import torch
 
 from asvit.architecture import Architecture, Task
 from asvit.complexity.ntk import SingularKernel
-from asvit.ledger import Entry, Ledger
+from asvit.errors import UserError
+from asvit.ledger import Cost, Entry, Ledger
 from asvit.metrics import Metric, parse_metrics
 from asvit.photos import BuiltIn, Photographs
 from asvit.probe import Draw, Probe
 from asvit.settings import Settings
 from asvit.subject import ArchitectureSubject, Subject
+from asvit.work import DEFAULT
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same settings would give other values; a ledger keeps its entries under it."""
 
 
@@ -82,6 +84,7 @@ class Measurer:
         seed: int = 0,
         photographs: Photographs | None = None,
         device: torch.device | str = "cpu",
+        work_memory: int | None = None,
     ) -> None:
         """Prepare to measure.
 
@@ -92,11 +95,13 @@ class Measurer:
             seed: of all repeats.
             photographs: what the kernel sees; by default the photographs that come with scikit-image.
             device: where networks are evaluated; they are drawn on the CPU everywhere.
+            work_memory: bytes of activations at a time; by default 2 GB on a CPU and half of a GPU's memory.
         """
         self.settings, self.task, self.seed = settings, task, seed
         self.metrics = parse_metrics(metrics)
         self.photographs = photographs or BuiltIn()
         self.device = torch.device(device)
+        self.work_memory = default_work_memory(self.device) if work_memory is None else work_memory
         self.remember_in(Ledger.in_memory())
 
     def remember_in(self, ledger: Ledger) -> None:
@@ -119,6 +124,7 @@ class Measurer:
             "in_chans": self.task.in_chans,
             "photographs": self.photographs.digest,
             "seed": self.seed,
+            "work_memory": self.work_memory,
             **settings,
         }
 
@@ -148,9 +154,9 @@ class Measurer:
                 values[name].append(entry.value)
         return Measurement(subject.name, {name: Estimate.of(found) for name, found in values.items()})
 
-    def seconds(self, subject: Subject) -> dict[str, float]:
-        """Time that a subject's repeats took by metric; metrics that share a derivative charge it to the first."""
-        return self._ledger.seconds(self._context, subject.key)
+    def costs(self, subject: Subject) -> dict[str, Cost]:
+        """What a subject's repeats took by metric; metrics that share a derivative charge it to the first."""
+        return self._ledger.costs(self._context, subject.key)
 
     def architectures(self, *, width_divisor: int = 1) -> Measure:
         """This measure as a function of an architecture, or of its proxy of a fraction of the width."""
@@ -161,11 +167,30 @@ class Measurer:
         known = self._ledger.read(self._context, subject.key, repeat)
         missing = [metric for metric in self.metrics if metric.name not in known]
         if missing:
-            probe = Probe(subject, self.draws[repeat], self.settings, self.device)
-            found = {metric.name: evaluate(metric, probe) for metric in missing}
+            found = self._evaluate(missing, subject, self.draws[repeat])
             self._ledger.write(self._context, subject.key, repeat, found)
             known |= found
         return known
+
+    def _evaluate(self, metrics: Sequence[Metric], subject: Subject, draw: Draw) -> dict[str, Entry]:
+        """Metrics of one draw; less of them at a time where the device runs out of memory."""
+        reductions = 0
+        while True:
+            probe = Probe(subject, draw, self.settings, self.device, self.work_memory, reductions)
+            try:
+                return {metric.name: evaluate(metric, probe) for metric in metrics}
+            except torch.OutOfMemoryError as error:
+                if probe.work.less() == probe.work:
+                    raise UserError(
+                        f"{subject.name} does not fit into the memory of {self.device}, even one angle and one block "
+                        "at a time: measure a smaller network or image size, or with --device cpu"
+                    ) from error
+                reductions += 1
+
+
+def default_work_memory(device: torch.device) -> int:
+    """2 GB on a CPU, half of a GPU's memory."""
+    return DEFAULT if device.type == "cpu" else torch.cuda.get_device_properties(device).total_memory // 2
 
 
 def evaluate(metric: Metric, probe: Probe) -> Entry:
@@ -173,9 +198,8 @@ def evaluate(metric: Metric, probe: Probe) -> Entry:
     start = time.perf_counter()
     try:
         value = metric.of(probe)
+        invalid = None if math.isfinite(value) else f"{metric.title} is {value}"
     except SingularKernel as error:
-        return Entry(None, str(error), time.perf_counter() - start)
+        value, invalid = None, str(error)
     seconds = time.perf_counter() - start
-    if not math.isfinite(value):
-        return Entry(None, f"{metric.title} is {value}", seconds)
-    return Entry(value, None, seconds)
+    return Entry(None if invalid else value, invalid, seconds, "" if metric.counted else str(probe.work))

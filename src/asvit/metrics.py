@@ -23,6 +23,9 @@ class Metric:
     of: Callable[[Probe], float]
     """Value of one probe; a :class:`~asvit.complexity.ntk.SingularKernel` or a value that is not finite is invalid."""
 
+    counted: bool = False
+    """Whether it is a count of the architecture, which no weights are drawn for."""
+
     @property
     def sign(self) -> int:
         """+1 where higher is better, -1 where lower is."""
@@ -81,6 +84,7 @@ _METRICS = (
         better="higher",
         source="plain baseline",
         of=lambda probe: float(probe.subject.params),
+        counted=True,
     ),
     Metric(
         name="macs",
@@ -89,6 +93,7 @@ _METRICS = (
         better="higher",
         source="plain baseline",
         of=lambda probe: float(probe.subject.macs),
+        counted=True,
     ),
 )
 

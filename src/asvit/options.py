@@ -73,6 +73,8 @@ class MeasureOptions:
     """Radius of the circle: √N (paper), or 1 (release)."""
     kernel_parameters: Literal["weights", "all"] = "weights"
     """Parameters of the kernel: those named weight (release), or all."""
+    work_memory: str | None = None
+    """Memory for activations at a time, such as 2GB (default: 2GB on a CPU, half of a GPU's)."""
     images: Path | None = None
     """Folder of images for the kernel (default: photographs that come with scikit-image)."""
 

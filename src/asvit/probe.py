@@ -1,11 +1,11 @@
 """One random draw of a network, and what it is shown: the circle and the images that metrics are computed from."""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from asvit.architecture import Task
 from asvit.attention import write_out_attention
 from asvit.complexity import curve, ntk
-from asvit.errors import UserError
+from asvit.complexity.layerwise import layerwise_kernel
 from asvit.norms import remove_norms, write_out_norms
 from asvit.photos import Photographs
 from asvit.settings import Settings
-from asvit.subject import Subject, one_line
+from asvit.subject import PooledFeatures, Subject, refusing
+from asvit.taylor import carry_jets, circle_jet
+from asvit.work import Work
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +65,18 @@ class Probe:
     draw: Draw
     settings: Settings
     device: torch.device
+    memory: int
+    """Bytes of activations at a time."""
+    reductions: int = 0
+    """How often the work was made smaller than that because the device ran out of memory."""
+
+    @cached_property
+    def work(self) -> Work:
+        """What is done at a time."""
+        work = Work.within(self.memory, self.subject.activations, self.settings)
+        for _ in range(self.reductions):
+            work = work.less()
+        return work
 
     @cached_property
     def network(self) -> nn.Module:
@@ -72,47 +86,49 @@ class Probe:
     @cached_property
     def velocity(self) -> Float[Tensor, "angles D"]:
         """``v(θ)`` of the circle's image."""
-        with self._refusing():
-            return curve.velocity(self._curve(twice=False), self._theta)
+        (v,) = self._derivatives(order=1)
+        return v
 
     @cached_property
     def velocity_and_acceleration(self) -> tuple[Float[Tensor, "angles D"], Float[Tensor, "angles D"]]:
-        """``v(θ)`` and ``a(θ)``, with norms that can be differentiated twice."""
-        with self._refusing():
-            return curve.velocity_and_acceleration(self._curve(twice=True), self._theta)
+        """``v(θ)`` and ``a(θ)``."""
+        v, a = self._derivatives(order=2)
+        return v, a
 
     @cached_property
     def kernel(self) -> Float64[Tensor, "n n"]:
         """Neural tangent kernel of the sum of the pooled features, on the draw's images."""
         every = self.settings.kernel_parameters == "all"
-        weights = [p for name, p in self.network.named_parameters() if every or name.endswith("weight")]
-        with self._refusing():
-            return ntk.kernel(lambda images: self.network(images).sum(1), weights, self.draw.images.to(self.device))
+        weights = {name: p for name, p in self.network.named_parameters() if every or name.endswith("weight")}
+        images = self.draw.images.to(self.device)
+        with refusing(self.subject.name):
+            if isinstance(self.network, PooledFeatures):
+                self.network.recompute_blocks(self.work.recompute)
+                return layerwise_kernel(self.network, weights, images)
+            return ntk.kernel(lambda images: self.network(images).sum(1), [*weights.values()], images)
 
-    def _curve(self, *, twice: bool) -> curve.Curve:
+    def _derivatives(self, *, order: Literal[1, 2]) -> tuple[Float[Tensor, "angles D"], ...]:
+        """Derivatives of the circle's image up to ``order``, a few angles at a time."""
+        theta = curve.angles(self.settings.angles, device=self.device)
+        with refusing(self.subject.name):
+            along_circle = self._along_circle(order)
+            passes = [along_circle(some) for some in theta.split(self.work.angles)]
+        return tuple(torch.cat(derivative) for derivative in zip(*passes, strict=True))
+
+    def _along_circle(self, order: Literal[1, 2]) -> Callable[[Tensor], tuple[Tensor, ...]]:
+        """The function from angles to derivatives: by Taylor mode for our own network, else by nested jvp."""
         network = deepcopy(self.network).requires_grad_(False)
-        write_out_attention(network)
         if self.settings.norm == "identity":
             remove_norms(network)
-        elif twice:
+        elif order == 2:
             write_out_norms(network)
         basis = self.draw.basis.to(self.device)
         radius = math.sqrt(basis[0].numel()) if self.settings.radius == "sqrt-n" else 1.0
-        return curve.image_of_circle(network, basis, radius)
-
-    @property
-    def _theta(self) -> Float[Tensor, " angles"]:
-        return curve.angles(self.settings.angles, device=self.device)
-
-    @contextmanager
-    def _refusing(self) -> Iterator[None]:
-        """Refuse a network that lacks a derivative or does not take these images, naming torch's reason."""
-        try:
-            yield
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
-            raise UserError(
-                f"{self.subject.name} cannot be measured here: {one_line(error)}; "
-                "choose other metrics, another image size or another network"
-            ) from error
+        if isinstance(network, PooledFeatures):
+            carry_jets(network, order=order)
+            return lambda theta: network(circle_jet(basis, radius, theta, order=order)).chunk(order + 1)[1:]
+        write_out_attention(network)
+        image = curve.image_of_circle(network, basis, radius)
+        if order == 1:
+            return lambda theta: (curve.velocity(image, theta),)
+        return lambda theta: curve.velocity_and_acceleration(image, theta)

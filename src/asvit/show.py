@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from asvit.budget import format_size
 from asvit.design.family import Member
 from asvit.design.search import SearchRun, Statistic
+from asvit.ledger import Cost
 from asvit.measure import Estimate, Measurement
 from asvit.metrics import METRICS
 from asvit.tables import new_table, print_table
-
-COUNTS = {"params", "macs"}
 
 
 def format_estimate(estimate: Estimate) -> str:
@@ -29,7 +28,7 @@ def format_estimate(estimate: Estimate) -> str:
 
 
 def show_measurements(
-    measurements: Sequence[Measurement], seconds: Sequence[Mapping[str, float]], metrics: Sequence[str]
+    measurements: Sequence[Measurement], costs: Sequence[Mapping[str, Cost]], metrics: Sequence[str]
 ) -> None:
     """Print a row a network, a column a metric; seconds of all repeats at the end."""
     table = new_table()
@@ -37,17 +36,17 @@ def show_measurements(
     for metric in metrics:
         table.add_column(METRICS[metric].symbol, justify="right")
     table.add_column("seconds", justify="right")
-    for measurement, times in zip(measurements, seconds, strict=True):
+    for measurement, cost in zip(measurements, costs, strict=True):
         if measurement.valid:
             cells = [
                 format_size(round(measurement.estimates[metric].mean))
-                if metric in COUNTS
+                if METRICS[metric].counted
                 else format_estimate(measurement.estimates[metric])
                 for metric in metrics
             ]
         else:
             cells = ["invalid"] + [""] * (len(metrics) - 1)
-        table.add_row(measurement.subject, *cells, f"{sum(times.values()):.1f}")
+        table.add_row(measurement.subject, *cells, f"{sum(c.seconds for c in cost.values()):.1f}")
     print_table(table)
     for measurement in measurements:
         if not measurement.valid:

@@ -1,6 +1,8 @@
 """What can be measured: an architecture, or any classifier of timm. Builds one random network of it at a time."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from asvit.architecture import Architecture, Task
-from asvit.complexity.cost import count_macs, count_params
+from asvit.complexity.cost import activation_bytes, count_macs, count_params
 from asvit.errors import UserError
 
 TIMM = "timm:"
@@ -45,9 +47,18 @@ class Subject(ABC):
     def network(self, seed: int) -> nn.Module:
         """Network from images to pooled features ``B x D``, every parameter drawn anew, in evaluation mode."""
 
+    @cached_property
+    def activations(self) -> int:
+        """Bytes that the backward pass of one image keeps."""
+        with refusing(self.name):
+            return activation_bytes(self.network(0), torch.zeros(1, self.task.in_chans, *self.task.image_size))
+
 
 class PooledFeatures(nn.Module):
-    """Images to the pooled last map of an AsViT before its final norm: the output that Section 3.2 measures."""
+    """Images to the pooled last map of an AsViT before its final norm: the output that Section 3.2 measures.
+
+    All its layers have their rules in :mod:`asvit.taylor` and :mod:`asvit.complexity.layerwise`.
+    """
 
     def __init__(self, architecture: Architecture, task: Task) -> None:
         super().__init__()
@@ -64,6 +75,10 @@ class PooledFeatures(nn.Module):
     def forward(self, images: Float[Tensor, "B channels H W"]) -> Float[Tensor, "B D"]:
         """Pooled features."""
         return self.model.pooled_features(images)
+
+    def recompute_blocks(self, recompute: bool) -> None:
+        """Whether the backward pass computes each block's activations again instead of keeping them."""
+        self.model.checkpointing = recompute
 
 
 @dataclass(frozen=True)
@@ -175,6 +190,20 @@ def parse_subject(text: str, task: Task) -> Subject:
     if text.startswith(TIMM):
         return TimmSubject(text.removeprefix(TIMM), task)
     return ArchitectureSubject(Architecture.parse(text), task)
+
+
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """Refuse a network that lacks a derivative or does not take these images, naming torch's reason."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
+        raise UserError(
+            f"{name} cannot be measured here: {one_line(error)}; "
+            "choose other metrics, another image size or another network"
+        ) from error
 
 
 def one_line(error: Exception) -> str:

@@ -30,3 +30,23 @@ def count_macs(module: nn.Module, *inputs: Tensor) -> int:
         warnings.simplefilter("ignore")  # the counter announces modules that it enters twice
         meta(*(x.to("meta") for x in inputs))
     return counter.get_total_flops() // 2
+
+
+def activation_bytes(module: nn.Module, *inputs: Tensor) -> int:
+    """Bytes that one evaluation of ``module`` on ``inputs`` keeps for its backward pass, parameters not counted.
+
+    >>> activation_bytes(nn.Linear(3, 2), torch.zeros(5, 3))
+    60
+    """
+    parameters = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
+    kept = {}
+
+    def keep(saved: Tensor) -> Tensor:
+        storage = saved.untyped_storage()  # of the whole tensor, which the backward pass of a part keeps alive
+        if storage._cdata not in parameters:
+            kept[storage._cdata] = storage
+        return saved
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+        module(*inputs)
+    return sum(storage.nbytes() for storage in kept.values())

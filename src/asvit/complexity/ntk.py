@@ -39,11 +39,15 @@ def kernel(
     gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=inputs.device)
     for gradients in zip(*rows, strict=True):
         if gradients[0] is not None:
-            jacobian = torch.stack([gradient.flatten() for gradient in gradients])
-            for columns in jacobian.split(COLUMNS, dim=1):
-                part = columns.double()
-                gram += part @ part.T
+            add_gram(gram, torch.stack([gradient.flatten() for gradient in gradients]))
     return gram
+
+
+def add_gram(gram: Float64[Tensor, "n n"], jacobian: Float[Tensor, "n P"]) -> None:
+    """Add ``J Jᵀ``, multiplied and summed in float64, in place."""
+    for columns in jacobian.split(COLUMNS, dim=1):
+        part = columns.double()
+        gram.addmm_(part, part.T)
 
 
 def condition_number(gram: Float64[Tensor, "n n"], *, dtype: torch.dtype = torch.float32) -> float:

@@ -1,0 +1,118 @@
+"""The tangent kernel of a network of known layers, layer by layer, in one forward and one backward pass.
+
+The gradient of one image by a layer's weight is a product of what the layer saw of it and of what comes back to it; one
+pass over the whole batch yields both for every image. Each layer adds its share ``J_l J_lᵀ`` to the kernel when the
+backward pass reaches it, and forgets its gradients: only one layer's are in memory at a time.
+
+Shapes: ``n`` images, ``T`` tokens of an image at a layer, ``P`` entries of a parameter.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from asvit.complexity.ntk import add_gram
+
+Gradients = Float[Tensor, "n P"]
+
+
+def layerwise_kernel(
+    network: nn.Module, names: Collection[str], inputs: Float[Tensor, "n *input"]
+) -> Float64[Tensor, "n n"]:
+    """Empirical kernel ``Θ_ij = ∇_w f(x_i) · ∇_w f(x_j)`` of ``f(x) = Σ network(x)``, summed in float64.
+
+    Args:
+        network: batch of inputs to batch of outputs, each row by itself. Layers that hold a chosen parameter are linear
+            layers, convolutions and layer norms; each is called once, with the batch as its first axis.
+        names: parameters ``w`` among ``network.named_parameters()``.
+        inputs: ``x_1 .. x_n``.
+
+    A linear model's kernel is ``X Xᵀ``:
+
+    >>> layerwise_kernel(nn.Linear(2, 1), {"weight"}, torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [[5.0, 11.0], [11.0, 25.0]]
+    """
+    gram = torch.zeros(len(inputs), len(inputs), dtype=torch.float64, device=inputs.device)
+    required = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
+    network.requires_grad_(False)
+    hooks = [layer.register_forward_hook(tap(gram, chosen)) for layer, chosen in layers(network, names)]
+    try:
+        with torch.enable_grad():
+            network(inputs).sum().backward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(required[name])
+    return gram
+
+
+def layers(network: nn.Module, names: Collection[str]) -> Iterator[tuple[nn.Module, list[str]]]:
+    """Layers that hold chosen parameters, and which of theirs are chosen."""
+    for prefix, module in network.named_modules():
+        own = [name for name, _ in module.named_parameters(recurse=False)]
+        chosen = [name for name in own if (f"{prefix}.{name}" if prefix else name) in names]
+        if chosen:
+            yield module, chosen
+
+
+def tap(gram: Float64[Tensor, "n n"], chosen: list[str]) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
+    """Forward hook that adds a layer's share of the kernel when a gradient comes back to its output."""
+
+    def hook(layer: nn.Module, inputs: tuple[Tensor], out: Tensor) -> Tensor:
+        def add_share(x: Tensor, d_out: Tensor) -> None:
+            for name, gradients in gradients_of(layer, x, d_out):
+                if name in chosen:
+                    add_gram(gram, gradients)
+
+        if not out.requires_grad:
+            out.requires_grad_()  # of the first layer: where the backward pass ends
+        return _Tap.apply(out, inputs[0], add_share)
+
+    return hook
+
+
+class _Tap(torch.autograd.Function):
+    """The identity; hands what a layer saw, and the gradient of its output, to a function."""
+
+    @staticmethod
+    def forward(ctx: Any, out: Tensor, x: Tensor, receive: Callable[[Tensor, Tensor], None]) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.receive = receive
+        return out.view_as(out)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        (x,), (d_out,) = ctx.saved_tensors, grad_outputs
+        ctx.receive(x, d_out)
+        return d_out, None, None
+
+
+def gradients_of(layer: nn.Module, x: Tensor, d_out: Tensor) -> Iterator[tuple[str, Gradients]]:
+    """Gradients of every image by a layer's weight and bias, from its input and its output's gradient."""
+    match layer:
+        case nn.Linear():
+            x_nTC, d_nTD = (t.unflatten(0, (-1, 1)).flatten(1, -2) for t in (x, d_out))
+            yield "weight", (d_nTD.mT @ x_nTC).flatten(1)
+            yield "bias", d_nTD.sum(1)
+        case nn.Conv2d(padding=(int(), int()) as padding, groups=1):
+            patches_nCT = F.unfold(x, layer.kernel_size, layer.dilation, padding, layer.stride)
+            d_nDT = d_out.flatten(2)
+            yield "weight", (d_nDT @ patches_nCT.mT).flatten(1)
+            yield "bias", d_nDT.sum(2)
+        case nn.LayerNorm():
+            normal = F.layer_norm(x, layer.normalized_shape, eps=layer.eps)
+            tokens = tuple(range(1, x.ndim - len(layer.normalized_shape)))
+            yield "weight", summed(d_out * normal, tokens)
+            yield "bias", summed(d_out, tokens)
+        case _:
+            raise TypeError(f"no rule for the gradients of {layer}: use asvit.complexity.ntk.kernel")
+
+
+def summed(x: Tensor, tokens: tuple[int, ...]) -> Gradients:
+    """Sum over the axes of tokens, of which there may be none."""
+    return (x.sum(tokens) if tokens else x).flatten(1)

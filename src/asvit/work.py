@@ -1,0 +1,44 @@
+"""How much of a measurement is done at a time: bounded by memory, and less where a device runs out of it."""
+
+import math
+from dataclasses import dataclass
+
+from asvit.settings import Settings
+
+DEFAULT = 2 * 10**9
+"""Bytes of activations at a time on a CPU."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """The share of a measurement that is in memory at a time."""
+
+    angles: int
+    """Points of the circle in one pass."""
+    recompute: bool
+    """Whether the kernel's backward pass computes each block's activations again instead of keeping them."""
+
+    @classmethod
+    def within(cls, memory: int, activations: int, settings: Settings) -> "Work":
+        """The largest share whose activations are expected to stay within ``memory`` bytes.
+
+        Args:
+            memory: bound in bytes.
+            activations: bytes that the backward pass of one image keeps.
+            settings: angles and images of a measurement.
+
+        >>> Work.within(1000, activations=100, settings=Settings(angles=10, kernel_images=16))
+        Work(angles=3, recompute=True)
+        """
+        # A jet has up to three parts, of which less than all activations live at once; the kernel's pass holds all of
+        # them and one layer's gradients, seen to add up to half as much.
+        at_most = max(1, memory // (3 * activations))
+        passes = math.ceil(settings.angles / at_most)
+        return cls(math.ceil(settings.angles / passes), 1.5 * settings.kernel_images * activations > memory)
+
+    def less(self) -> "Work":
+        """Half the angles and no kept activations; the same where it cannot be less."""
+        return Work(math.ceil(self.angles / 2), recompute=True)
+
+    def __str__(self) -> str:
+        return f"{self.angles} angles a pass" + (", blocks recomputed" if self.recompute else "")
