@@ -8,6 +8,8 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 
 def provenance() -> dict[str, str]:
     """Command, hardware, versions, commit and date."""
@@ -17,10 +19,17 @@ def provenance() -> dict[str, str]:
     )
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     packages = ", ".join(f"{name} {version(name)}" for name in ("asvit", "torch", "timm", "numpy"))
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return {
         "command": "uv run python " + " ".join(sys.argv),
-        "hardware": f"{os.cpu_count()} cores of {cpu}",
+        "hardware": f"{os.cpu_count()} cores of {cpu}{gpu}",
         "versions": f"Python {platform.python_version()}, {packages}",
         "commit": commit.stdout.strip(),
         "date": date.today().isoformat(),
     }
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done all it was asked to."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,5 +1,8 @@
 """What is done at a time: bounded by memory, less where it runs out, the same in value."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
@@ -83,3 +86,25 @@ def test_activations_of_an_architecture_are_counted_without_its_weights():
 
 def test_the_default_on_a_cpu_is_two_gigabytes():
     assert measure.default_work_memory(torch.device("cpu")) == 2 * 10**9
+
+
+MEASURE = """
+import resource, sys
+from asvit.architecture import Architecture, Task
+from asvit.measure import Measurer
+from asvit.settings import Settings
+from asvit.subject import ArchitectureSubject
+task = Task(image_size=(224, 224))
+for i in range(int(sys.argv[1])):
+    measure = Measurer(Settings(repeats=1, angles=3, kernel_images=2), task, metrics=["length", "curvature", "ntk"])
+    measure(ArchitectureSubject(Architecture.parse("4,8,2|2,4,2|2,2,2|2,1,2|16"), task))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_measuring_leaves_nothing_in_memory():
+    def peak_of(repeats: int) -> int:
+        command = [sys.executable, "-c", MEASURE, str(repeats)]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert peak_of(40) < peak_of(4) + 60_000  # kilobytes; one repeat keeps 11 MB of activations

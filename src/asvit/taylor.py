@@ -66,15 +66,15 @@ class JetAffine(nn.Module):
     def __init__(self, layer: nn.Linear | nn.Conv2d, parts: int) -> None:
         super().__init__()
         self.layer, self.parts = layer, parts
-        bias = layer.bias
+        self.bias = layer.bias
         layer.register_parameter("bias", None)
-        self.bias = bias if bias is None or isinstance(layer, nn.Linear) else nn.Parameter(bias[:, None, None])
 
     def forward(self, jet: Jet) -> Jet:
         """Map all parts."""
         out = self.layer(jet)
         if self.bias is not None:
-            out.unflatten(0, (self.parts, -1))[0].add_(self.bias)
+            values = out.unflatten(0, (self.parts, -1))[0]
+            values.add_(self.bias[:, None, None] if isinstance(self.layer, nn.Conv2d) else self.bias)
         return out
 
 

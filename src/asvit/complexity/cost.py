@@ -41,12 +41,11 @@ def activation_bytes(module: nn.Module, *inputs: Tensor) -> int:
     parameters = {parameter.untyped_storage()._cdata for parameter in module.parameters()}
     kept = {}
 
-    def keep(saved: Tensor) -> Tensor:
+    def keep(saved: Tensor) -> None:  # not the tensor itself: a node that keeps its own output is never freed
         storage = saved.untyped_storage()  # of the whole tensor, which the backward pass of a part keeps alive
         if storage._cdata not in parameters:
             kept[storage._cdata] = storage
-        return saved
 
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda nothing: nothing):
         module(*inputs)
     return sum(storage.nbytes() for storage in kept.values())
