@@ -14,6 +14,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from copy import deepcopy
@@ -26,10 +27,10 @@ import torch
 from machine import provenance, synchronize
 
 from asvit.architecture import Architecture, Task
+from asvit.attention import write_out_attention
 from asvit.complexity import curve, ntk
 from asvit.measure import Measurer
 from asvit.norms import remove_norms
-from asvit.attention import write_out_attention
 from asvit.probe import Probe
 from asvit.settings import Settings
 from asvit.space import Topology
@@ -190,8 +191,6 @@ def memory(topologies: int) -> dict[str, Any]:
     largest = max(subjects, key=lambda subject: subject.activations)
     command = [str(Path(sys.executable).parent / "asvit"), "measure", largest.name, "--out", "run"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
@@ -203,3 +202,57 @@ def memory(topologies: int) -> dict[str, Any]:
         "activations_mb": round(largest.activations / 1e6, 1),
         "peak_gb": round(peak * 1024 / 1e9, 2),
     }
+
+
+def show(record: dict[str, Any]) -> None:
+    """Print the tables."""
+    print(f"{'':10s} {'naive':>9s} {'plain':>9s} {'asvit':>9s} {'floor':>9s}   faster  of floor  difference")
+    for name, row in record["speed"].items():
+        floor, ratio = (f"{row[key]:9.3f}" if key in row else " " * 9 for key in ("floor", "ratio_to_floor"))
+        print(
+            f"{name:10s} {row['naive']:9.1f} {row['plain']:9.3f} {row['asvit']:9.3f} {floor}"
+            f" {row['times_faster_than_naive']:7.0f}x {ratio} {row['difference']:11.1e}"
+        )
+    for row in record["growth"]:
+        values = ", ".join(map(str, row["values"]))
+        for measure in ("length", "kernel"):
+            seconds = ", ".join(f"{value:.2f}" for value in row[measure])
+            in_macs = row.get(f"exponent_of_{measure}_in_macs")
+            print(
+                f"{row['quantity']:10s} {values:>14s}  {measure:7s} {seconds:>18s} s"
+                f"  exponent {row[f'exponent_of_{measure}']:.2f}" + (f", in MACs {in_macs:.2f}" if in_macs else "")
+            )
+    if "memory" in record:
+        print(f"peak memory of five repeats of {record['memory']['largest']}: {record['memory']['peak_gb']} GB")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default="seed", help="architecture for the table of speed")
+    parser.add_argument("--angles", type=int, default=10)
+    parser.add_argument("--images", type=int, default=16, help="of the kernel")
+    parser.add_argument("--sample", type=int, default=4, help="channels of the slow way's curvature, scaled up")
+    parser.add_argument("--topologies", type=int, default=200, help="among which the largest is looked for")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    torch.backends.cudnn.allow_tf32 = False
+    record = {
+        **provenance(),
+        "device": str(options.device),
+        "threads": torch.get_num_threads(),
+        "network": options.network,
+        "angles": options.angles,
+        "images": options.images,
+        "speed": speed(options.network, options.device, options.angles, options.images, options.sample),
+        "growth": growth(options.device),
+    }
+    if options.device.type == "cpu":
+        record["memory"] = memory(options.topologies)
+    show(record)
+    if options.json:
+        options.json.write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

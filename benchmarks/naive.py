@@ -1,4 +1,4 @@
-"""The measures the slow way, as in the authors' description: one backward pass a channel, one a image, attention written out.
+"""The measures the slow way: a backward pass for every channel or image, attention written out, as in the release.
 
 Baselines for measures.py; nothing here is used by the library.
 """
