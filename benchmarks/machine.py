@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from datetime import date
@@ -19,9 +20,13 @@ def provenance() -> dict[str, str]:
     )
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     packages = ", ".join(f"{name} {version(name)}" for name in ("asvit", "torch", "timm", "numpy"))
+    words = sys.argv.copy()
+    for option in ("--json", "--keep"):  # where results go says nothing about them
+        if option in words:
+            del words[words.index(option) : words.index(option) + 2]
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return {
-        "command": "uv run python " + " ".join(sys.argv),
+        "command": "uv run python " + shlex.join(words),
         "hardware": f"{os.cpu_count()} cores of {cpu}{gpu}",
         "versions": f"Python {platform.python_version()}, {packages}",
         "commit": commit.stdout.strip(),

@@ -39,6 +39,11 @@ from asvit.subject import ArchitectureSubject
 ROUNDS = 7
 
 
+def tell(what: str) -> None:
+    """What is being timed, on stderr."""
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+
+
 def timed(run: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
     """Seconds of one call, and what it returned."""
     synchronize(device)
@@ -96,6 +101,7 @@ def speed(name: str, device: torch.device, angles: int, images: int, sample: int
         torch.autograd.grad(network(photographs).sum(), weights, allow_unused=True)
 
     tables = {}
+    tell("length")
     seconds, found = medians(
         {
             "asvit": lambda: fresh().velocity,
@@ -109,6 +115,7 @@ def speed(name: str, device: torch.device, angles: int, images: int, sample: int
         "difference": abs(curve.length(found["asvit"]) / curve.length(expected) - 1).item(),
         "difference_of_velocities": difference(found["asvit"], expected),
     }
+    tell("kernel")
     seconds, found = medians(
         {
             "asvit": lambda: fresh().kernel,
@@ -123,6 +130,7 @@ def speed(name: str, device: torch.device, angles: int, images: int, sample: int
         "difference": abs(conditions[0] / conditions[1] - 1),
         "difference_of_kernels": difference(found["asvit"], expected),
     }
+    tell("curvature")
     seconds, found = medians(
         {
             "asvit": lambda: fresh().velocity_and_acceleration,
@@ -152,6 +160,7 @@ def growth(device: torch.device) -> list[dict[str, Any]]:
         ("repeats", (1, 2, 4)),
         ("angles", (5, 10, 20)),
     ):
+        tell(f"growth with {quantity}")
         row: dict[str, Any] = {"quantity": quantity, "values": values, "macs": [], "length": [], "kernel": []}
         for value in values:
             side, width = value if quantity == "image side" else 224, value if quantity == "width" else 32
@@ -186,16 +195,16 @@ def exponent(x: Any, y: Any) -> float:
 
 def memory(topologies: int) -> dict[str, Any]:
     """Peak memory of `asvit measure` with five repeats on the topology, of many, that keeps the most activations."""
+    tell("memory")
     rng = np.random.default_rng(0)
     subjects = [ArchitectureSubject(Architecture(Topology.sample(rng)), Task()) for _ in range(topologies)]
     largest = max(subjects, key=lambda subject: subject.activations)
     command = [str(Path(sys.executable).parent / "asvit"), "measure", largest.name, "--out", "run"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    if peak <= before:
-        raise RuntimeError("an earlier child took more memory: the peak of this one is not known")
+    if peak <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+        raise RuntimeError("this process took more memory, which its child inherits: the child's peak is not known")
     return {
         "topologies": topologies,
         "largest": largest.name,
@@ -231,7 +240,7 @@ def main() -> None:
     parser.add_argument("--network", default="seed", help="architecture for the table of speed")
     parser.add_argument("--angles", type=int, default=10)
     parser.add_argument("--images", type=int, default=16, help="of the kernel")
-    parser.add_argument("--sample", type=int, default=4, help="channels of the slow way's curvature, scaled up")
+    parser.add_argument("--sample", type=int, default=2, help="channels of the slow way's curvature, scaled up")
     parser.add_argument("--topologies", type=int, default=200, help="among which the largest is looked for")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--json", type=Path)
@@ -244,11 +253,11 @@ def main() -> None:
         "network": options.network,
         "angles": options.angles,
         "images": options.images,
-        "speed": speed(options.network, options.device, options.angles, options.images, options.sample),
-        "growth": growth(options.device),
     }
     if options.device.type == "cpu":
-        record["memory"] = memory(options.topologies)
+        record["memory"] = memory(options.topologies)  # first: a child's peak counts from its parent's
+    record["speed"] = speed(options.network, options.device, options.angles, options.images, options.sample)
+    record["growth"] = growth(options.device)
     show(record)
     if options.json:
         options.json.write_text(json.dumps(record, indent=2) + "\n")

@@ -36,10 +36,13 @@ def velocity_and_acceleration(
     out = curve_of(network, basis, theta)
     forward = time.perf_counter() - begin
     begin = time.perf_counter()
-    v = [torch.autograd.grad(out[:, c].sum(), theta, create_graph=True)[0] for c in channels]
-    a = [torch.autograd.grad(d.sum(), theta, retain_graph=True)[0] for d in v]
+    v, a = [], []
+    for c in channels:
+        (d,) = torch.autograd.grad(out[:, c].sum(), theta, create_graph=True)
+        a.append(torch.autograd.grad(d.sum(), theta, retain_graph=True)[0])
+        v.append(d.detach())
     seconds = forward + (time.perf_counter() - begin) * out.shape[1] / len(channels)
-    return torch.stack(v, 1).detach(), torch.stack(a, 1), seconds
+    return torch.stack(v, 1), torch.stack(a, 1), seconds
 
 
 def kernel(network: nn.Module, images: Tensor) -> Tensor:

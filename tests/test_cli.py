@@ -185,6 +185,7 @@ BAD = {
     "image size no number": (["describe", "seed", "--image-size", "big"], "expected pixels such as 224"),
     "no channels": (["describe", "seed", "--in-chans", "0"], "expected at least 1"),
     "no repeats": (["measure", "seed", "--repeats", "0"], "expected at least 1"),
+    "malformed memory": (["measure", "seed", "--work-memory", "lots"], "expected a positive number such as"),
     "unknown metric": (["measure", "seed", "--metrics", "flops"], "unknown metrics flops"),
     "nothing to measure": (["measure"], "expected one or more"),
     "unknown timm model": (["measure", "timm:vit_huge_patch1"], "timm has no model named"),
