@@ -54,6 +54,12 @@ def test_the_network_is_left_as_it_was():
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_a_layer_that_is_called_twice_is_refused():
+    layer = nn.Linear(45, 45).double()
+    with pytest.raises(TypeError, match="more than once"):
+        layerwise_kernel(nn.Sequential(layer, nn.Tanh(), layer), {"0.weight"}, IMAGES)
+
+
 def test_a_layer_without_a_rule_is_refused():
     model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(3 * 36 * 45)).double().eval()
     with pytest.raises(TypeError, match="no rule for the gradients of BatchNorm1d"):

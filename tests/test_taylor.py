@@ -106,9 +106,15 @@ def test_jets_of_attention_agree_with_jvp_whatever_the_blocks(windows, heads, le
     jets_mask = None if mask is None else torch.cat([mask] * parts)
     flat = (x.flatten(0, 1) for x in (q, k, v))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asvit.taylor, "BLOCK", block)
+        patch.setitem(asvit.taylor.BLOCK, "cpu", block)
         found = attend_jets(*flat, jets_mask, parts=parts)
     torch.testing.assert_close(found.unflatten(0, (parts, -1)), torch.stack([*expected]), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.MaxPool2d(2), nn.Conv1d(3, 3, 1)])
+def test_a_layer_without_a_rule_is_refused(layer: nn.Module):
+    with pytest.raises(TypeError, match="no rule for jets of"):
+        carry_jets(nn.Sequential(nn.Linear(3, 3), layer), order=1)
 
 
 def test_large_scores_do_not_overflow():

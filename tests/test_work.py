@@ -108,3 +108,12 @@ def test_measuring_leaves_nothing_in_memory():
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert peak_of(40) < peak_of(4) + 60_000  # kilobytes; one repeat keeps 11 MB of activations
+
+
+def test_measuring_loads_nothing_heavy_beyond_torch():
+    program = (
+        "import sys\n" + MEASURE + "print({'timm', 'torchvision', 'altair', 'scipy', 'pandas', 'torch._dynamo'}"
+        " & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, "1"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"

@@ -19,13 +19,14 @@ from torch import Tensor, nn
 from torch.func import jvp
 
 from asvit.attention import WindowAttention
+from asvit.model import DropPath
 from asvit.norms import WrittenOutNorm, is_norm
 
 Jet = Float[Tensor, "J ..."]
 Heads = Float[Tensor, "J N L D"]
 
-BLOCK = 2**20
-"""Attention weights (elements) at a time, 4 MB in float32: with their derivatives they stay in a CPU's cache."""
+BLOCK = {"cpu": 2**20, "cuda": 2**27}
+"""Attention weights (elements) at a time, by device: 4 MB in float32, so that all stays in a CPU's cache."""
 
 
 def circle_jet(
@@ -44,20 +45,27 @@ def circle_jet(
 def carry_jets(network: nn.Module, *, order: Literal[1, 2]) -> None:
     """Make a network map jets of ``order`` 1 or 2 to jets, in place.
 
-    Its layers are linear layers, convolutions, GELU, norms (written out, at order 2) and window attention; between them
-    it only adds, moves and averages.
+    Its layers are linear layers, convolutions, GELU, tanh, norms (written out, at order 2) and window attention;
+    between them it only adds, moves and averages.
+
+    Raises:
+        TypeError: a layer is of another kind.
     """
     parts = order + 1
     for name, child in network.named_children():
         if isinstance(child, nn.Linear | nn.Conv2d):
             setattr(network, name, JetAffine(child, parts))
-        elif isinstance(child, nn.GELU | WrittenOutNorm) or is_norm(child):
+        elif isinstance(child, nn.GELU | nn.Tanh | WrittenOutNorm) or is_norm(child):
             setattr(network, name, JetFunction(child, parts))
         elif isinstance(child, WindowAttention):
             child.attend = partial(attend_jets, parts=parts)
             carry_jets(child, order=order)
-        else:
+        elif isinstance(child, nn.Identity | DropPath):  # linear, in evaluation mode
+            continue
+        elif any(True for _ in child.children()) or isinstance(child, nn.Sequential):
             carry_jets(child, order=order)
+        else:
+            raise TypeError(f"no rule for jets of {child}: use asvit.complexity.curve")
 
 
 class JetAffine(nn.Module):
@@ -115,7 +123,7 @@ def attend_jets(
     v_up_to = [pad_columns(torch.cat([*v[: m + 1]], -1)) for m in range(parts)]
     q_up_to[0] = q_up_to[0] * math.log2(math.e)
     out = torch.empty_like(v)
-    for heads, rows in blocks(*v.shape[1:3]):
+    for heads, rows in blocks(*v.shape[1:3], at_most=BLOCK[v.device.type]):
         s = [q_m[heads, rows] @ k_m[heads].mT for q_m, k_m in zip(q_up_to, k_up_to, strict=True)]
         w = weights(s, None if keys is None else keys[heads])
         n: list[Tensor | int] = [0] * parts
@@ -144,10 +152,10 @@ def weights(scores: list[Tensor], keys: Bool[Tensor, "g 1 L"] | None) -> list[Fl
     return [w, *(derivative.mul_(w) for derivative in derivatives)]
 
 
-def blocks(heads: int, length: int) -> Iterator[tuple[slice, slice]]:
-    """Slices of heads and of queries, of at most ``BLOCK`` weights together, or of one query."""
-    g = max(1, BLOCK // length**2)
-    rows = length if g > 1 else min(length, max(1, BLOCK // length))
+def blocks(heads: int, length: int, *, at_most: int) -> Iterator[tuple[slice, slice]]:
+    """Slices of heads and of queries, of ``at_most`` so many weights together, or of one query."""
+    g = max(1, at_most // length**2)
+    rows = length if g > 1 else min(length, max(1, at_most // length))
     for i in range(0, heads, g):
         for j in range(0, length, rows):
             yield slice(i, i + g), slice(j, j + rows)

@@ -31,6 +31,9 @@ def layerwise_kernel(
         names: parameters ``w`` among ``network.named_parameters()``.
         inputs: ``x_1 .. x_n``.
 
+    Raises:
+        TypeError: a layer is of another kind, or is called more than once.
+
     A linear model's kernel is ``X Xᵀ``:
 
     >>> layerwise_kernel(nn.Linear(2, 1), {"weight"}, torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
@@ -39,7 +42,8 @@ def layerwise_kernel(
     gram = torch.zeros(len(inputs), len(inputs), dtype=torch.float64, device=inputs.device)
     required = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
     network.requires_grad_(False)
-    hooks = [layer.register_forward_hook(tap(gram, chosen)) for layer, chosen in layers(network, names)]
+    added: set[nn.Module] = set()
+    hooks = [layer.register_forward_hook(tap(gram, chosen, added)) for layer, chosen in layers(network, names)]
     try:
         with torch.enable_grad():
             network(inputs).sum().backward()
@@ -60,11 +64,16 @@ def layers(network: nn.Module, names: Collection[str]) -> Iterator[tuple[nn.Modu
             yield module, chosen
 
 
-def tap(gram: Float64[Tensor, "n n"], chosen: list[str]) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
+def tap(
+    gram: Float64[Tensor, "n n"], chosen: list[str], added: set[nn.Module]
+) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
     """Forward hook that adds a layer's share of the kernel when a gradient comes back to its output."""
 
     def hook(layer: nn.Module, inputs: tuple[Tensor], out: Tensor) -> Tensor:
         def add_share(x: Tensor, d_out: Tensor) -> None:
+            if layer in added:  # its gradients would have to be summed before they are multiplied
+                raise TypeError(f"{layer} is called more than once: use asvit.complexity.ntk.kernel")
+            added.add(layer)
             for name, gradients in gradients_of(layer, x, d_out):
                 if name in chosen:
                     add_gram(gram, gradients)
