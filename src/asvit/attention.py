@@ -16,6 +16,14 @@ Mask = Bool[Tensor, "B 1 1 L"] | None
 Attend = Callable[[Heads, Heads, Heads, Mask], Heads]
 
 
+def plain_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> Heads:
+    """``softmax(q kᵀ / √D) v`` written out, so that it can be differentiated in any mode and to any order."""
+    scores_BNLL = q_BNLD @ k_BNLD.transpose(-2, -1) * q_BNLD.shape[-1] ** -0.5
+    if mask is not None:
+        scores_BNLL = scores_BNLL.masked_fill(~mask, float("-inf"))
+    return scores_BNLL.softmax(-1) @ v_BNLD
+
+
 def fused_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> Heads:
     """The same by torch's fused kernel, which knows reverse-mode derivatives of first order only."""
     columns = q_BNLD.shape[-1]
@@ -24,14 +32,6 @@ def fused_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> 
         q_BNLD, k_BNLD, v_BNLD = (F.pad(x, (0, narrow)) for x in (q_BNLD, k_BNLD, v_BNLD))
     out = F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, attn_mask=mask, scale=columns**-0.5)
     return out[..., :columns]
-
-
-def plain_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> Heads:
-    """``softmax(q kᵀ / √D) v`` written out, so that it can be differentiated in any mode and to any order."""
-    scores_BNLL = q_BNLD @ k_BNLD.transpose(-2, -1) * q_BNLD.shape[-1] ** -0.5
-    if mask is not None:
-        scores_BNLL = scores_BNLL.masked_fill(~mask, float("-inf"))
-    return scores_BNLL.softmax(-1) @ v_BNLD
 
 
 class WindowAttention(nn.Module):
