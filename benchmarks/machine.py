@@ -5,9 +5,12 @@ import platform
 import shlex
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -32,6 +35,15 @@ def provenance() -> dict[str, str]:
         "commit": commit.stdout.strip(),
         "date": date.today().isoformat(),
     }
+
+
+def timed(run: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
+    """Seconds of one call until the device has done all it was asked to, and what the call returned."""
+    synchronize(device)
+    begin = time.perf_counter()
+    found = run()
+    synchronize(device)
+    return time.perf_counter() - begin, found
 
 
 def synchronize(device: torch.device) -> None:

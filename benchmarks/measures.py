@@ -24,7 +24,7 @@ from typing import Any
 import naive
 import numpy as np
 import torch
-from machine import provenance, synchronize
+from machine import provenance, timed
 
 from asvit.architecture import Architecture, Task
 from asvit.attention import write_out_attention
@@ -42,15 +42,6 @@ ROUNDS = 7
 def tell(what: str) -> None:
     """What is being timed, on stderr."""
     print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
-
-
-def timed(run: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
-    """Seconds of one call, and what it returned."""
-    synchronize(device)
-    begin = time.perf_counter()
-    found = run()
-    synchronize(device)
-    return time.perf_counter() - begin, found
 
 
 def medians(runs: dict[str, Callable[[], Any]], device: torch.device) -> tuple[dict[str, float], dict[str, Any]]:

@@ -9,13 +9,12 @@ the ratio of seconds per multiply-add:
 import argparse
 import json
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import timm
 import torch
-from machine import provenance, synchronize
+from machine import provenance, timed
 from torch import nn
 
 import asvit.zoo  # noqa: F401, registers asvit_small
@@ -46,15 +45,6 @@ def training_step(model: nn.Module, images: torch.Tensor) -> Callable[[], None]:
     return run
 
 
-def seconds(run: Callable[[], None], device: torch.device) -> float:
-    """Wall-clock time of one call."""
-    synchronize(device)
-    start = time.perf_counter()
-    run()
-    synchronize(device)
-    return time.perf_counter() - start
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=["asvit_seed", "asvit_small", "asvit_base"])
@@ -77,7 +67,7 @@ def main() -> None:
             ours, theirs = make(model, images), make(reference, images)
             for run in (ours, theirs):
                 run()
-            pairs = [(seconds(ours, options.device), seconds(theirs, options.device)) for _ in range(options.rounds)]
+            pairs = [tuple(timed(run, options.device)[0] for run in (ours, theirs)) for _ in range(options.rounds)]
             ratios = [a / macs[name] / (b / macs[options.against]) for a, b in pairs]
             row |= {
                 f"{what}_ms": round(1e3 * statistics.median(a for a, _ in pairs), 1),

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asvit import measure
 from asvit.architecture import Architecture, Task
 from asvit.complexity.cost import activation_bytes
 from asvit.errors import UserError
@@ -16,7 +15,7 @@ from asvit.measure import Measurer
 from asvit.probe import Probe
 from asvit.settings import Settings
 from asvit.subject import ArchitectureSubject
-from asvit.work import Work
+from asvit.work import Work, default_work_memory
 
 TASK = Task(image_size=(64, 64))
 SETTINGS = Settings(repeats=2, angles=5, kernel_images=4)
@@ -85,7 +84,7 @@ def test_activations_of_an_architecture_are_counted_without_its_weights():
 
 
 def test_the_default_on_a_cpu_is_two_gigabytes():
-    assert measure.default_work_memory(torch.device("cpu")) == 2 * 10**9
+    assert default_work_memory(torch.device("cpu")) == 2 * 10**9
 
 
 MEASURE = """

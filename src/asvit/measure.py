@@ -18,7 +18,7 @@ from asvit.photos import BuiltIn, Photographs
 from asvit.probe import Draw, Probe
 from asvit.settings import Settings
 from asvit.subject import ArchitectureSubject, Subject
-from asvit.work import DEFAULT
+from asvit.work import default_work_memory
 
 VERSION = 2
 """Raised whenever the same settings would give other values; a ledger keeps its entries under it."""
@@ -186,11 +186,6 @@ class Measurer:
                         "at a time: measure a smaller network or image size, or with --device cpu"
                     ) from error
                 reductions += 1
-
-
-def default_work_memory(device: torch.device) -> int:
-    """2 GB on a CPU, half of a GPU's memory."""
-    return DEFAULT if device.type == "cpu" else torch.cuda.get_device_properties(device).total_memory // 2
 
 
 def evaluate(metric: Metric, probe: Probe) -> Entry:

@@ -3,10 +3,14 @@
 import math
 from dataclasses import dataclass
 
+import torch
+
 from asvit.settings import Settings
 
-DEFAULT = 2 * 10**9
-"""Bytes of activations at a time on a CPU."""
+
+def default_work_memory(device: torch.device) -> int:
+    """Bytes of activations at a time: 2 GB on a CPU, half of a GPU's memory."""
+    return 2 * 10**9 if device.type == "cpu" else torch.cuda.get_device_properties(device).total_memory // 2
 
 
 @dataclass(frozen=True)
