@@ -27,8 +27,8 @@ def plain_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> 
 def fused_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> Heads:
     """The same by torch's fused kernel, which knows reverse-mode derivatives of first order only."""
     columns = q_BNLD.shape[-1]
-    narrow = max(0, 16 - columns) if q_BNLD.device.type == "cpu" else 0
-    if narrow:  # the CPU's kernel multiplies matrices of 8 columns at half the speed of 16
+    narrow = max(16, -(-columns // 8) * 8) - columns if q_BNLD.device.type == "cpu" else 0
+    if narrow:  # the CPU's matrix products are slow at under 16 columns and at other than multiples of 8
         q_BNLD, k_BNLD, v_BNLD = (F.pad(x, (0, narrow)) for x in (q_BNLD, k_BNLD, v_BNLD))
     out = F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, attn_mask=mask, scale=columns**-0.5)
     return out[..., :columns]
