@@ -19,7 +19,7 @@ ROOMS = [
     ["probe"],
     ["metrics"],
     ["measure"],
-    ["design"],
+    ["design", "training"],
     ["report", "describe", "show", "progress"],
     ["options"],
     ["job"],

@@ -20,13 +20,23 @@ Map = Float[Tensor, "B H W C"]
 Images = Float[Tensor, "B in_chans height width"]
 
 
-def overlap_padding(kernel: int, stride: int) -> tuple[int, int]:
-    """Zeros before and after one side, so that a kernel larger than its stride keeps ``side / stride`` outputs.
+def overlap_padding(extent: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after one side, so that a kernel wider than its stride keeps ``side / stride`` outputs.
 
-    >>> overlap_padding(8, 4), overlap_padding(7, 4), overlap_padding(4, 2), overlap_padding(2, 2)
+    ``extent`` is the pixels that the kernel spans: its size, or ``dilation (size - 1) + 1``.
+
+    >>> overlap_padding(8, 4), overlap_padding(7, 4), overlap_padding(4, 2), overlap_padding(13, 16)
     ((2, 2), (1, 2), (1, 1), (0, 0))
     """
-    return (kernel - stride) // 2, (kernel - stride + 1) // 2
+    overlap = max(0, extent - stride)
+    return overlap // 2, (overlap + 1) // 2
+
+
+def pad_images(images: Images, *, extent: int, stride: int) -> Float[Tensor, "B in_chans padded_height padded_width"]:
+    """Images with the zeros that a kernel needs to make ``ceil(side / stride)`` tokens a side."""
+    height, width = images.shape[-2:]
+    before, after = overlap_padding(extent, stride)
+    return F.pad(images, (before, after + -width % stride, before, after + -height % stride))
 
 
 class PatchEmbedding(nn.Module):
@@ -34,16 +44,19 @@ class PatchEmbedding(nn.Module):
 
     def __init__(self, in_chans: int, dim: int, *, kernel: int, stride: int) -> None:
         super().__init__()
-        self.kernel, self.stride = kernel, stride
+        self.kernel, self.base_stride = kernel, stride
         self.proj = nn.Conv2d(in_chans, dim, kernel, stride)
         self.norm = nn.LayerNorm(dim)
+        self.sample(stride=stride, dilation=1)
+
+    def sample(self, *, stride: int, dilation: int) -> None:
+        """Take tokens at another stride from now on (Section 4); the weights fit any."""
+        self.stride, self.extent = stride, dilation * (self.kernel - 1) + 1
+        self.proj.stride, self.proj.dilation = (stride, stride), (dilation, dilation)
 
     def forward(self, images: Images) -> Map:
         """Embed images, padded to a multiple of the stride."""
-        height, width = images.shape[-2:]
-        before, after = overlap_padding(self.kernel, self.stride)
-        right, bottom = after + -width % self.stride, after + -height % self.stride
-        x_BCHW = self.proj(F.pad(images, (before, right, before, bottom)))
+        x_BCHW = self.proj(pad_images(images, extent=self.extent, stride=self.stride))
         return self.norm(x_BCHW.permute(0, 2, 3, 1))
 
 

@@ -1,0 +1,1 @@
+"""Training with progressive elastic re-tokenization (Section 4)."""

@@ -1,0 +1,219 @@
+"""Progressive elastic re-tokenization (Section 4): coarse tokens first, fine tokens later, the same weights.
+
+Stride and dilation of the patch embedding change together, so that the same ``K x K`` weights span a coarser patch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from torch import nn
+
+from asvit.complexity.cost import count_macs
+from asvit.errors import UserError
+from asvit.model import AsViT, pad_images
+from asvit.subject import one_line
+
+PAPER_EPOCHS = 300
+"""Epochs for which the paper states its schedules."""
+
+PAPER_SCHEDULES: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    {"none": (), "40-70": (40, 70), "80-140": (80, 140), "120-210": (120, 210)}
+)
+"""Last epochs of the coarse stages, out of 300 (Table 6): at 4 times the base stride, then at twice the base stride."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Some epochs at one granularity."""
+
+    coarseness: int
+    """Stride of the patch embedding over its base stride; the tokens are fewer by its square."""
+    epochs: int
+
+
+Schedule = tuple[Stage, ...]
+"""Stages in order, coarsest first; the last one has the base stride."""
+
+
+def named_schedule(name: str, epochs: int) -> Schedule:
+    """One of the paper's schedules, scaled from its 300 epochs.
+
+    >>> [(stage.coarseness, stage.epochs) for stage in named_schedule("80-140", 30)]
+    [(4, 8), (2, 6), (1, 16)]
+    >>> named_schedule("none", 30)
+    (Stage(coarseness=1, epochs=30),)
+    """
+    if name not in PAPER_SCHEDULES:
+        raise UserError(f"unknown schedule {name!r}: expected one of {', '.join(PAPER_SCHEDULES)}")
+    ends = [*(round(end * epochs / PAPER_EPOCHS) for end in PAPER_SCHEDULES[name]), epochs]
+    return schedule_of([end - start for start, end in zip([0, *ends], ends, strict=False)])
+
+
+def schedule_of(epochs: Sequence[int]) -> Schedule:
+    """A schedule of one's own from the epochs of its stages, coarsest first; every stage halves the stride.
+
+    >>> [(stage.coarseness, stage.epochs) for stage in schedule_of([2, 0, 5])]
+    [(4, 2), (1, 5)]
+    """
+    if any(n < 0 for n in epochs) or not epochs or epochs[-1] < 1:
+        raise UserError(
+            f"the stages' epochs are {list(epochs)}: expected numbers of at least 0, the last, at full resolution, "
+            "at least 1"
+        )
+    stages = (Stage(2 ** (len(epochs) - 1 - i), n) for i, n in enumerate(epochs))
+    return tuple(stage for stage in stages if stage.epochs)
+
+
+def coarseness_at(schedule: Schedule, epoch: int) -> int:
+    """Coarseness in an epoch, counted from 0.
+
+    >>> [coarseness_at(schedule_of([1, 1, 2]), epoch) for epoch in range(4)]
+    [4, 2, 1, 1]
+    """
+    for stage in schedule:
+        if epoch < stage.epochs:
+            return stage.coarseness
+        epoch -= stage.epochs
+    raise IndexError(f"epoch is past the {sum(stage.epochs for stage in schedule)} of the schedule")
+
+
+def dilation_at(kernel: int, base_stride: int, stride: int) -> int:
+    """Dilation that spreads ``K`` taps over a patch of another stride (Section 4).
+
+    ``round((stride / base_stride - 1) K / (K - 1)) + 1``, halves rounded up.
+
+    >>> [[dilation_at(kernel, 4, stride) for stride in (16, 8, 4)] for kernel in (4, 8)]
+    [[5, 2, 1], [4, 2, 1]]
+    """
+    if stride % base_stride:
+        raise UserError(f"stride is {stride}: expected a multiple of the base stride, {base_stride}")
+    if kernel == 1 and stride != base_stride:
+        raise UserError("a patch embedding with a kernel of one pixel cannot be dilated: expected a kernel of 2 or more")
+    if stride == base_stride:
+        return 1
+    twice, over = 2 * (stride - base_stride) * kernel, base_stride * (kernel - 1)
+    return (twice + over) // (2 * over) + 1
+
+
+def retokenize(model: nn.Module, *, stride: int) -> None:
+    """Sample images at another stride from now on; weights, their shapes and the optimiser's state stay.
+
+    Position embedding and windows follow the coarser map; going back is the same call with the base stride.
+
+    Args:
+        model: an :class:`~asvit.model.AsViT`, or a timm model whose ``patch_embed`` is a square convolution and that
+            takes maps of other sizes: VisionTransformer, SwinTransformer and their kin.
+        stride: pixels between tokens, a multiple of the base stride.
+
+    Raises:
+        UserError: the model cannot be re-tokenized, or not at this stride.
+
+    >>> model = AsViT(Architecture.parse("seed"), image_size=64, num_classes=10)
+    >>> retokenize(model, stride=16)
+    >>> [tuple(x.shape[2:]) for x in model.feature_maps(torch.zeros(1, 3, 64, 64))]
+    [(4, 4), (2, 2), (1, 1), (1, 1)]
+    """
+    conv = patch_convolution(model)
+    dilation = dilation_at(conv.kernel_size[0], base_stride(model), stride)
+    if isinstance(model, AsViT):
+        model.embeddings[0].sample(stride=stride, dilation=dilation)
+    else:
+        conv.stride, conv.dilation = (stride, stride), (dilation, dilation)
+        follow_the_map(model, conv)
+
+
+def enter(model: nn.Module, coarseness: int) -> None:
+    """Re-tokenize for a stage of a schedule; a model that was never coarse is left alone and may be of any kind."""
+    if coarseness != 1 or can_retokenize(model):
+        retokenize(model, stride=coarseness * base_stride(model))
+
+
+def can_retokenize(model: nn.Module) -> bool:
+    """Whether the model's patch embedding is a convolution that can be dilated."""
+    try:
+        return patch_convolution(model).kernel_size[0] > 1
+    except UserError:
+        return False
+
+
+def patch_convolution(model: nn.Module) -> nn.Conv2d:
+    """The convolution that makes tokens of pixels."""
+    embedding = model.embeddings[0] if isinstance(model, AsViT) else getattr(model, "patch_embed", None)
+    conv = getattr(embedding, "proj", None)
+    if not isinstance(conv, nn.Conv2d) or len({*conv.kernel_size}) > 1:
+        raise UserError(
+            f"{type(model).__name__} cannot be re-tokenized: its patch embedding is not one square convolution; "
+            "train it with the schedule none"
+        )
+    return conv
+
+
+def base_stride(model: nn.Module) -> int:
+    """Stride of the patch embedding as the model was designed."""
+    patch_convolution(model)
+    return model.embeddings[0].base_stride if isinstance(model, AsViT) else model.patch_embed.patch_size[0]
+
+
+def follow_the_map(model: nn.Module, conv: nn.Conv2d) -> None:
+    """Let a timm model take maps of other sizes than it was built for: by its own switches, no weight changes."""
+    for module in model.modules():
+        if hasattr(module, "strict_img_size"):
+            module.strict_img_size = False
+        if hasattr(module, "dynamic_mask"):  # Swin's shifted windows
+            module.dynamic_mask = True
+    if hasattr(model, "dynamic_img_size") and not model.dynamic_img_size:
+        from timm.layers.format import Format
+
+        model.dynamic_img_size = True  # resamples the position embedding
+        model.patch_embed.flatten, model.patch_embed.output_fmt = False, Format.NHWC
+    if _pad not in conv._forward_pre_hooks.values():
+        conv.register_forward_pre_hook(_pad)
+
+
+def _pad(conv: nn.Module, images: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    assert isinstance(conv, nn.Conv2d)
+    extent = conv.dilation[0] * (conv.kernel_size[0] - 1) + 1
+    return pad_images(*images, extent=extent, stride=conv.stride[0])
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What a stage of a schedule costs."""
+
+    coarseness: int
+    epochs: int
+    macs: int
+    """Multiply-adds of one image, forward."""
+
+
+def stage_costs(model: nn.Module, schedule: Schedule, images: torch.Tensor) -> tuple[StageCost, ...]:
+    """MACs of every stage, counted on the model; it is left as in the last stage.
+
+    Args:
+        model: that :func:`retokenize` takes; where no stage is coarse, any.
+        schedule: stages.
+        images: one image, of which only the shape counts.
+
+    Raises:
+        UserError: the model cannot take the coarser maps.
+    """
+    costs = []
+    for stage in schedule:
+        enter(model, stage.coarseness)
+        try:
+            macs = count_macs(model, images)
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(
+                f"{type(model).__name__} cannot be re-tokenized {stage.coarseness} times coarser: "
+                f"{one_line(error)}; train it with the schedule none"
+            ) from error
+        costs.append(StageCost(stage.coarseness, stage.epochs, macs))
+    return tuple(costs)
+
+
+def saved_share(costs: Sequence[StageCost]) -> float:
+    """Share of the training's MACs that a schedule saves: ``1 - Σ epochs_i macs_i / (epochs macs_last)`` (Table 6)."""
+    spent = sum(cost.epochs * cost.macs for cost in costs)
+    return 1 - spent / (sum(cost.epochs for cost in costs) * costs[-1].macs)
