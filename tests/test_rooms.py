@@ -22,9 +22,11 @@ ROOMS = [
     ["design", "training"],
     ["report", "describe", "show", "progress"],
     ["options"],
+    ["train_options", "train_show"],
     ["job"],
-    ["jobs"],
+    ["jobs", "train_jobs"],
     ["cli"],
+    ["__main__"],
 ]
 LEVEL = {room: level for level, row in enumerate(ROOMS) for room in row}
 

@@ -5,6 +5,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -19,7 +20,9 @@ from asvit.options import (
     RunOptions,
     SearchOptions,
     TaskOptions,
+    parse_image_size,
 )
+from asvit.train_options import DataOptions, LoadingOptions, RunningOptions, TrainOptions, TrainRecipeName
 
 app = App(name="asvit", help="Design Vision Transformers without training them (As-ViT, ICLR 2022).")
 
@@ -157,6 +160,96 @@ def design(
 
 
 @app.command
+def train(
+    arch: str,
+    /,
+    *,
+    data: DataOptions,
+    recipe: TrainRecipeName = "imagenet",
+    plan: Annotated[bool, Parameter(negative=())] = False,
+    training: TrainOptions = TrainOptions(),
+    loading: LoadingOptions = LoadingOptions(),
+    running: RunningOptions = RunningOptions(),
+    run: RunOptions = RunOptions(),
+) -> None:
+    """Train a classifier, with coarse tokens first (Section 4); under torchrun, on many GPUs and machines.
+
+    Parameters
+    ----------
+    arch
+        Published name, text form, file that a job wrote, or timm:NAME.
+    recipe
+        imagenet: the paper's. imagenette, cifar10: for small sets of photographs. digits: two minutes. smoke: seconds.
+    plan
+        Print what every stage of the schedule costs and what it saves, and train nothing.
+    """
+    from asvit import train_jobs
+
+    train_jobs.run_train(arch, recipe, plan, data, training, loading, running, run)
+
+
+@app.command
+def evaluate(
+    network: str,
+    /,
+    *,
+    data: DataOptions,
+    split: str = "val",
+    averaged: Annotated[bool, Parameter(negative="--raw")] = True,
+    batch_size: int = 64,
+    image_size: str | None = None,
+    loading: LoadingOptions = LoadingOptions(),
+    run: RunOptions = RunOptions(),
+) -> None:
+    """Score a trained network: accuracy, loss, calibration, confusion, throughput.
+
+    Parameters
+    ----------
+    network
+        Checkpoint file, run directory of train (its best checkpoint), or timm:NAME with timm's pretrained weights.
+    split
+        val or train.
+    averaged
+        Use the moving average of the weights, where there is one; --raw: the weights themselves.
+    batch_size
+        Images at a time.
+    image_size
+        Other than trained: side in pixels, or height x width.
+    """
+    from asvit import train_jobs
+
+    size = None if image_size is None else parse_image_size(image_size)
+    train_jobs.run_evaluate(network, split, averaged, batch_size, size, data, loading, run)
+
+
+@app.command
+def predict(
+    checkpoint: Path,
+    /,
+    *images: Path,
+    top: int = 5,
+    averaged: Annotated[bool, Parameter(negative="--raw")] = True,
+    run: RunOptions = RunOptions(),
+) -> None:
+    """Print classes and probabilities of images.
+
+    Parameters
+    ----------
+    checkpoint
+        Checkpoint file, or run directory of train (its best checkpoint).
+    images
+        Image files.
+    top
+        Classes to print.
+    averaged
+        Use the moving average of the weights, where there is one; --raw: the weights themselves.
+    """
+    from asvit import train_jobs
+
+    train_jobs.run_predict(checkpoint, images, top, averaged, run)
+
+
+@app.command
 def report(directory: str, /) -> None:
     """Write the report of a finished run directory anew.
 
@@ -165,8 +258,6 @@ def report(directory: str, /) -> None:
     directory
         Run directory of search, grow or design.
     """
-    from pathlib import Path
-
     from asvit.report import write_report
 
     print(write_report(Path(directory)))

@@ -67,22 +67,31 @@ def subject_named(text: str, task: Task) -> Subject:
 
 
 @contextmanager
-def working(
-    job: str, recipe_name: RecipeName, config: Json, run: RunOptions, measurers: Sequence[Measurer]
+def working_in(
+    job: str, recipe_name: str, config: Json, run: RunOptions, device: torch.device
 ) -> Iterator[RunDirectory]:
-    """Work alone in the job's run directory, with its ledger behind the measurers."""
+    """Work alone in a job's run directory, on as many threads as the run that is continued."""
     config = json.loads(json.dumps(config))
     path = run.out or default_path(job, recipe_name, config)
     threads = run.threads or recorded_threads(path)
     if threads is not None:
         torch.set_num_threads(threads)
-    on_cpu = measurers[0].device.type == "cpu"
+    on_cpu = device.type == "cpu"
     around = environment(
-        device="cpu" if on_cpu else torch.cuda.get_device_name(measurers[0].device),
+        device="cpu" if on_cpu else torch.cuda.get_device_name(device),
         threads=torch.get_num_threads() if on_cpu else None,
     )
     with open_run(path, job, config, around, repeat_command()) as directory:
         tell(f"run directory: {path}")
+        yield directory
+
+
+@contextmanager
+def working(
+    job: str, recipe_name: RecipeName, config: Json, run: RunOptions, measurers: Sequence[Measurer]
+) -> Iterator[RunDirectory]:
+    """Work in the job's run directory, with its ledger behind the measurers."""
+    with working_in(job, recipe_name, config, run, measurers[0].device) as directory:
         in_chans = measurers[0].task.in_chans
         if isinstance(measurers[0].photographs, BuiltIn) and in_chans != 3:
             tell(f"the built-in photographs have three channels: their grey values are repeated over {in_chans}")

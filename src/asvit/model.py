@@ -201,6 +201,13 @@ class AsViT(nn.Module):
         self.head = Head(channels, num_classes)
         self.initialise()
 
+    @property
+    def patch_embedding(self) -> PatchEmbedding:
+        """Image to tokens of the first stage."""
+        first = self.embeddings[0]
+        assert isinstance(first, PatchEmbedding)
+        return first
+
     def _drop_path_rates(self, last: float) -> Iterator[float]:
         blocks = sum(self.architecture.depths)
         return (last * i / max(blocks - 1, 1) for i in range(blocks))

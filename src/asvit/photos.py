@@ -7,6 +7,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import torch
@@ -17,6 +18,9 @@ from torch import Tensor
 from asvit.architecture import Task
 from asvit.errors import UserError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 BUILT_IN = (
     "astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png",
     "coins.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png",
@@ -26,6 +30,8 @@ BUILT_IN = (
 
 RASTER = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".gif"}
 ARRAYS = {".npy", ".tif", ".tiff"}
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError)
+"""What decoding a damaged file may raise."""
 SMALLEST_CROP = 0.5
 """Least side of a crop, as a share of the largest crop that fits."""
 
@@ -107,37 +113,68 @@ class Folder(Photographs):
 
 
 def read_raster(path: Path, mode: str) -> Float[Tensor, "channels H W"]:
-    """Image file of 8 bits a channel, converted to ``mode``, as values from 0 to 1."""
-    from PIL import Image
-
+    """Image file converted to ``mode``, as values from 0 to 1."""
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert(mode), dtype=np.float32) / 255
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        pixels = np.asarray(open_raster(path, mode), dtype=np.float32) / 255
+    except UNREADABLE as error:
         raise UserError(f"cannot read the image {path}: {error}; remove or replace the file") from error
     return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)
 
 
-def read_array(path: Path, channels: int) -> Float[Tensor, "channels H W"]:
-    """Array of height x width x channels; whole numbers are divided by the largest of their type."""
-    import tifffile
+def open_raster(source: Path | BinaryIO, mode: str) -> "Image":
+    """Decode an image file to 8 bits a channel; grey values of 16 bits are scaled, not cut off.
+
+    Raises:
+        One of :data:`UNREADABLE`: the file is damaged, too large, or no image.
+    """
+    from PIL import Image
 
     try:
-        array = np.load(path, allow_pickle=False) if path.suffix.lower() == ".npy" else tifffile.imread(path)
-    except (OSError, ValueError, EOFError, tifffile.TiffFileError) as error:
+        with Image.open(source) as image:
+            if image.mode.startswith("I"):
+                grey = np.asarray(image).astype(np.float32) / 257  # 65535 becomes 255
+                return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert(mode)
+            return image.convert(mode)
+    except Image.DecompressionBombError as error:
+        raise ValueError(error) from error
+
+
+def read_array(path: Path, channels: int) -> Float[Tensor, "channels H W"]:
+    """Array of height x width x channels; whole numbers are divided by the largest of their type."""
+    try:
+        return open_array(path, path.suffix, channels)
+    except UNREADABLE as error:
         raise UserError(f"cannot read the image {path}: {error}; remove or replace the file") from error
-    if array.ndim == 2:
-        array = array[:, :, None]
+
+
+def open_array(source: Path | BinaryIO, suffix: str, channels: int) -> Float[Tensor, "channels H W"]:
+    """Decode a ``.npy`` or TIFF file of height x width x channels, with values from 0 to 1.
+
+    Raises:
+        One of :data:`UNREADABLE`: the file is damaged, of another shape or not finite.
+    """
+    array = load_array(source, suffix)
     if array.ndim != 3 or array.shape[2] != channels or array.dtype.kind not in "uif":
-        raise UserError(
-            f"{path} is an array of {array.shape} {array.dtype}, but the network reads {channels} channels: "
+        raise ValueError(
+            f"it is an array of {array.shape} {array.dtype}, but the network reads {channels} channels: "
             f"expected numbers of height x width x {channels}"
         )
     scale = 1 if array.dtype.kind == "f" else np.iinfo(array.dtype).max
     values = array.astype(np.float32) / scale
     if not np.isfinite(values).all():
-        raise UserError(f"{path} has values that are not finite: replace them or remove the file")
+        raise ValueError("it has values that are not finite")
     return torch.from_numpy(values).permute(2, 0, 1)
+
+
+def load_array(source: Path | BinaryIO, suffix: str) -> np.ndarray:
+    """Numbers of a ``.npy`` or TIFF file; one of two dimensions gets a channel."""
+    import tifffile
+
+    try:
+        array = np.load(source, allow_pickle=False) if suffix.lower() == ".npy" else tifffile.imread(source)
+    except tifffile.TiffFileError as error:
+        raise ValueError(error) from error
+    return array[:, :, None] if array.ndim == 2 else array
 
 
 def random_crop(

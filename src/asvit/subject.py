@@ -139,12 +139,11 @@ class TimmSubject(Subject):
         """``timm:NAME``."""
         return TIMM + self.model_name
 
-    def create(self, num_classes: int) -> nn.Module:
+    def create(self, num_classes: int, **options: Any) -> nn.Module:
         """The timm model for the task, laid out for its image size where the model needs to know it."""
         import timm
 
         config = timm.get_pretrained_cfg(self.model_name)
-        options: dict[str, Any] = {}
         if config is not None and config.fixed_input_size:
             options["img_size"] = self.task.image_size
         try:

@@ -6,6 +6,7 @@ Stride and dilation of the patch embedding change together, so that the same ``K
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
@@ -90,7 +91,9 @@ def dilation_at(kernel: int, base_stride: int, stride: int) -> int:
     if stride % base_stride:
         raise UserError(f"stride is {stride}: expected a multiple of the base stride, {base_stride}")
     if kernel == 1 and stride != base_stride:
-        raise UserError("a patch embedding with a kernel of one pixel cannot be dilated: expected a kernel of 2 or more")
+        raise UserError(
+            "a patch embedding with a kernel of one pixel cannot be dilated: expected a kernel of 2 or more"
+        )
     if stride == base_stride:
         return 1
     twice, over = 2 * (stride - base_stride) * kernel, base_stride * (kernel - 1)
@@ -110,6 +113,7 @@ def retokenize(model: nn.Module, *, stride: int) -> None:
     Raises:
         UserError: the model cannot be re-tokenized, or not at this stride.
 
+    >>> from asvit.architecture import Architecture
     >>> model = AsViT(Architecture.parse("seed"), image_size=64, num_classes=10)
     >>> retokenize(model, stride=16)
     >>> [tuple(x.shape[2:]) for x in model.feature_maps(torch.zeros(1, 3, 64, 64))]
@@ -118,7 +122,7 @@ def retokenize(model: nn.Module, *, stride: int) -> None:
     conv = patch_convolution(model)
     dilation = dilation_at(conv.kernel_size[0], base_stride(model), stride)
     if isinstance(model, AsViT):
-        model.embeddings[0].sample(stride=stride, dilation=dilation)
+        model.patch_embedding.sample(stride=stride, dilation=dilation)
     else:
         conv.stride, conv.dilation = (stride, stride), (dilation, dilation)
         follow_the_map(model, conv)
@@ -140,23 +144,25 @@ def can_retokenize(model: nn.Module) -> bool:
 
 def patch_convolution(model: nn.Module) -> nn.Conv2d:
     """The convolution that makes tokens of pixels."""
-    embedding = model.embeddings[0] if isinstance(model, AsViT) else getattr(model, "patch_embed", None)
+    if isinstance(model, AsViT):
+        return model.patch_embedding.proj
+    embedding: Any = getattr(model, "patch_embed", None)
     conv = getattr(embedding, "proj", None)
-    if not isinstance(conv, nn.Conv2d) or len({*conv.kernel_size}) > 1:
+    if not isinstance(conv, nn.Conv2d) or conv.kernel_size != embedding.patch_size or conv.padding != (0, 0):
         raise UserError(
-            f"{type(model).__name__} cannot be re-tokenized: its patch embedding is not one square convolution; "
-            "train it with the schedule none"
+            f"{type(model).__name__} cannot be re-tokenized: its patch embedding is not one convolution with a kernel "
+            "of its stride; train it with the schedule none"
         )
     return conv
 
 
 def base_stride(model: nn.Module) -> int:
     """Stride of the patch embedding as the model was designed."""
-    patch_convolution(model)
-    return model.embeddings[0].base_stride if isinstance(model, AsViT) else model.patch_embed.patch_size[0]
+    conv = patch_convolution(model)  # timm's has a stride as large as its kernel
+    return model.patch_embedding.base_stride if isinstance(model, AsViT) else conv.kernel_size[0]
 
 
-def follow_the_map(model: nn.Module, conv: nn.Conv2d) -> None:
+def follow_the_map(model: Any, conv: nn.Conv2d) -> None:
     """Let a timm model take maps of other sizes than it was built for: by its own switches, no weight changes."""
     for module in model.modules():
         if hasattr(module, "strict_img_size"):

@@ -1,0 +1,5 @@
+"""``python -m asvit``, which torchrun can start: ``torchrun --nproc-per-node 8 -m asvit train ...``."""
+
+from asvit.cli import main
+
+main()

@@ -1,0 +1,207 @@
+"""Checkpoints: one safetensors file with all that a training needs to go on, and what its weights are for.
+
+Reading one runs no code. It is written under a temporary name and renamed, so it is there whole or not at all.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from asvit.architecture import Task
+from asvit.errors import UserError
+from asvit.training.network import build
+from asvit.training.results import Epoch
+from asvit.training.retokenize import enter
+
+MODEL, EMA, OPTIMISER = "model.", "ema.", "optimiser."
+"""What the names of tensors begin with."""
+
+SCHEMA = "asvit-checkpoint-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """How far a training is; with weights and moments all of its state, since randomness is a function of it."""
+
+    epoch: int = 0
+    """Epochs that are over."""
+    step: int = 0
+    """Steps that are over of the next one."""
+    losses: float = 0.0
+    """Sum of this process's losses in the unfinished epoch."""
+    seconds: float = 0.0
+    """Spent on the unfinished epoch."""
+    waiting: float = 0.0
+    """Seconds of them spent waiting for images."""
+    macs: int = 0
+    """Spent so far."""
+    unreadable: tuple[str, ...] = ()
+    """Training images that could not be read."""
+    epochs: tuple[Epoch, ...] = ()
+    """That are over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a checkpoint says beside its weights."""
+
+    network: str
+    """Text form of an architecture, or ``timm:NAME``."""
+    task: Task
+    classes: tuple[str, ...]
+    test_crop: float
+    coarseness: int
+    """Of the tokens that the weights were last trained with."""
+    state: State = field(default_factory=State)
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Header) -> None:
+    """Write a checkpoint.
+
+    Raises:
+        UserError: there is no room.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    metadata = {"format": "pt", "schema": SCHEMA, "asvit": msgspec.json.encode(header).decode()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: x.detach().contiguous() for name, x in tensors.items()}, temporary, metadata)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        last = last_checkpoint(path.parent)
+        kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
+        raise UserError(f"cannot write {path}: {error}; {kept}: make room, then repeat the command") from error
+
+
+def read_checkpoint(path: Path, prefixes: tuple[str, ...] = ("",)) -> tuple[dict[str, Tensor], Header]:
+    """Tensors whose names begin with one of some prefixes, and the header.
+
+    Raises:
+        UserError: the file is missing, truncated or not a checkpoint of asvit.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefixes)}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(
+            f"cannot read the checkpoint {path}: {error}; expected a whole file of `asvit train`: remove it to go on "
+            "from the one before"
+        ) from error
+    try:
+        if metadata.get("schema") != SCHEMA:
+            raise msgspec.ValidationError("it has no header of ours")
+        return tensors, msgspec.json.decode(metadata["asvit"], type=Header)
+    except (msgspec.DecodeError, KeyError) as error:
+        raise UserError(f"{path} is not a checkpoint of asvit: {error}; expected a file of `asvit train`") from error
+
+
+def load_network(path: Path, *, averaged: bool = True) -> tuple[nn.Module, Header]:
+    """The network of a checkpoint with its weights, in evaluation mode.
+
+    Args:
+        path: checkpoint, or the run directory of a training: then its best one.
+        averaged: whether to take the moving average of the weights where there is one.
+    """
+    file = best_checkpoint(path) if path.is_dir() else path
+    tensors, header = read_checkpoint(file, (MODEL, EMA))
+    prefix = EMA if averaged and any(name.startswith(EMA) for name in tensors) else MODEL
+    model = build(header.network, header.task)
+    fill(model, without_prefix(tensors, prefix), file)
+    if header.coarseness > 1:
+        enter(model, header.coarseness)
+    return model.eval(), header
+
+
+def best_checkpoint(run: Path) -> Path:
+    """Checkpoint that a finished training names as its best."""
+    from asvit.records import RESULT, read_file
+
+    result = read_file(run / RESULT)
+    if "checkpoint" not in result:
+        raise UserError(f"{run} is not the run directory of `asvit train`: expected one, or a checkpoint file")
+    return run / result["checkpoint"]
+
+
+def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load weights that must fit exactly.
+
+    Raises:
+        UserError: they are of another architecture.
+    """
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the weights in {path} are of another network: {reason}") from error
+
+
+def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Tensors under longer names."""
+    return {prefix + name: x for name, x in tensors.items()}
+
+
+def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those of a prefix, under their own names."""
+    return {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
+
+
+def optimiser_tensors(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Moments and step counts by the names of the parameters: ``exp_avg/stages.0.0.mlp.fc1.weight``."""
+    return {
+        f"{kind}/{name}": value
+        for name, parameter in model.named_parameters()
+        for kind, value in optimiser.state[parameter].items()
+    }
+
+
+def fill_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """The inverse of :func:`optimiser_tensors`."""
+    parameters = dict(model.named_parameters())
+    for key, value in tensors.items():
+        kind, _, name = key.partition("/")
+        parameter = parameters[name]
+        optimiser.state[parameter][kind] = value.to(parameter.device)
+
+
+_NAME = re.compile(r"epoch-(\d+)(?:-step-(\d+))?\.safetensors")
+
+
+def checkpoint_path(folder: Path, state: State) -> Path:
+    """Where the checkpoint of a state belongs.
+
+    >>> checkpoint_path(Path("c"), State(epoch=3)).name, checkpoint_path(Path("c"), State(epoch=3, step=40)).name
+    ('epoch-0003.safetensors', 'epoch-0003-step-000040.safetensors')
+    """
+    step = f"-step-{state.step:06d}" if state.step else ""
+    return folder / f"epoch-{state.epoch:04d}{step}.safetensors"
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints in a folder, in the order of training."""
+    found = [(match, path) for path in folder.glob("*.safetensors") if (match := _NAME.fullmatch(path.name))]
+    return [path for match, path in sorted(found, key=lambda pair: (int(pair[0][1]), int(pair[0][2] or 0)))]
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint, if any."""
+    return next(reversed(checkpoints(folder)), None)
+
+
+def prune(folder: Path, *, keep: int, best: Epoch | None) -> None:
+    """Remove all but the last ``keep`` checkpoints and the best epoch's."""
+    spared = None if best is None else checkpoint_path(folder, State(epoch=best.epoch))
+    for path in checkpoints(folder)[:-keep]:
+        if path != spared:
+            path.unlink()

@@ -1,0 +1,180 @@
+"""From a source of images to batches, in an order and with a randomness that any process can repeat.
+
+What happens to a sample is a function of (seed, epoch, index) alone: not of the process, the worker, or the past.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from asvit.errors import UserError
+from asvit.photos import UNREADABLE
+from asvit.training.augment import Transform
+from asvit.training.sources import Source
+
+Place = tuple[int, int]
+"""Epoch and index of a sample."""
+
+
+def seed_everything(*key: int) -> None:
+    """Make every global random state a function of some numbers.
+
+    >>> seed_everything(0, 1)
+    >>> first = torch.rand(1)
+    >>> seed_everything(0, 1)
+    >>> bool(torch.rand(1) == first)
+    True
+    """
+    state = np.random.SeedSequence(key).generate_state(3)
+    random.seed(int(state[0]))
+    np.random.seed(state[1])  # noqa: NPY002, timm's augmentations draw from the global state
+    torch.manual_seed(int(state[2]))
+
+
+@dataclass(frozen=True)
+class Example:
+    """An image ready for the network."""
+
+    image: Tensor | None
+    """None where the file could not be read and nothing stands in for it."""
+    label: int
+    problem: str | None
+    """File and reason, where it could not be read."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and labels of one process, and what could not be read on the way."""
+
+    images: Tensor
+    labels: Tensor
+    problems: tuple[str, ...]
+
+    def pin_memory(self) -> "Batch":
+        """A copy from which a GPU can fetch; called by the loader."""
+        return Batch(self.images.pin_memory(), self.labels.pin_memory(), self.problems)
+
+
+class Examples(Dataset[Example]):
+    """Transformed images of a source by epoch and index."""
+
+    def __init__(
+        self, source: Source, transform: Transform, *, seed: int | None, labels: Sequence[int] | None = None
+    ) -> None:
+        """Read from a source.
+
+        Args:
+            source: labelled images.
+            transform: that makes tensors of them.
+            seed: of training, where a damaged image is replaced by the next one; None for evaluation, which is not
+                random and leaves it out.
+            labels: what a network calls the source's classes, where it counts them differently.
+        """
+        self.source, self.transform, self.seed = source, transform, seed
+        self.labels = range(len(source.classes)) if labels is None else labels
+
+    def __getitem__(self, place: Place) -> Example:
+        epoch, index = place
+        if self.seed is not None:
+            seed_everything(self.seed, epoch, index)
+        problem = None
+        for next_index in range(index, index + len(self.source)):
+            i = next_index % len(self.source)
+            try:
+                image, label = self.source.read(i)
+                return Example(self.transform(check_size(image)), self.labels[label], problem)
+            except UNREADABLE as error:
+                problem = problem or f"{self.source.file(i)}: {error}"
+            if self.seed is None:
+                return Example(None, 0, problem)
+        raise UserError(f"no image of {self.source.name} can be read; the first: {problem}")
+
+
+def check_size(image: Any) -> Any:
+    """The image, if there is something to see."""
+    height, width = image.shape[-2:] if isinstance(image, Tensor) else (image.height, image.width)
+    if min(height, width) < 2:
+        raise ValueError(f"it is {height}x{width} pixels: too small")
+    return image
+
+
+def collate(examples: list[Example]) -> Batch:
+    """Stack what could be read."""
+    problems = tuple(example.problem for example in examples if example.problem is not None)
+    read = [(example.image, example.label) for example in examples if example.image is not None]
+    if not read:
+        return Batch(torch.empty(0), torch.empty(0, dtype=torch.long), problems)
+    images, labels = zip(*read, strict=True)
+    return Batch(torch.stack(images), torch.tensor(labels), problems)
+
+
+class TrainingOrder(Sampler[list[Place]]):
+    """Batches of an epoch: a permutation of the images, cut into batches of which each process takes its share.
+
+    The images of a batch do not depend on the number of processes; a rest smaller than a batch is left out.
+    """
+
+    def __init__(self, images: int, batch_size: int, *, seed: int, rank: int, processes: int) -> None:
+        if batch_size % processes:
+            raise UserError(f"a batch of {batch_size} cannot be shared by {processes} processes: choose a multiple")
+        if images < batch_size:
+            raise UserError(
+                f"there are {images} training images, fewer than a batch of {batch_size}: choose a smaller one"
+            )
+        self.images, self.batch_size, self.seed = images, batch_size, seed
+        self.rank, self.processes = rank, processes
+        self.epoch, self.start = 0, 0
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return self.images // self.batch_size
+
+    def go_to(self, epoch: int, start: int) -> None:
+        """Where the next iteration begins."""
+        self.epoch, self.start = epoch, start
+
+    def __len__(self) -> int:
+        return self.steps - self.start
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        seed = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])
+        order = torch.randperm(self.images, generator=torch.Generator().manual_seed(seed)).tolist()
+        for step in range(self.start, self.steps):
+            batch = order[step * self.batch_size : (step + 1) * self.batch_size]
+            yield [(self.epoch, index) for index in batch[self.rank :: self.processes]]
+
+
+class EvaluationOrder(Sampler[list[Place]]):
+    """Every image once, in order, shared by the processes."""
+
+    def __init__(self, images: int, batch_size: int, *, rank: int, processes: int) -> None:
+        self.places = [(0, index) for index in range(rank, images, processes)]
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.places) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        for start in range(0, len(self.places), self.batch_size):
+            yield self.places[start : start + self.batch_size]
+
+
+def batches(examples: Examples, order: Sampler[list[Place]], *, workers: int, device: torch.device) -> Iterable[Batch]:
+    """Batches in an order; the workers that load them live on between epochs and share no random state with this process."""
+    loader: Any = DataLoader(
+        examples,
+        batch_sampler=order,
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        multiprocessing_context="forkserver" if workers else None,
+        pin_memory=device.type == "cuda",
+    )
+    return loader

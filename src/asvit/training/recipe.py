@@ -1,0 +1,159 @@
+"""Recipes of training: the paper's values (Appendix A), and shorter ones for data at hand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from asvit.errors import UserError
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRecipe:
+    """How a classifier is trained. The optimiser is AdamW, its learning rate follows a cosine after a warm-up."""
+
+    image_size: tuple[int, int]
+    """Height and width in pixels."""
+    epochs: int
+    """Passes over the training images."""
+    batch_size: int
+    """Images of one optimiser step, over all processes and accumulated passes."""
+    lr: float
+    """Learning rate after the warm-up."""
+    warmup_epochs: int
+    """Epochs over which the learning rate rises linearly from zero."""
+    weight_decay: float
+    """Of matrices and convolutions; biases, norms and position embedding are not decayed."""
+    schedule: str
+    """One of the paper's schedules of re-tokenization."""
+    clip: float | None = None
+    """Largest norm of the gradient; None: not clipped."""
+    drop_path: float = 0.0
+    """Stochastic depth of the last block."""
+    ema: float | None = None
+    """Decay of the moving average of the weights, which is then what counts; None: no average."""
+    label_smoothing: float = 0.1
+    """Share of a label spread over all classes."""
+    mixup: float = 0.0
+    """Parameter of Mixup's Beta distribution; 0: off."""
+    cutmix: float = 0.0
+    """Parameter of CutMix's Beta distribution; 0: off."""
+    randaugment: str | None = None
+    """timm's policy, such as rand-m9-mstd0.5-inc1; images of three channels only."""
+    random_erasing: float = 0.0
+    """Probability; images of three channels only."""
+    smallest_crop: float = 0.08
+    """Least share of an image's area that a random crop keeps."""
+    flip: float = 0.5
+    """Probability that an image is mirrored."""
+    test_crop: float = 0.875
+    """Share of a side that evaluation keeps, around the centre."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}: expected at least 1")
+        if self.lr <= 0:
+            raise UserError(f"the learning rate is {self.lr}: expected a number above 0")
+        if not 0 <= self.warmup_epochs < self.epochs:
+            raise UserError(
+                f"{self.warmup_epochs} of {self.epochs} epochs are warm-up: expected fewer than all; "
+                "choose more epochs or a shorter warm-up"
+            )
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images of a batch are mixed."""
+        return self.mixup > 0 or self.cutmix > 0
+
+
+RECIPES: Mapping[str, TrainRecipe] = MappingProxyType(
+    {
+        "imagenet": TrainRecipe(
+            image_size=(224, 224),
+            epochs=300,
+            batch_size=1024,
+            lr=1e-3,
+            warmup_epochs=20,
+            weight_decay=0.05,
+            schedule="80-140",
+            clip=5.0,
+            drop_path=0.2,
+            ema=0.9999,
+            mixup=0.8,
+            cutmix=1.0,
+            randaugment="rand-m9-mstd0.5-inc1",
+            random_erasing=0.25,
+        ),
+        "imagenette": TrainRecipe(
+            image_size=(160, 160),
+            epochs=100,
+            batch_size=128,
+            lr=1e-3,
+            warmup_epochs=5,
+            weight_decay=0.05,
+            schedule="80-140",
+            clip=5.0,
+            drop_path=0.1,
+            ema=0.999,
+            mixup=0.2,
+            cutmix=1.0,
+            randaugment="rand-m7-mstd0.5-inc1",
+            random_erasing=0.1,
+            smallest_crop=0.25,
+        ),
+        "cifar10": TrainRecipe(
+            image_size=(32, 32),
+            epochs=100,
+            batch_size=128,
+            lr=1e-3,
+            warmup_epochs=5,
+            weight_decay=0.05,
+            schedule="none",
+            clip=5.0,
+            drop_path=0.1,
+            ema=0.999,
+            mixup=0.2,
+            cutmix=1.0,
+            randaugment="rand-m5-mstd0.5-inc1",
+            smallest_crop=0.5,
+            test_crop=1.0,
+        ),
+        "digits": TrainRecipe(
+            image_size=(32, 32),
+            epochs=20,
+            batch_size=64,
+            lr=1e-3,
+            warmup_epochs=2,
+            weight_decay=0.05,
+            schedule="80-140",
+            clip=5.0,
+            drop_path=0.1,
+            ema=0.99,
+            smallest_crop=0.7,
+            flip=0.0,
+            test_crop=1.0,
+        ),
+        "smoke": TrainRecipe(
+            image_size=(32, 32),
+            epochs=3,
+            batch_size=16,
+            lr=1e-3,
+            warmup_epochs=1,
+            weight_decay=0.05,
+            schedule="120-210",
+            drop_path=0.1,
+            ema=0.9,
+            mixup=0.8,
+            cutmix=1.0,
+            randaugment="rand-m5-mstd0.5-inc1",
+            random_erasing=0.25,
+            test_crop=1.0,
+        ),
+    }
+)
+"""``imagenet``: the paper's batch, learning rate, decay, epochs, warm-up and augmentations; what it does not state
+(strengths of the augmentations, stochastic depth, clipping) as is common for networks of this size. ``imagenette``,
+``cifar10``: ours, for small sets of photographs. ``digits``: the quick start. ``smoke``: seconds, for tests."""

@@ -1,0 +1,92 @@
+"""What a training records: an epoch, and the whole."""
+
+import csv
+import io
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+import msgspec
+
+from asvit.architecture import Task
+from asvit.training.retokenize import StageCost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """A pass over the training images and the evaluation after it."""
+
+    epoch: int
+    """Counted from 1."""
+    coarseness: int
+    """Of the tokens, in training and in evaluation."""
+    lr: float
+    """Learning rate of the last step."""
+    train_loss: float
+    """Mean over the epoch's images, as they were augmented."""
+    loss: float
+    """Mean cross entropy of the validation images."""
+    top1: float
+    """Share of the validation images whose class is ranked first."""
+    top5: float
+    """Share whose class is among the first five."""
+    macs: int
+    """Multiply-adds of all training so far: three times the forward pass of every image."""
+    seconds: float
+    """Of training, without evaluation."""
+    waiting: float
+    """Share of them spent waiting for images."""
+    images_per_second: float
+    """In training."""
+    unreadable: int
+    """Training images so far that could not be read and were replaced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What a training found."""
+
+    network: str
+    """Text form of an architecture, or ``timm:NAME``."""
+    task: Task
+    classes: tuple[str, ...]
+    params: int
+    stages: tuple[StageCost, ...]
+    """What was planned, and what a stage costs for one image."""
+    saved_macs: float
+    """Share of the training's multiply-adds that coarse tokens saved."""
+    saved_time: float
+    """Share of the training's time that they saved, by the clock; evaluation not counted."""
+    best: Epoch
+    """With the highest top-1 accuracy at full resolution."""
+    checkpoint: str
+    """File of the best epoch's weights."""
+    unreadable: tuple[str, ...]
+    """Training images that could not be read, each with the reason; the first hundred."""
+    epochs: tuple[Epoch, ...]
+
+
+def saved_time(epochs: Sequence[Epoch]) -> float:
+    """``1 - Σ seconds / (epochs · seconds of an epoch at full resolution)``, the latter a median."""
+    full = statistics.median(epoch.seconds for epoch in epochs if epoch.coarseness == 1)
+    return 1 - sum(epoch.seconds for epoch in epochs) / (len(epochs) * full)
+
+
+def best_of(epochs: Sequence[Epoch]) -> Epoch | None:
+    """The epoch with the highest top-1 accuracy at full resolution, the later of two equal ones."""
+    full = [epoch for epoch in epochs if epoch.coarseness == 1]
+    return max(full, key=lambda epoch: (epoch.top1, epoch.epoch), default=None)
+
+
+def as_lines(epochs: Sequence[Epoch]) -> bytes:
+    """``metrics.jsonl``: a JSON object an epoch."""
+    return b"".join(msgspec.json.encode(epoch) + b"\n" for epoch in epochs)
+
+
+def as_csv(epochs: Sequence[Epoch]) -> bytes:
+    """``summary.csv``: the same as a table."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(epoch) for epoch in epochs)
+    return text.getvalue().encode()
