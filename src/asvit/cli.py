@@ -256,7 +256,7 @@ def report(directory: str, /) -> None:
     Parameters
     ----------
     directory
-        Run directory of search, grow or design.
+        Run directory of search, grow, design or train.
     """
     from asvit.report import write_report
 
@@ -273,7 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (UserError, CycloptsError) as error:
         fail(" ".join(str(error).split()), 2)
     except KeyboardInterrupt:
-        fail("stopped; the same command goes on from what was measured", 130)
+        fail("stopped; the same command goes on from what was kept", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -287,4 +287,4 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def _terminate(signal_number: int, frame: Any) -> NoReturn:
-    fail("terminated; the same command goes on from what was measured", 128 + signal_number)
+    fail("terminated; the same command goes on from what was kept", 128 + signal_number)

@@ -6,8 +6,9 @@ Every draw takes different images and of each a random crop of the network's asp
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -121,7 +122,7 @@ def read_raster(path: Path, mode: str) -> Float[Tensor, "channels H W"]:
     return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)
 
 
-def open_raster(source: Path | BinaryIO, mode: str) -> "Image":
+def open_raster(source: Path | BufferedIOBase, mode: str) -> "Image":
     """Decode an image file to 8 bits a channel; grey values of 16 bits are scaled, not cut off.
 
     Raises:
@@ -130,7 +131,7 @@ def open_raster(source: Path | BinaryIO, mode: str) -> "Image":
     from PIL import Image
 
     try:
-        with Image.open(source) as image:
+        with Image.open(source) as image:  # pyright: ignore[reportArgumentType], its stubs want IO[bytes]
             if image.mode.startswith("I"):
                 grey = np.asarray(image).astype(np.float32) / 257  # 65535 becomes 255
                 return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert(mode)
@@ -147,7 +148,7 @@ def read_array(path: Path, channels: int) -> Float[Tensor, "channels H W"]:
         raise UserError(f"cannot read the image {path}: {error}; remove or replace the file") from error
 
 
-def open_array(source: Path | BinaryIO, suffix: str, channels: int) -> Float[Tensor, "channels H W"]:
+def open_array(source: Path | BufferedIOBase, suffix: str, channels: int) -> Float[Tensor, "channels H W"]:
     """Decode a ``.npy`` or TIFF file of height x width x channels, with values from 0 to 1.
 
     Raises:
@@ -166,12 +167,12 @@ def open_array(source: Path | BinaryIO, suffix: str, channels: int) -> Float[Ten
     return torch.from_numpy(values).permute(2, 0, 1)
 
 
-def load_array(source: Path | BinaryIO, suffix: str) -> np.ndarray:
+def load_array(source: Path | BufferedIOBase, suffix: str) -> np.ndarray:
     """Numbers of a ``.npy`` or TIFF file; one of two dimensions gets a channel."""
     import tifffile
 
     try:
-        array = np.load(source, allow_pickle=False) if suffix.lower() == ".npy" else tifffile.imread(source)
+        array = np.load(source, allow_pickle=False) if suffix.lower() == ".npy" else tifffile.imread(source)  # pyright: ignore
     except tifffile.TiffFileError as error:
         raise ValueError(error) from error
     return array[:, :, None] if array.ndim == 2 else array

@@ -28,7 +28,7 @@ from asvit.training.network import build, labels_of, load_pretrained
 from asvit.training.parallel import Processes, launched
 from asvit.training.recipe import RECIPES, Precision, TrainRecipe
 from asvit.training.results import TrainResult, as_csv, as_lines
-from asvit.training.retokenize import Schedule, named_schedule, saved_share, schedule_of, stage_costs
+from asvit.training.retokenize import Schedule, named_schedule, saved_share, schedule_of, share_of_tokens, stage_costs
 from asvit.training.sources import Source, check_classes, open_source
 
 CHECKPOINTS = "checkpoints"
@@ -146,7 +146,7 @@ def facts(training: Training) -> str:
     if share > SLOW_DATA:
         words.append(f"{share:.0%} of the time waiting for images (more --workers?)")
     if training.stage.coarseness > 1:
-        words.append(f"1/{training.stage.coarseness**2} of the tokens")
+        words.append(f"{share_of_tokens(training.stage.coarseness)} of the tokens")
     if state.epochs:
         last = state.epochs[-1]
         words.append(f"loss {last.train_loss:.3f}, top-1 {last.top1:.1%}")

@@ -9,7 +9,7 @@ from asvit.records import SCHEMA, to_json
 from asvit.tables import new_table, print_table
 from asvit.training.evaluate import Scores
 from asvit.training.results import TrainResult
-from asvit.training.retokenize import StageCost
+from asvit.training.retokenize import StageCost, share_of_tokens
 from asvit.training.sources import Source
 
 WIDEST_CONFUSION = 20
@@ -28,7 +28,7 @@ def show_plan(name: str, stages: Sequence[StageCost], saved: float, *, as_json: 
     first = 1
     for stage in stages:
         last = first + stage.epochs - 1
-        tokens = "all" if stage.coarseness == 1 else f"1/{stage.coarseness**2}"
+        tokens = share_of_tokens(stage.coarseness)
         table.add_row(f"{first} to {last}", tokens, format_size(stage.macs), f"{stage.macs / stages[-1].macs:.1%}")
         first = last + 1
     print_table(table)

@@ -9,10 +9,10 @@ from typing import Any
 import vl_convert
 
 from asvit.records import REPORT, RUN, read_file, write_file
-from asvit.report.markup import escape_json, join
-from asvit.report.plane import VEGA_LITE
-from asvit.report.read import read_report
-from asvit.report.sections import head, sections, settings, title
+from asvit.report.charts import VEGA_LITE
+from asvit.report.kinds import kind_of
+from asvit.report.markup import escape, escape_json, join
+from asvit.report.parts import settings
 from asvit.report.theme import DARK, LIGHT
 
 
@@ -20,7 +20,7 @@ def write_report(directory: Path) -> Path:
     """Write ``report.html`` into a run directory; the same records give the same bytes.
 
     Args:
-        directory: of search, grow or design.
+        directory: of search, grow, design or train.
 
     Returns:
         The page's path.
@@ -28,13 +28,13 @@ def write_report(directory: Path) -> Path:
     Raises:
         UserError: the result is missing or damaged, or the job has no report.
     """
-    report = read_report(directory)
+    shown = kind_of(directory).page(directory)
     asked = read_file(directory / RUN)
     everything = _flat({"config": asked["config"], "environment": asked["environment"]})
     page = Template(_file("page.html")).substitute(
-        title=title(report),
+        title=escape(shown.title),
         css=_file("page.css"),
-        body=join([*head(report), *sections(report), settings(everything)]),
+        body=join([*shown.parts, settings(everything)]),
         bundle=_bundle(),
         themes=escape_json({"light": LIGHT, "dark": DARK}),
         script=_file("page.js"),

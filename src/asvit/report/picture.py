@@ -1,5 +1,6 @@
 """One wide picture of a run."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,8 @@ from PIL import Image
 
 from asvit.errors import UserError
 from asvit.records import write_file
-from asvit.report.growth_charts import measures_chart
-from asvit.report.plane import VEGA_LITE, chart, layered
-from asvit.report.read import Report, read_report
-from asvit.report.search_charts import entropy_chart, topologies_chart
+from asvit.report.charts import VEGA_LITE, Panel, chart
+from asvit.report.kinds import kind_of
 from asvit.report.theme import LIGHT
 
 WIDTH, HEIGHT = 840, 240
@@ -21,16 +20,16 @@ WIDTH, HEIGHT = 840, 240
 
 
 def write_picture(directory: Path, target: Path) -> Path:
-    """Draw a run for a first glance: entropy over steps, measured topologies, growth with the family.
+    """Draw a run for a first glance: search and growth of a design, accuracy and loss of a training.
 
     Args:
-        directory: run directory of search, grow or design.
+        directory: run directory of search, grow, design or train.
         target: file to write, ``.png`` or ``.svg``.
 
     Raises:
-        UserError: the run has no result, or the picture is of another kind.
+        UserError: the run has no result, there is nothing to draw, or the picture is of another kind.
     """
-    specification = _panels(read_report(directory)).to_dict()
+    specification = _side_by_side(kind_of(directory).panels(directory)).to_dict()
     match target.suffix:
         case ".png":
             content = _with_palette(vl_convert.vegalite_to_png(specification, VEGA_LITE, scale=2, config=_config()))
@@ -54,26 +53,10 @@ def _with_palette(png: bytes) -> bytes:
     return content.getvalue()
 
 
-def _panels(report: Report) -> alt.HConcatChart:
-    panels: list[tuple[str, alt.LayerChart]] = []
-    if report.searches:
-        panels.append(("Search: the policy's entropy", entropy_chart(report.searches)))
-    if any(measurement.valid for _, measurement in report.topologies_measured):
-        panels.append(("Topologies measured, none trained", topologies_chart(report.searches, report.task)))
-    grown, task = report.grown, report.task
-    if grown is not None and any(measurement.valid for _, measurement in grown.measured):
-        panels.append(("Growth to every budget", measures_chart(grown, task, "params", "length")))
-        if not report.searches:
-            panels.append(("Both measures", measures_chart(grown, task, "ntk", "length")))
-    if not panels:
-        raise UserError("nothing to draw: no network was valid; repeat the job with other images or another topology")
-    sized = [
-        layered(*panel.layer, _heading(title))
-        .resolve_scale(color="independent")
-        .properties(width=WIDTH // len(panels), height=HEIGHT)
-        for title, panel in panels
-    ]
-    return alt.hconcat(*sized, spacing=36).resolve_scale(color="independent", shape="independent", fill="independent")
+def _side_by_side(panels: Sequence[Panel]) -> alt.HConcatChart:
+    sized = [(panel + _heading(title)).properties(width=WIDTH // len(panels), height=HEIGHT) for title, panel in panels]
+    row = alt.hconcat(*sized, spacing=36)
+    return row.resolve_scale(color="independent", shape="independent", fill="independent", opacity="independent")
 
 
 def _heading(title: str) -> alt.Chart:

@@ -167,7 +167,7 @@ class EvaluationOrder(Sampler[list[Place]]):
 
 
 def batches(examples: Examples, order: Sampler[list[Place]], *, workers: int, device: torch.device) -> Iterable[Batch]:
-    """Batches in an order; the workers that load them live on between epochs and share no random state with this process."""
+    """Batches in an order; the workers that load them live on between epochs and share no random state."""
     loader: Any = DataLoader(
         examples,
         batch_sampler=order,

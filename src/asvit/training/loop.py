@@ -204,7 +204,7 @@ class Training:
             batch = next(loader)
             waited = time.perf_counter() - start
             pending.append(self.step(step, batch))
-            self.count_unreadable(batch.problems, folder)
+            self.count_unreadable(batch.problems)
             last = step + 1 == self.order.steps
             losses = self.read(pending, step, folder) if last or len(pending) == PENDING else 0.0
             now = time.perf_counter()
@@ -265,9 +265,9 @@ class Training:
                 )
         return sum(losses)
 
-    def count_unreadable(self, problems: tuple[str, ...], folder: Path) -> None:
+    def count_unreadable(self, problems: tuple[str, ...]) -> None:
         """Remember images that could not be read, up to the bound."""
-        fresh = tuple(problem for problem in problems if problem not in self.state.unreadable)
+        fresh = tuple(problem for problem in dict.fromkeys(problems) if problem not in self.state.unreadable)
         if not fresh:
             return
         self.state = replace(self.state, unreadable=self.state.unreadable + fresh)

@@ -48,7 +48,7 @@ def named_schedule(name: str, epochs: int) -> Schedule:
     """
     if name not in PAPER_SCHEDULES:
         raise UserError(f"unknown schedule {name!r}: expected one of {', '.join(PAPER_SCHEDULES)}")
-    ends = [*(round(end * epochs / PAPER_EPOCHS) for end in PAPER_SCHEDULES[name]), epochs]
+    ends = [min(round(end * epochs / PAPER_EPOCHS), epochs - 1) for end in PAPER_SCHEDULES[name]] + [epochs]
     return schedule_of([end - start for start, end in zip([0, *ends], ends, strict=False)])
 
 
@@ -65,6 +65,15 @@ def schedule_of(epochs: Sequence[int]) -> Schedule:
         )
     stages = (Stage(2 ** (len(epochs) - 1 - i), n) for i, n in enumerate(epochs))
     return tuple(stage for stage in stages if stage.epochs)
+
+
+def share_of_tokens(coarseness: int) -> str:
+    """Tokens that a coarseness leaves, in words.
+
+    >>> share_of_tokens(4), share_of_tokens(1)
+    ('1/16', 'all')
+    """
+    return "all" if coarseness == 1 else f"1/{coarseness**2}"
 
 
 def coarseness_at(schedule: Schedule, epoch: int) -> int:

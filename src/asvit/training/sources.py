@@ -5,9 +5,9 @@ Every source is a list that can be read in any order, by any process: so an epoc
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from asvit.errors import UserError
 from asvit.photos import ARRAYS, RASTER, UNREADABLE, load_array, open_array, open_raster
-from asvit.training.shards import Shards
+from asvit.training.tars import Member, TarReader, index
 
 Split = Literal["train", "val"]
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
@@ -55,24 +55,24 @@ class Source(ABC):
 
 
 class Files(Source):
-    """Image files behind one of timm's readers, all of them or some."""
+    """Image files behind one of timm's readers."""
 
-    def __init__(self, name: str, reader: Any, classes: Sequence[str], channels: int, chosen: Sequence[int]) -> None:
+    def __init__(self, name: str, reader: Any, classes: Sequence[str], channels: int) -> None:
         super().__init__(name, classes, channels)
-        self.reader, self.chosen = reader, np.asarray(chosen)
+        self.reader = reader
 
     def __len__(self) -> int:
-        return len(self.chosen)
+        return len(self.reader)
 
     def read(self, index: int) -> tuple[Any, int]:
         """Open and decode a file."""
-        file, label = self.reader[int(self.chosen[index])]
+        file, label = self.reader[index]
         with file:
             return decode(file, Path(self.file(index)).suffix, self.channels), int(label)
 
     def file(self, index: int) -> str:
-        """Path of the file in its folder or tar file."""
-        return str(self.reader.filename(int(self.chosen[index])))
+        """Path of the file in its folder."""
+        return str(self.reader.filename(index))
 
 
 class Items(Source):
@@ -95,24 +95,27 @@ class Items(Source):
         return f"{self.name}[{index}]"
 
 
-class ShardFiles(Source):
-    """Image files in WebDataset shards."""
+class TarFiles(Source):
+    """Image files in tar files, with their labels."""
 
-    def __init__(self, name: str, shards: Shards, classes: Sequence[str], channels: int) -> None:
+    def __init__(
+        self, name: str, members: Sequence[Member], labels: Sequence[int], classes: Sequence[str], channels: int
+    ) -> None:
         super().__init__(name, classes, channels)
-        self.shards = shards
+        self.reader, self.labels = TarReader(members), labels
 
     def __len__(self) -> int:
-        return len(self.shards)
+        return len(self.labels)
 
     def read(self, index: int) -> tuple[Any, int]:
-        """Read and decode a member of a shard."""
-        content, suffix, label = self.shards.read(index)
-        return decode(BytesIO(content), suffix, self.channels), label
+        """Read and decode a member."""
+        content, suffix = self.reader.read(index), Path(self.file(index)).suffix
+        return decode(BytesIO(content), suffix, self.channels), self.labels[index]
 
     def file(self, index: int) -> str:
-        """Shard and key."""
-        return self.shards.name(index)
+        """Tar file and member."""
+        member = self.reader.members[index]
+        return f"{member.tar.name}/{member.name}"
 
 
 class Digits(Source):
@@ -142,7 +145,7 @@ class Digits(Source):
         return f"digit {index}"
 
 
-def decode(file: BinaryIO, suffix: str, channels: int) -> Any:
+def decode(file: BufferedIOBase, suffix: str, channels: int) -> Any:
     """An image file: a PIL image of one or three channels, or of an array file a tensor from 0 to 1."""
     if suffix.lower() in ARRAYS:
         return open_array(file, suffix, channels)
@@ -172,13 +175,11 @@ def open_source(where: str, split: Split, *, folder: Path | None = None, in_chan
         case "torch":
             source = _torchvision(name, split, folder, in_chans)
         case _:
-            source = Digits(split) if where == "digits" else _files(Path(where), split, in_chans)
+            source = Digits(split) if where == "digits" else _part(Path(where), split, in_chans)
     if len(source) == 0:
         raise UserError(f"{source.name} has no images: expected {KINDS}")
     if len(source.classes) < 2:
-        raise UserError(
-            f"{source.name} has a single class, {', '.join(source.classes)}: expected two or more to tell apart"
-        )
+        raise UserError(f"{source.name} has a single class, {', '.join(source.classes)}: expected two or more")
     return source
 
 
@@ -200,78 +201,71 @@ def _few(names: set[str]) -> str:
     return ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "") if names else "none"
 
 
-def _files(root: Path, split: Split, in_chans: int | None) -> Files:
-    from timm.data.readers.reader_image_folder import ReaderImageFolder
-    from timm.data.readers.reader_image_in_tar import ReaderImageInTar
+def _part(root: Path, split: Split, in_chans: int | None) -> Source:
+    """The part of a split in a folder or tar file: of a name of its own."""
+    names = SPLIT_NAMES[split]
+    if root.is_file():
+        members = index(root)
+        for name in names:
+            if any(member.name.startswith(f"{name}/") for member in members):
+                return _tar(f"{root}/{name}", [m for m in members if m.name.startswith(f"{name}/")], in_chans)
+    for name in names:
+        if (root / name).is_dir():
+            return _folder(root / name, in_chans)
+        if (root / f"{name}.tar").is_file():
+            return _tar(str(root / f"{name}.tar"), index(root / f"{name}.tar"), in_chans)
+    raise UserError(f"there is no {names[0]} or {names[1]} folder or tar file in {root}: expected {KINDS}")
 
-    path, prefix = _part(root, split)
+
+def _folder(path: Path, in_chans: int | None) -> Files:
+    from timm.data.readers.reader_image_folder import ReaderImageFolder
+
     try:
-        if path.is_dir():
-            reader: Any = ReaderImageFolder(str(path), input_key=";".join(sorted(RASTER | ARRAYS)))
-            labels, index_of = [label for _, label in reader.samples], reader.class_to_idx
-        else:
-            reader = ReaderImageInTar(str(path), cache_tarfiles=False, cache_tarinfo=False)
-            labels, index_of = reader.targets, reader.class_name_to_idx
-    except (RuntimeError, ValueError, OSError) as error:  # tarfile.ReadError is an OSError
+        reader: Any = ReaderImageFolder(str(path), input_key=";".join(sorted(RASTER | ARRAYS)))
+    except (RuntimeError, OSError) as error:
         raise UserError(f"cannot read images in {path}: {error}; expected one folder of images a class") from error
-    chosen = [i for i in range(len(labels)) if reader.filename(i).startswith(prefix)]
-    classes = sorted(index_of, key=index_of.__getitem__)
-    found = {int(labels[i]) for i in chosen}
-    empty = [name for i, name in enumerate(classes) if i not in found]
-    if path.is_dir():
-        with_images = {Path(reader.filename(i)).parts[0] for i in chosen}
-        empty += sorted(p.name for p in path.iterdir() if p.is_dir() and p.name not in with_images)
+    with_images = {Path(reader.filename(i)).parts[0] for i in range(len(reader))}
+    empty = sorted(folder.name for folder in path.iterdir() if folder.is_dir() and folder.name not in with_images)
     if empty:
         raise UserError(f"{path} has no images of the class {empty[0]}: add some or remove the folder")
-    channels = in_chans or 3
-    first = reader.filename(chosen[0])
-    if Path(first).suffix.lower() in ARRAYS:
+    classes = sorted(reader.class_to_idx, key=reader.class_to_idx.__getitem__)
+    channels, first = in_chans or 3, path / reader.filename(0)
+    if first.suffix.lower() in ARRAYS:
         try:
-            channels = load_array(path / first, Path(first).suffix).shape[-1]
+            channels = load_array(first, first.suffix).shape[-1]
         except UNREADABLE as error:
-            raise UserError(f"cannot read {path / first}: {error}; remove or replace the file") from error
-    return Files(f"{path}{f' ({prefix})' if prefix else ''}", reader, classes, channels, chosen)
+            raise UserError(f"cannot read {first}: {error}; remove or replace the file") from error
+    return Files(str(path), reader, classes, channels)
 
 
-def _part(root: Path, split: Split) -> tuple[Path, str]:
-    """Folder or tar file of a split, and what the names of its images begin with."""
-    if root.is_file():
-        return root, _prefix(root, split)
-    for name in SPLIT_NAMES[split]:
-        for path in (root / name, root / f"{name}.tar"):
-            if path.exists():
-                return path, ""
-    raise UserError(f"there is no {' or '.join(SPLIT_NAMES[split][:2])} folder or tar file in {root}: expected {KINDS}")
+def _tar(name: str, members: Sequence[Member], in_chans: int | None) -> TarFiles:
+    """Images whose classes are the folders they are in."""
+    from timm.utils.misc import natural_key
+
+    classes = sorted({member.folder for member in members}, key=natural_key)
+    labels = [classes.index(member.folder) for member in members]
+    return TarFiles(name, members, labels, classes, in_chans or 3)
 
 
-def _prefix(path: Path, split: Split) -> str:
-    import tarfile
-
-    try:
-        with tarfile.open(path) as tar:
-            tops = {Path(member.name).parts[0] for member in tar}
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise UserError(f"cannot read the tar file {path}: {error}; expected a whole tar file") from error
-    for name in SPLIT_NAMES[split]:
-        if name in tops:
-            return f"{name}/"
-    raise UserError(f"{path} has no folder {' or '.join(SPLIT_NAMES[split][:2])}: expected one for each split")
-
-
-def _shards(root: Path, split: Split, in_chans: int | None) -> ShardFiles:
+def _shards(root: Path, split: Split, in_chans: int | None) -> TarFiles:
+    """WebDataset shards: labels are numbers, named in ``classes.txt`` where there is one."""
     patterns = [pattern for name in SPLIT_NAMES[split] for pattern in (f"{name}*.tar", f"{name}/*.tar")]
     paths = sorted({path for pattern in patterns for path in root.glob(pattern)})
     if not paths:
         raise UserError(f"no shards named {SPLIT_NAMES[split][0]}*.tar in {root}: expected WebDataset shards")
-    shards = Shards(paths)
+    members = [member for path in paths for member in index(path)]
+    labels = [member.label for member in members if member.label is not None]
+    unlabelled = next((member for member in members if member.label is None), None)
+    if unlabelled is not None:
+        raise UserError(f"{unlabelled.tar} has no label for {unlabelled.name}: expected a .cls file beside each image")
     names = root / "classes.txt"
-    if names.exists():
-        classes = names.read_text().split("\n")[:-1]
-    else:
-        classes = [str(label) for label in range(int(shards.labels.max(initial=-1)) + 1)]
-    if len(shards) and int(shards.labels.max()) >= len(classes):
-        raise UserError(f"{names} names {len(classes)} classes, but {paths[0].parent} has labels up to more: add them")
-    return ShardFiles(f"{root}, {split}", shards, classes, in_chans or 3)
+    count = max(labels, default=-1) + 1
+    classes = names.read_text().splitlines() if names.exists() else list(map(str, range(count)))
+    if len(classes) < count:
+        raise UserError(
+            f"{names} names {len(classes)} classes, but the labels in {root} go up to {count - 1}: add them"
+        )
+    return TarFiles(f"{root}, {split}", members, labels, classes, in_chans or 3)
 
 
 def _hugging_face(name: str, split: Split, folder: Path | None, in_chans: int | None) -> Files:
@@ -293,7 +287,7 @@ def _hugging_face(name: str, split: Split, folder: Path | None, in_chans: int | 
     if reader is None:
         raise UserError(f"cannot open the {split} images of hf:{name}: {problem}") from problem
     classes = sorted(reader.class_to_idx, key=reader.class_to_idx.__getitem__)
-    return Files(f"hf:{name}, {split}", reader, [str(c) for c in classes], in_chans or 3, range(len(reader)))
+    return Files(f"hf:{name}, {split}", reader, [str(c) for c in classes], in_chans or 3)
 
 
 def _torchvision(name: str, split: Split, folder: Path | None, in_chans: int | None) -> Items:

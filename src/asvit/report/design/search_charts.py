@@ -8,7 +8,8 @@ import altair as alt
 
 from asvit.architecture import Architecture, Task
 from asvit.design.search import SearchRun
-from asvit.report.plane import MEASURE_TOOLTIPS, Plane, Row, chart, estimates_row, layered, tooltips
+from asvit.report.charts import Row, chart, layered, tooltips
+from asvit.report.design.plane import MEASURE_TOOLTIPS, Plane, estimates_row
 from asvit.report.theme import ACCENT, FAINT, FOUND, SECOND
 from asvit.space import SPACE, space_entropy
 

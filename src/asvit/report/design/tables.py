@@ -1,15 +1,16 @@
-"""Tables of a report, and lists beside them."""
+"""Tables of a search, growth or design, and lists beside them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from asvit.budget import format_size
 from asvit.design.search import Statistic
 from asvit.measure import Measurement
 from asvit.metrics import METRICS
-from asvit.report.markup import Markup, architecture, join, symbol, table, tag
-from asvit.report.plane import MEASURES
-from asvit.report.read import Grown, Report
-from asvit.report.search_charts import marked_as
+from asvit.report.design.plane import MEASURES
+from asvit.report.design.record import DesignReport, Grown
+from asvit.report.design.search_charts import marked_as
+from asvit.report.markup import Markup, architecture, symbol, table, tag
+from asvit.report.parts import MOST_SHOWN, folded, unbroken
 from asvit.show import format_estimate
 
 TABLE_3: Mapping[str, tuple[float, float]] = {
@@ -28,20 +29,13 @@ TABLE_3: Mapping[str, tuple[float, float]] = {
 }
 """The paper's: mean and standard deviation over mean of every choice."""
 
-MOST_SHOWN = 10
-"""Longer lists are folded."""
-
 _SYMBOLS = [symbol(METRICS[name]) for name in MEASURES]
 
 
 def _estimates(measurement: Measurement) -> list[str]:
     if not measurement.valid:
         return [f"invalid: {measurement.invalid}", "–"]
-    return [_unbroken(format_estimate(measurement.estimates[name])) for name in MEASURES]
-
-
-def _unbroken(text: str) -> str:
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
+    return [unbroken(format_estimate(measurement.estimates[name])) for name in MEASURES]
 
 
 def family_table(grown: Grown) -> Markup:
@@ -54,7 +48,7 @@ def family_table(grown: Grown) -> Markup:
             format_size(member.macs),
             f"{member.share:.1%}",
             *_estimates(member.measurement),
-            _unbroken("full width" if member.measured_at == 1 else f"1/{member.measured_at} width"),
+            unbroken("full width" if member.measured_at == 1 else f"1/{member.measured_at} width"),
             "itself" if member.grown == member.architecture else architecture(member.grown),
         ]
         for member in grown.family
@@ -63,7 +57,7 @@ def family_table(grown: Grown) -> Markup:
     return table(headers, rows, class_="cards")
 
 
-def found_table(report: Report) -> Markup:
+def found_table(report: DesignReport) -> Markup:
     """What every search found: its most probable topology and the best ranked one side by side."""
     rows = []
     for search in report.searches:
@@ -101,11 +95,5 @@ def invalid_list(measured: Sequence[tuple[str, Measurement]], what: str) -> Mark
     if not invalid:
         return tag("p", f"All {len(measured)} {what} measured were valid.")
     items = (tag("li", architecture(name), f": {reason}") for name, reason in invalid)
-    summary = tag("summary", f"{len(invalid)} of {len(measured)} {what} measured were invalid and never ranked")
-    return tag("details", summary, tag("ul", *items), **({"open": ""} if len(invalid) <= MOST_SHOWN else {}))
-
-
-def settings_table(settings: Iterable[tuple[str, object]]) -> Markup:
-    """Everything that was asked for and that the result depends on."""
-    rows = (tag("div", tag("dt", name), tag("dd", str(value))) for name, value in settings)
-    return tag("dl", join(rows), class_="settings")
+    summary = f"{len(invalid)} of {len(measured)} {what} measured were invalid and never ranked"
+    return folded(summary, tag("ul", *items), shown=len(invalid) <= MOST_SHOWN)

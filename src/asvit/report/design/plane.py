@@ -1,6 +1,6 @@
 """A plane of two quantities: axes, points with error bars, tooltips, as all charts of measures use them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,9 @@ import altair as alt
 
 from asvit.measure import Measurement
 from asvit.metrics import METRICS
+from asvit.report.charts import Row, chart
 from asvit.show import format_estimate
 
-VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-"""The version that altair writes for."""
-
-Row = dict[str, Any]
 MEASURES = ("length", "ntk")
 """The two measures of search and growth."""
 _FORMAT = {"length": ",~f", "ntk": ",~f", "params": "~s", "width": ",~f", "depth": "d"}
@@ -30,21 +27,6 @@ def estimates_row(measurement: Measurement) -> Row:
             row[f"{name}_low"] = estimate.mean - estimate.standard_error
             row[f"{name}_high"] = estimate.mean + estimate.standard_error
     return row
-
-
-def chart(rows: Iterable[Row]) -> alt.Chart:
-    """A chart with rows as data inside its specification."""
-    return alt.Chart(alt.InlineData(values=list(rows)))
-
-
-def layered(*layers: Any) -> alt.LayerChart:
-    """Charts on top of each other, the first lowest."""
-    return alt.LayerChart(layer=layers)
-
-
-def tooltips(**titles: str) -> list[alt.Tooltip]:
-    """A line a field."""
-    return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
 
 
 MEASURE_TOOLTIPS = {f"{name}_text": METRICS[name].symbol for name in MEASURES}

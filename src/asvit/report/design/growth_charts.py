@@ -7,8 +7,9 @@ import altair as alt
 from asvit.architecture import Architecture, Task
 from asvit.budget import format_size
 from asvit.measure import Measurement
-from asvit.report.plane import MEASURE_TOOLTIPS, Plane, Row, estimates_row, layered, tooltips
-from asvit.report.read import Grown
+from asvit.report.charts import Row, layered, tooltips
+from asvit.report.design.plane import MEASURE_TOOLTIPS, Plane, estimates_row
+from asvit.report.design.record import Grown
 from asvit.report.theme import ACCENT, FAINT, FOUND
 
 LABELS = 10

@@ -1,0 +1,45 @@
+"""What all charts are made of: rows of data, layers, tooltips, and their place on a page."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import altair as alt
+
+from asvit.report.markup import Markup, escape_json, tag
+
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+"""The version that altair writes for."""
+
+Row = dict[str, Any]
+Panel = tuple[str, alt.LayerChart]
+"""A chart of a picture, and what stands over it."""
+
+
+def chart(rows: Iterable[Row]) -> alt.Chart:
+    """A chart with rows as data inside its specification."""
+    return alt.Chart(alt.InlineData(values=list(rows)))
+
+
+def layered(*layers: Any) -> alt.LayerChart:
+    """Charts on top of each other, the first lowest."""
+    return alt.LayerChart(layer=layers)
+
+
+def tooltips(**titles: str) -> list[alt.Tooltip]:
+    """A line a field."""
+    return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
+
+
+def figure(name: str, title: str, caption: str, chart: alt.LayerChart) -> Markup:
+    """A chart as wide as its column; the script of the page draws what the element after its place says."""
+    fit = alt.AutoSizeParams(type="fit-x", contains="padding")
+    padding = {"left": 5, "top": 5, "right": 20, "bottom": 5}  # right: half of a label at the end of its axis
+    specification = chart.properties(width="container", height=280, autosize=fit, padding=padding).to_dict()
+    # Neither is needed to draw: an address that is never loaded, and altair's own theme.
+    del specification["$schema"], specification["config"]
+    return tag(
+        "figure",
+        tag("figcaption", tag("strong", title), caption),
+        tag("div", class_="chart", id=f"chart-{name}"),
+        Markup(f'<script type="application/json" data-chart="{name}">{escape_json(specification)}</script>'),
+    )

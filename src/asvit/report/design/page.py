@@ -1,0 +1,142 @@
+"""The page of a search, growth or design."""
+
+from pathlib import Path
+
+from asvit.design.recipes import RECIPES
+from asvit.design.search import SearchResult, statistics_of_policy
+from asvit.report.charts import figure
+from asvit.report.design.growth_charts import depth_and_width_chart, measures_chart
+from asvit.report.design.record import DesignReport, Grown, read_design
+from asvit.report.design.search_charts import (
+    PAPER_ENTROPY,
+    entropy_chart,
+    policy_chart,
+    reward_chart,
+    topologies_chart,
+)
+from asvit.report.design.tables import family_table, found_table, invalid_list, statistics_table
+from asvit.report.markup import Markup, architecture, tag
+from asvit.report.parts import Page, count, head, images, span
+from asvit.space import space_entropy
+
+PAPER = RECIPES["paper"]
+
+
+def design_page(directory: Path) -> Page:
+    """Page of search, grow or design, from a run directory."""
+    report = read_design(directory)
+    run = report.run
+    title = f"{'Seed topology' if run.job == 'search' else 'Vision Transformer family'} for {images(report.task)}"
+    done = {"search": "searched", "grow": "grown", "design": "searched and grown"}[run.job]
+    words = f"As-ViT, {done} without training: by length distortion and NTK condition number at initialisation."
+    seeds = [search.seed for search in report.searches] or [run.config.seed]
+    return Page(title, [*head(run, title, words, seeds), *_shorter(report), *_sections(report)])
+
+
+def _shorter(report: DesignReport) -> list[Markup]:
+    """What is less than in the paper, if anything."""
+    config = report.run.config
+    words = [f"The {config.recipe} recipe is shorter than the paper's."]
+    if config.recipe == "paper":
+        words = []
+    if any(len(search.steps) < PAPER.steps for search in report.searches):
+        steps = span([len(search.steps) for search in report.searches], "d")
+        last = span([search.steps[-1].entropy for search in report.searches], ".1f")
+        words.append(
+            f"This search took {steps} steps instead of {PAPER.steps}; its policy's entropy went from "
+            f"{space_entropy():.1f} to {last} nats, the paper's to {PAPER_ENTROPY}."
+        )
+    ours = (config.measure.repeats, config.measure.angles, config.measure.kernel_images)
+    if any(less < paper for less, paper in zip(ours, (PAPER.repeats, PAPER.angles, PAPER.kernel_images), strict=True)):
+        counts = (count(number, noun) for number, noun in zip(ours, ("repeat", "angle", "image"), strict=True))
+        words.append(
+            f"A measurement took {', '.join(counts)}, the paper's {PAPER.repeats}, {PAPER.angles} "
+            f"and {PAPER.kernel_images}."
+        )
+    return [tag("p", " ".join(words), class_="note")] if words else []
+
+
+def _sections(report: DesignReport) -> list[Markup]:
+    """Those that apply to the job."""
+    parts: list[Markup] = []
+    if report.grown is not None:
+        parts += _family(report, report.grown)
+    if report.searches:
+        parts += _search(report)
+    if report.grown is not None:
+        parts += _growth(report, report.grown)
+    if report.searches:
+        parts += _statistics(report)
+    return parts
+
+
+def _family(report: DesignReport, grown: Grown) -> list[Markup]:
+    words = "The last grown network within each budget, and, where its width was fitted, the one it was fitted from. "
+    return [tag("h2", "Family"), tag("p", words, _errors(report)), family_table(grown)]
+
+
+def _errors(report: DesignReport) -> str:
+    repeats = report.run.config.measure.repeats
+    if repeats == 1:
+        return "A single repeat has no error bars."
+    return f"± is the standard error over {repeats} repeats, each with weights, circle and images of its own."
+
+
+def _search(report: DesignReport) -> list[Markup]:
+    searches = report.searches
+    measured = report.topologies_measured
+    words = "The result of Algorithm 1 is the topology of highest probability under the final policy; beside it, the "
+    words += "measured topology with the smallest sum of ranks by both measures. "
+    policy = f"Mean over {len(searches)} runs of the probability" if len(searches) > 1 else "Probability"
+    charts = [
+        figure("entropy", "Policy entropy", "How undecided the policy is (Fig. 5).", entropy_chart(searches)),
+        figure("reward", "Reward", "Of each sampled topology (Algorithm 1, line 5).", reward_chart(searches)),
+    ]
+    if any(measurement.valid for _, measurement in measured):
+        caption = "Good ones are in the upper left. Point at one for its topology."
+        chart = topologies_chart(searches, report.task)
+        charts.append(figure("topologies", "Measured topologies", caption, chart))
+    caption = f"{policy} of every value of Table 1, the likeliest in bold."
+    charts.append(figure("policy", "Final policy", caption, policy_chart(searches)))
+    return [
+        tag("h2", "Search"),
+        tag("p", words, _errors(report)),
+        found_table(report),
+        invalid_list(measured, "topologies"),
+        tag("div", *charts, class_="charts"),
+    ]
+
+
+def _growth(report: DesignReport, grown: Grown) -> list[Markup]:
+    steps, task = grown.growth.steps, report.task
+    measured = grown.measured
+    width = f" at 1/{grown.width_divisor} of its width" if grown.width_divisor > 1 else ""
+    words = [f"Algorithm 2 took {count(len(steps) - 1, 'step')} from ", architecture(steps[0].architecture)]
+    words += [f" and stopped because {grown.growth.stopped}. Every network was measured{width}. ", _errors(report)]
+    caption = "Numbers are steps (Fig. 3, left)."
+    charts = [figure("depth-width", "Depth against width", caption, depth_and_width_chart(grown, task))]
+    if any(measurement.valid for _, measurement in measured):
+        caption = "Better is up and left (Fig. 3, right)."
+        charts.append(figure("trade-off", "Both measures", caption, measures_chart(grown, task, "ntk", "length")))
+        caption = "Numbers are steps, diamonds the family, grey the candidates of all steps."
+        for name, heading in (("length", "Length distortion"), ("ntk", "NTK condition number")):
+            chart = measures_chart(grown, task, "params", name)
+            charts.append(figure(f"{name}-params", heading, caption, chart))
+    return [
+        tag("h2", "Growth"),
+        tag("p", *words),
+        invalid_list(measured, "networks"),
+        tag("div", *charts, class_="charts"),
+    ]
+
+
+def _statistics(report: DesignReport) -> list[Markup]:
+    result = report.result
+    if isinstance(result, SearchResult) and len(result.runs) > 1:
+        statistics = result.statistics
+        of = f"the most probable topologies of {len(report.searches)} runs"
+    else:
+        statistics = statistics_of_policy(report.searches[0].probabilities)
+        of = "the topologies that the final policy would sample, in closed form"
+    words = f"Of {of}, as in the paper's Table 3; the standard deviation is over the mean."
+    return [tag("h2", "Statistics of the choices"), tag("p", words), statistics_table(statistics)]

@@ -1,0 +1,124 @@
+"""From the files of a search, growth or design to what a report shows of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from asvit.architecture import Architecture, Task
+from asvit.design.family import DesignResult, GrowResult, Member
+from asvit.design.grow import Growth, GrowthSettings
+from asvit.design.search import SearchResult, SearchRun
+from asvit.measure import Measurement
+from asvit.records import RESULT, RUN
+from asvit.report.read import Config, RunFile, damaged, read_result, read_run
+from asvit.settings import Settings
+from asvit.space import SPACE
+
+RESULTS = {"search": SearchResult, "grow": GrowResult, "design": DesignResult}
+"""The jobs, and the record that each wrote."""
+
+
+@dataclass(frozen=True)
+class DesignConfig(Config):
+    """What search, grow and design were asked."""
+
+    measure: Settings
+    growth: GrowthSettings | None = None
+
+
+@dataclass(frozen=True)
+class DesignRun(RunFile):
+    """``run.json``."""
+
+    config: DesignConfig
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A growth with the family picked from it, and the width at which both were measured."""
+
+    growth: Growth
+    family: tuple[Member, ...]
+    width_divisor: int
+
+    @property
+    def measured(self) -> list[tuple[str, Measurement]]:
+        """Every network of the trajectory and every candidate."""
+        return list(self.growth.measurements.items())
+
+    @property
+    def proxied(self) -> list[Member]:
+        """Members whose measurement compares with the trajectory's: not those that were narrowed below the start."""
+        return [member for member in self.family if member.measured_at == self.width_divisor]
+
+
+@dataclass(frozen=True)
+class DesignReport:
+    """All that is drawn."""
+
+    run: DesignRun
+    task: Task
+    result: SearchResult | GrowResult | DesignResult
+    searches: tuple[SearchRun, ...]
+    grown: Grown | None
+
+    @property
+    def topologies_measured(self) -> list[tuple[str, Measurement]]:
+        """By all searches; one that two have measured is there twice."""
+        return [pair for search in self.searches for pair in search.measurements.items()]
+
+
+def read_design(directory: Path) -> DesignReport:
+    """Read ``run.json`` and ``result.json``.
+
+    Args:
+        directory: run directory of search, grow or design.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    run = read_run(directory, DesignRun)
+    result = read_result(directory, run, RESULTS[run.job])
+    path = directory / RESULT
+    searches = _searches(result)
+    for search in searches:
+        _check_search(path, search)
+    grown = None
+    if not isinstance(result, SearchResult):
+        if run.config.growth is None:
+            raise damaged(directory / RUN, "it has no settings of growth")
+        _check_growth(path, result.growth)
+        grown = Grown(result.growth, result.family, run.config.growth.width_divisor)
+    return DesignReport(run, result.task, result, searches, grown)
+
+
+def _searches(result: SearchResult | GrowResult | DesignResult) -> tuple[SearchRun, ...]:
+    match result:
+        case SearchResult():
+            return result.runs
+        case DesignResult():
+            return (result.search,)
+        case GrowResult():
+            return ()
+
+
+def _check_search(path: Path, search: SearchRun) -> None:
+    topologies = [step.topology for step in search.steps] + [search.most_probable]
+    topologies += [search.best_ranked] if search.best_ranked is not None else []
+    _check_measured(path, topologies, search.measurements)
+    values = {name: [str(value) for value in values] for name, values in SPACE.items()}
+    if {name: list(p) for name, p in search.probabilities.items()} != values:
+        raise damaged(path, "its probabilities are not those of Table 1")
+
+
+def _check_growth(path: Path, growth: Growth) -> None:
+    architectures = [text for step in growth.steps for text in (step.architecture, *step.candidates)]
+    _check_measured(path, architectures, growth.measurements)
+    for text in architectures:
+        Architecture.parse(text)
+
+
+def _check_measured(path: Path, names: Iterable[str], measurements: Iterable[str]) -> None:
+    missing = set(names) - set(measurements)
+    if missing:
+        raise damaged(path, f"no measurement of {min(missing)}")

@@ -1,0 +1,61 @@
+"""Tables of a training, and lists beside them."""
+
+from asvit.budget import format_size
+from asvit.report.markup import Markup, table, tag
+from asvit.report.parts import MOST_SHOWN, count, folded, unbroken, wrapped
+from asvit.report.training.record import TrainReport
+from asvit.training.results import Epoch, TrainResult
+from asvit.training.retokenize import share_of_tokens
+
+
+def stages_table(report: TrainReport) -> Markup:
+    """A row a stage of re-tokenization."""
+    spans = report.spans
+    rows = (
+        [unbroken(span.numbers), span.tokens, format_size(span.macs), f"{span.macs / spans[-1].macs:.1%}"]
+        for span in spans
+    )
+    return table(["epochs", "tokens", "MACs of an image", "of the full cost"], rows, class_="numbers")
+
+
+def epochs_table(result: TrainResult) -> Markup:
+    """A row an epoch, the best in bold."""
+    headers = ["epoch", "tokens", "learning rate", "training loss", "loss", "top-1", "top-5", "seconds", "images/s"]
+    rows = (
+        [tag("strong", cell) if epoch == result.best else cell for cell in _cells(epoch)] for epoch in result.epochs
+    )
+    content = table([*headers, "waiting"], rows, class_="numbers")
+    if len(result.epochs) <= MOST_SHOWN:
+        return content
+    return folded(f"All {len(result.epochs)} epochs", content)
+
+
+def _cells(epoch: Epoch) -> list[str]:
+    return [
+        str(epoch.epoch),
+        share_of_tokens(epoch.coarseness),
+        tag("span", f"{epoch.lr:.2e}", style="white-space: nowrap"),  # a hyphen may end a line
+        f"{epoch.train_loss:.4f}",
+        f"{epoch.loss:.4f}",
+        f"{epoch.top1:.2%}",
+        f"{epoch.top5:.2%}",
+        f"{epoch.seconds:,.1f}",
+        f"{epoch.images_per_second:,.0f}",
+        f"{epoch.waiting:.1%}",
+    ]
+
+
+def unreadable_list(result: TrainResult) -> Markup:
+    """How many training images could not be read, which, and why; nothing where all could."""
+    listed, total = len(result.unreadable), result.epochs[-1].unreadable
+    if not total:
+        return Markup("")
+    more = f"; the first {listed} are listed" if listed < total else ""
+    summary = f"{count(total, 'training image')} could not be read and gave way to another{more}"
+    items = (tag("li", wrapped(problem)) for problem in result.unreadable)
+    return folded(summary, tag("ul", *items), shown=listed <= MOST_SHOWN)
+
+
+def classes_list(result: TrainResult) -> Markup:
+    """Names of the classes, in the order of the network's outputs."""
+    return folded(f"Names of the {len(result.classes):,} classes", tag("p", wrapped(", ".join(result.classes))))
