@@ -8,6 +8,7 @@ from image_sets import array_folder, image_folder
 from PIL import Image
 
 from asvit.errors import UserError
+from asvit.photos import normalise
 from asvit.training.augment import evaluation_transform, training_transform
 from asvit.training.data import EvaluationOrder, Examples, TrainingOrder, batches, seed_everything
 from asvit.training.recipe import RECIPES
@@ -64,7 +65,7 @@ def test_evaluation_sees_every_image_once(images, batch_size, processes):
 
 def test_a_sample_is_a_function_of_seed_epoch_and_index(tmp_path):
     source = open_source(str(image_folder(tmp_path)), "train")
-    transform = training_transform(SMOKE, 3)
+    transform = training_transform(SMOKE)
 
     def sample(epoch, index, seed=0):
         return Examples(source, transform, seed=seed)[epoch, index].image
@@ -79,7 +80,7 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(tmp_path):
 
 def test_workers_load_the_same_batches(tmp_path):
     source = open_source(str(image_folder(tmp_path)), "train")
-    examples = Examples(source, training_transform(SMOKE, 3), seed=0)
+    examples = Examples(source, training_transform(SMOKE), seed=0)
     alone, helped = (list(batches(examples, order(24, 6), workers=workers, device=CPU)) for workers in (0, 2))
     assert len(alone) == 4
     for a, b in zip(alone, helped, strict=True):
@@ -87,28 +88,28 @@ def test_workers_load_the_same_batches(tmp_path):
         assert torch.equal(a.labels, b.labels)
 
 
-@pytest.mark.parametrize("channels", [1, 2, 5])
-def test_other_channels_are_flipped_and_cropped_only(tmp_path, channels):
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_arrays_are_flipped_and_cropped_only(tmp_path, channels):
     source = open_source(str(array_folder(tmp_path, channels)), "train")
-    examples = Examples(source, training_transform(SMOKE, channels), seed=0)
+    examples = Examples(source, training_transform(SMOKE), seed=0)
     image, label = source.read(0)
-    grey = (image - 0.449) / 0.226
-    seen = examples[0, 0].image
+    whole, seen = normalise(image[None])[0], examples[0, 0].image
     assert seen.shape == (channels, 32, 32)
-    assert grey.min() - 1e-5 <= seen.min()  # bilinear resizing stays within the values that are there
-    assert seen.max() <= grey.max() + 1e-5
+    # Bilinear resizing stays within the values that are there.
+    assert (whole.amin((1, 2)) - 1e-5 <= seen.amin((1, 2))).all()
+    assert (seen.amax((1, 2)) <= whole.amax((1, 2)) + 1e-5).all()
     assert examples[0, 0].label == label
 
 
 def test_evaluation_looks_at_the_centre():
     image = torch.zeros(2, 40, 20)
     image[:, 14:26, 4:16] = 1  # the central 12 x 12 pixels, cut at 0.6 of the width
-    seen = evaluation_transform((12, 12), 0.6, 2)(image)
+    seen = evaluation_transform((12, 12), 0.6)(image)
     torch.testing.assert_close(seen, torch.full((2, 12, 12), (1 - 0.449) / 0.226))
 
 
 def test_digits_are_scaled_up():
-    examples = Examples(Digits("val"), evaluation_transform((32, 32), 1.0, 1), seed=None)
+    examples = Examples(Digits("val"), evaluation_transform((32, 32), 1.0), seed=None)
     assert examples[0, 0].image.shape == (1, 32, 32)
 
 
@@ -121,7 +122,7 @@ def spoil(root):
 
 def test_unreadable_training_images_are_named_and_replaced_by_the_next(tmp_path):
     source = spoil(image_folder(tmp_path))
-    examples = Examples(source, evaluation_transform((8, 8), 1.0, 3), seed=0)
+    examples = Examples(source, evaluation_transform((8, 8), 1.0), seed=0)
     first, second = examples[0, 0], examples[0, 1]
     assert first.problem.startswith("dark/0.png: cannot identify image file")
     assert torch.equal(first.image, second.image)
@@ -132,7 +133,7 @@ def test_unreadable_training_images_are_named_and_replaced_by_the_next(tmp_path)
 
 def test_unreadable_images_are_left_out_of_evaluation(tmp_path):
     source = spoil(image_folder(tmp_path))
-    examples = Examples(source, evaluation_transform((8, 8), 1.0, 3), seed=None)
+    examples = Examples(source, evaluation_transform((8, 8), 1.0), seed=None)
     found = list(batches(examples, EvaluationOrder(24, 8, rank=0, processes=1), workers=0, device=CPU))
     assert sum(len(batch.labels) for batch in found) == 22
     assert len([problem for batch in found for problem in batch.problems]) == 2
@@ -142,6 +143,6 @@ def test_a_source_without_a_readable_image_is_refused(tmp_path):
     root = image_folder(tmp_path, train=1, val=1)
     for file in (root / "train").rglob("*.png"):
         file.write_text("no image")
-    examples = Examples(open_source(str(root), "train"), evaluation_transform((8, 8), 1.0, 3), seed=0)
+    examples = Examples(open_source(str(root), "train"), evaluation_transform((8, 8), 1.0), seed=0)
     with pytest.raises(UserError, match=r"no image of .*train can be read; the first: light/0\.png"):
         examples[0, 1]

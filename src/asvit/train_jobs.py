@@ -175,7 +175,7 @@ def run_evaluate(
     model, task, classes, test_crop = load(network, source, averaged=averaged)
     labels = labels_of(source.classes, classes, network)
     size = image_size or task.image_size
-    transform = evaluation_transform(size, test_crop, task.in_chans)
+    transform = evaluation_transform(size, test_crop)
     order = EvaluationOrder(len(source), batch_size, rank=0, processes=1)
     how = settings(loading, RunningOptions(), data, device, Processes())
     scores = evaluate(
@@ -212,7 +212,7 @@ def run_predict(checkpoint: Path, images: Sequence[Path], top: int, averaged: bo
     model, header = load_network(checkpoint, averaged=averaged)
     device = choose_device(run.device)
     model = model.to(device)
-    transform = evaluation_transform(header.task.image_size, header.test_crop, header.task.in_chans)
+    transform = evaluation_transform(header.task.image_size, header.test_crop)
     rows = []
     for path in images:
         try:

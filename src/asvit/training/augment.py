@@ -1,6 +1,8 @@
 """What happens to an image before the network sees it: timm's transforms, or flips and crops of any channels."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from timm.data.transforms_factory import create_transform
@@ -15,43 +17,54 @@ Transform = Callable[[Any], Tensor]
 """From an image as a source reads it to a normalised tensor ``C x H x W``."""
 
 
-def training_transform(recipe: TrainRecipe, channels: int) -> Transform:
-    """Random crop and mirror image; for three channels RandAugment and random erasing as well."""
+@dataclass(frozen=True)
+class ByKind:
+    """One way for photographs (PIL images of three channels), another for arrays and for images in grey."""
+
+    photographs: Transform
+    arrays: Transform
+
+    def __call__(self, image: Any) -> Tensor:
+        """Transform an image in its own way."""
+        return self.photographs(image) if getattr(image, "mode", None) == "RGB" else self.arrays(image)
+
+
+def training_transform(recipe: TrainRecipe) -> Transform:
+    """Random crop and mirror image; for photographs RandAugment and random erasing as well."""
     scale = (recipe.smallest_crop, 1.0)
-    if channels == 3:
-        transform: Any = create_transform(
-            (3, *recipe.image_size),
-            is_training=True,
-            scale=scale,
-            hflip=recipe.flip,
-            color_jitter=0.0,
-            auto_augment=recipe.randaugment,
-            interpolation="bicubic",
-            re_prob=recipe.random_erasing,
-            re_mode="pixel",
-            mean=RGB_MEAN,
-            std=RGB_STD,
-        )
-        return transform
+    photographs: Any = create_transform(
+        (3, *recipe.image_size),
+        is_training=True,
+        scale=scale,
+        hflip=recipe.flip,
+        color_jitter=0.0,
+        auto_augment=recipe.randaugment,
+        interpolation="bicubic",
+        re_prob=recipe.random_erasing,
+        re_mode="pixel",
+        mean=RGB_MEAN,
+        std=RGB_STD,
+    )
     crop = v2.RandomResizedCrop(recipe.image_size, scale=scale, antialias=True)
-    return v2.Compose([to_tensor, crop, v2.RandomHorizontalFlip(recipe.flip), normalise_one])
+    arrays = v2.Compose([to_tensor, crop, v2.RandomHorizontalFlip(recipe.flip), normalise_one])
+    return ByKind(photographs, arrays)
 
 
-def evaluation_transform(image_size: tuple[int, int], test_crop: float, channels: int) -> Transform:
+def evaluation_transform(image_size: tuple[int, int], test_crop: float) -> Transform:
     """The central part of the image, resized."""
-    if channels == 3:
-        transform: Any = create_transform(
-            (3, *image_size), crop_pct=test_crop, interpolation="bicubic", mean=RGB_MEAN, std=RGB_STD
-        )
-        return transform
+    photographs: Any = create_transform(
+        (3, *image_size), crop_pct=test_crop, interpolation="bicubic", mean=RGB_MEAN, std=RGB_STD
+    )
+    arrays = v2.Compose([to_tensor, partial(resize_centre, size=image_size, share=test_crop), normalise_one])
+    return ByKind(photographs, arrays)
 
-    def crop(image: Tensor) -> Tensor:
-        height, width = image.shape[-2:]
-        fit = min(height / image_size[0], width / image_size[1]) * test_crop
-        box = max(1, round(fit * image_size[0])), max(1, round(fit * image_size[1]))
-        return V.resize(V.center_crop(image, list(box)), list(image_size), antialias=True)
 
-    return v2.Compose([to_tensor, crop, normalise_one])
+def resize_centre(image: Tensor, *, size: tuple[int, int], share: float) -> Tensor:
+    """The largest central part of the aspect ratio of ``size``, a share of each side of it, resized."""
+    height, width = image.shape[-2:]
+    fit = min(height / size[0], width / size[1]) * share
+    box = max(1, round(fit * size[0])), max(1, round(fit * size[1]))
+    return V.resize(V.center_crop(image, list(box)), list(size), antialias=True)
 
 
 def to_tensor(image: Any) -> Tensor:

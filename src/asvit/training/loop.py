@@ -148,14 +148,14 @@ class Training:
     @cached_property
     def train_loader(self) -> Iterable[Batch]:
         """Augmented images of this process."""
-        transform = training_transform(self.recipe, self.task.in_chans)
+        transform = training_transform(self.recipe)
         examples = Examples(self.train_source, transform, seed=self.seed)
         return batches(examples, self.order, workers=self.running.workers, device=self.device)
 
     @cached_property
     def val_loader(self) -> Iterable[Batch]:
         """This process's share of the validation images."""
-        transform = evaluation_transform(self.task.image_size, self.recipe.test_crop, self.task.in_chans)
+        transform = evaluation_transform(self.task.image_size, self.recipe.test_crop)
         order = EvaluationOrder(
             len(self.val_source),
             self.recipe.batch_size // self.processes.count,
