@@ -61,6 +61,14 @@ def test_images_that_cannot_be_read_are_counted_apart():
     assert (found.images, found.top1, found.unreadable) == (2, 1.0, ("a.png: damaged",))
 
 
+def test_outputs_that_are_not_finite_and_images_none_of_which_can_be_read_are_refused():
+    with pytest.raises(UserError, match="the network's outputs are not finite"):
+        scores_of(torch.full((2, 3), float("nan")), torch.tensor([0, 1]), 2)
+    empty = Batch(torch.empty(0), torch.empty(0, dtype=torch.long), ("a.png: damaged",))
+    with pytest.raises(UserError, match=r"none of the images .* the first: a\.png: damaged"):
+        evaluate(nn.Identity(), [empty], classes=2, device=CPU)
+
+
 def test_labels_are_matched_by_name():
     assert labels_of(["b", "a"], ["a", "b", "c"], "net") == (1, 0)
     with pytest.raises(UserError, match="net does not know the class d: expected images of its 3 classes"):

@@ -21,6 +21,7 @@ from asvit.training.retokenize import (
     saved_share,
     schedule_of,
     stage_costs,
+    take_any_size,
 )
 
 SMALL = "8,2,2,1|3,1,2,1|2,2,2,1|2,1,2,1|32,8"
@@ -161,6 +162,15 @@ def test_timm_models_with_a_patch_convolution_follow(name):
     assert all(torch.equal(x, weights[key]) for key, x in model.state_dict().items())
     costs = stage_costs(model, schedule_of([1, 1, 1]), images)
     assert costs[0].macs < 0.2 * costs[2].macs
+
+
+def test_a_timm_model_that_was_never_coarse_is_left_alone():
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=5)
+    enter(model, 1)
+    assert not model.dynamic_img_size
+    assert not model.patch_embed.proj._forward_pre_hooks
+    take_any_size(model)
+    assert model.eval()(torch.zeros(1, 3, 96, 128)).shape == (1, 5)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto"])

@@ -1,7 +1,8 @@
 """Where labelled images come from: every form gives the same images; what is wrong is named."""
 
-import os
+import io
 import pickle
+import tarfile
 
 import numpy as np
 import pytest
@@ -56,10 +57,30 @@ def test_shards_hold_the_same_and_go_to_other_processes(folder, tmp_path):
     assert images_of(source) == images_of(open_source(str(folder), "train"))
     assert source.file(0) == "train-000.tar/dark0.png"
     assert images_of(pickle.loads(pickle.dumps(source))) == images_of(source)
-    child = os.fork()
-    if child == 0:  # reads through a descriptor of its own
-        os._exit(0 if images_of(source) else 1)
-    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_shards_may_hold_masks_and_other_parts(tmp_path):
+    samples = [("a", png("dark", 0), 0), ("a.mask", png("mid", 0), 1), ("b", png("mid", 1), 1)]
+    shard(tmp_path / "train-0.tar", samples[::2])
+    with tarfile.open(tmp_path / "train-0.tar", "a") as tar:
+        mask = tarfile.TarInfo("a.mask.png")
+        mask.size = len(samples[1][1])
+        tar.addfile(mask, io.BytesIO(samples[1][1]))
+    for name in ("val-0", "validation-0", "test-0"):
+        shard(tmp_path / f"{name}.tar", samples[::2])
+    shard(tmp_path / "trainval-0.tar", samples[::2])
+    train, val = (open_source(f"wds:{tmp_path}", split) for split in ("train", "val"))
+    assert [train.file(i) for i in range(2)] == ["train-0.tar/a.png", "train-0.tar/b.png"]
+    assert len(train) == len(val) == 2
+
+
+def test_tar_files_of_arrays_and_with_a_dot_in_front(tmp_path):
+    folder = array_folder(tmp_path / "set", 5)
+    with tarfile.open(tmp_path / "set.tar", "w") as tar:
+        tar.add(folder, ".")
+    source = open_source(str(tmp_path / "set.tar"), "train")
+    assert (source.channels, source.classes, len(source)) == (5, CLASSES, 12)
+    assert torch.equal(source.read(0)[0], open_source(str(folder), "train").read(0)[0])
 
 
 def test_shards_without_names_number_their_classes(tmp_path):

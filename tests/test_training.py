@@ -83,8 +83,7 @@ def kill_in_step(one: Training, number: int) -> None:
 
 
 @pytest.mark.parametrize("step", [1, 11, 12, 15, 22])
-def test_killed_in_any_step_the_weights_end_the_same_bit_for_bit(finished, tmp_path, monkeypatch, step):
-    monkeypatch.setattr("asvit.training.loop.PENDING", 3)
+def test_killed_in_any_step_the_weights_end_the_same_bit_for_bit(finished, tmp_path, step):
     one = training(MIXED, minutes=0.0)
     kill_in_step(one, step)
     with pytest.raises(Killed):
@@ -94,14 +93,13 @@ def test_killed_in_any_step_the_weights_end_the_same_bit_for_bit(finished, tmp_p
     assert [(e.train_loss, e.top1) for e in result.epochs] == [(e.train_loss, e.top1) for e in finished[1].state.epochs]
 
 
-def test_a_checkpoint_within_an_epoch_says_where_it_stands(tmp_path, monkeypatch):
-    monkeypatch.setattr("asvit.training.loop.PENDING", 3)
+def test_a_checkpoint_within_an_epoch_says_where_it_stands(tmp_path):
     one = training(minutes=0.0)
-    kill_in_step(one, 17)
+    kill_in_step(one, 15)
     with pytest.raises(Killed):
         one.run(tmp_path, ignore)
     names = [path.name for path in checkpoints(tmp_path)]
-    assert names == ["epoch-0001.safetensors", "epoch-0001-step-000003.safetensors"]
+    assert names == ["epoch-0001-step-000002.safetensors", "epoch-0001-step-000003.safetensors"]
     _, header = read_checkpoint(last_checkpoint(tmp_path))
     assert (header.state.epoch, header.state.step, header.coarseness) == (1, 3, 1)
     assert header.network == TINY
@@ -118,10 +116,9 @@ def test_it_learns(tmp_path):
     images = 11 * 32
     assert one.planned_macs == 3 * images * (3 * macs[4] + 2 * macs[2] + 3 * macs[1])
     assert result.saved_macs == pytest.approx(1 - (3 * macs[4] + 2 * macs[2] + 3 * macs[1]) / (8 * macs[1]))
-    model, header = load_network(tmp_path / Path(result.checkpoint).name)
-    assert header.classes == tuple("0123456789")
-    source = Digits("val")
-    assert model(torch.zeros(1, 1, 32, 32)).shape == (1, len(source.classes))
+    trained = load_network(tmp_path / Path(result.checkpoint).name)
+    assert trained.classes == tuple("0123456789")
+    assert trained.model(torch.zeros(1, 1, 32, 32)).shape == (1, 10)
 
 
 def test_learning_rates_rise_linearly_and_fall_as_a_cosine(tmp_path):
@@ -172,8 +169,56 @@ def steps(one: Training, count: int = 3) -> tuple[list[float], dict[str, torch.T
     """Losses of some steps and the weights after them."""
     one.stepping.train()
     loader = iter(one.train_loader)
-    losses = [one.step(i, next(loader)).item() for i in range(count)]
+    losses = [one.step(i + 5, next(loader))[0].item() for i in range(count)]
     return losses, one.model.state_dict()
+
+
+class Colours(Digits):
+    """Digits as colour images that differ between channels."""
+
+    def __init__(self, split: Split) -> None:
+        super().__init__(split)
+        self.channels = 3
+        self.images = torch.cat([self.images[:96], 1 - self.images[:96], self.images[:96].mT], 1)
+
+
+def in_colour(recipe: TrainRecipe, **running) -> Training:
+    sources = Colours("train"), Colours("val")
+    return Training(TINY, *sources, recipe, schedule_of([1, 1]), seed=0, device=CPU, running=Running(**running))
+
+
+def test_channels_last_goes_on_bit_for_bit_and_agrees_with_channels_first(tmp_path):
+    whole = in_colour(PLAIN, channels_last=True)
+    assert whole.model.patch_embedding.proj.weight.is_contiguous(memory_format=torch.channels_last)
+    whole.run(tmp_path / "whole", ignore)
+    one = in_colour(PLAIN, channels_last=True, minutes=0.0)
+    kill_in_step(one, 5)
+    with pytest.raises(Killed):
+        one.run(tmp_path / "parts", ignore)
+    in_colour(PLAIN, channels_last=True).run(tmp_path / "parts", ignore)
+    assert_same(weights(tmp_path / "parts"), weights(tmp_path / "whole"))
+    first = in_colour(PLAIN).run(tmp_path / "first", ignore)
+    assert first.epochs[-1].train_loss == pytest.approx(whole.state.epochs[-1].train_loss, rel=1e-4)
+
+
+def test_the_loss_is_the_smoothed_cross_entropy_of_the_batch():
+    one = training(replace(PLAIN, label_smoothing=0.3))
+    batch = next(iter(one.train_loader))
+    log_p = one.model.train()(batch.images).log_softmax(1)
+    wanted = 0.7 * torch.nn.functional.one_hot(batch.labels, 10) + 0.3 / 10
+    assert one.step(0, batch)[0].item() == pytest.approx(-(wanted * log_p).sum(1).mean().item(), rel=1e-5)
+
+
+def test_mixup_pairs_an_image_with_its_mirror_in_the_batch():
+    one = training(replace(PLAIN, mixup=0.8))
+    batch, seen = next(iter(one.train_loader)), []
+    a, b = batch.images.clone(), batch.images.flip(0)
+    hook = one.model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].clone()))
+    one.step(0, batch)
+    hook.remove()
+    share = ((seen[0] - b) * (a - b)).sum() / (a - b).square().sum()  # least squares for x = share a + (1 - share) b
+    assert 0 < share < 1
+    torch.testing.assert_close(seen[0], share * a + (1 - share) * b)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +226,6 @@ def steps(one: Training, count: int = 3) -> tuple[list[float], dict[str, torch.T
     [
         ({"accumulate": 4}, 1e-5),
         ({"checkpointing": True}, 1e-6),
-        ({"channels_last": True}, 1e-5),
         ({"workers": 2}, 0.0),
         ({"precision": "bfloat16"}, 2e-2),
     ],
@@ -191,6 +235,7 @@ def test_losses_do_not_depend_on_how_a_training_is_run(running, tolerance):
     expected, _ = steps(training(PLAIN))
     found, _ = steps(training(PLAIN, **running))
     assert found == pytest.approx(expected, rel=tolerance, abs=0)
+    assert (found == expected) == (running.get("precision") is None and "accumulate" not in running)
 
 
 def test_clipping_bounds_the_gradient(monkeypatch):
@@ -220,9 +265,18 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_its_last_good_checkpoi
     one.step = step
     with pytest.raises(UserError) as caught:
         one.run(tmp_path, ignore)
-    assert "the loss is nan in step 5 of epoch 2, at learning rate" in str(caught.value)
+    assert "the loss is nan, the gradient's norm nan in step 5 of epoch 2, at learning rate" in str(caught.value)
+    lr = 0.5e-3 * (1 + math.cos(math.pi * (11 + 4) / 22))
+    assert f"at learning rate {lr:.3g};" in str(caught.value)
     assert "epoch-0001.safetensors" in str(caught.value)
     assert all(x.isfinite().all() for x in weights(tmp_path).values())
+
+
+@pytest.mark.parametrize("running", [{"keep": 0}, {"accumulate": 0}, {"workers": -1}, {"minutes": -1.0}])
+def test_ways_to_run_that_make_no_sense_are_refused(running):
+    (name,) = running
+    with pytest.raises(UserError, match=f"{name} is .*: expected at least"):
+        Running(**running)
 
 
 def test_too_many_unreadable_images_end_the_training():
@@ -234,11 +288,44 @@ def test_too_many_unreadable_images_end_the_training():
         one.count_unreadable(("c",))
 
 
+def test_an_infinite_gradient_ends_the_training_before_its_weights_are_kept(tmp_path):
+    one = training(PLAIN, minutes=0.0)
+    real = one.step
+
+    def step(number, batch):
+        values = real(number, batch)
+        return torch.stack((values[0], torch.tensor(math.inf))) if number == 3 else values
+
+    one.step = step
+    with pytest.raises(UserError, match=r"the gradient's norm inf in step 4 of epoch 1"):
+        one.run(tmp_path, ignore)
+    assert [path.name for path in checkpoints(tmp_path)][-1] == "epoch-0000-step-000003.safetensors"
+
+
+def test_what_a_killed_training_had_not_finished_writing_is_removed(tmp_path):
+    (tmp_path / ".epoch-0000-step-000003.safetensors.tmp").write_bytes(b"half")
+    training(PLAIN).resume(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_odd_batch_cannot_be_mixed_and_a_schedule_must_have_the_recipes_epochs():
+    with pytest.raises(UserError, match="images are mixed in pairs, but a process's batch has 31"):
+        training(replace(MIXED, batch_size=31))
+    with pytest.raises(UserError, match="the schedule's epochs are not the recipe's 2"):
+        training(stages=(1, 2))
+
+
+@pytest.mark.parametrize("change", [{"lr": math.nan}, {"weight_decay": -1.0}, {"mixup": -0.1}, {"drop_path": 1.0}])
+def test_recipes_that_make_no_sense_are_refused(change):
+    with pytest.raises(UserError, match="expected"):
+        replace(DIGITS, **change)
+
+
 def test_checkpoints_that_cannot_be_read(finished, tmp_path):
     path = last_checkpoint(finished[0])
     cut = tmp_path / "epoch-0001.safetensors"
     cut.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"cannot read the checkpoint .*epoch-0001.*remove it to go on"):
+    with pytest.raises(UserError, match=r"cannot read the checkpoint .*epoch-0001.*goes on from the one before"):
         training(MIXED).run(tmp_path, ignore)
     save_file({"x": torch.zeros(1)}, cut)
     with pytest.raises(UserError, match="is not a checkpoint of asvit: it has no header of ours"):
@@ -253,7 +340,7 @@ def test_checkpoints_that_cannot_be_read(finished, tmp_path):
 def test_averaged_and_raw_weights(finished):
     folder, whole = finished
     path = last_checkpoint(folder)
-    averaged, raw = load_network(path)[0], load_network(path, averaged=False)[0]
+    averaged, raw = load_network(path).model, load_network(path, averaged=False).model
     assert_same(averaged.state_dict(), whole.average.module.state_dict())
     assert_same(raw.state_dict(), whole.model.state_dict())
 

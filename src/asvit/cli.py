@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -14,6 +14,7 @@ from asvit.design.recipes import StartFrom
 from asvit.errors import UserError
 from asvit.options import (
     BudgetOptions,
+    DeviceOptions,
     GrowthOptions,
     MeasureOptions,
     RecipeName,
@@ -194,12 +195,12 @@ def evaluate(
     /,
     *,
     data: DataOptions,
-    split: str = "val",
+    split: Literal["train", "val"] = "val",
     averaged: Annotated[bool, Parameter(negative="--raw")] = True,
     batch_size: int = 64,
     image_size: str | None = None,
     loading: LoadingOptions = LoadingOptions(),
-    run: RunOptions = RunOptions(),
+    run: DeviceOptions = DeviceOptions(),
 ) -> None:
     """Score a trained network: accuracy, loss, calibration, confusion, throughput.
 
@@ -229,7 +230,7 @@ def predict(
     *images: Path,
     top: int = 5,
     averaged: Annotated[bool, Parameter(negative="--raw")] = True,
-    run: RunOptions = RunOptions(),
+    run: DeviceOptions = DeviceOptions(),
 ) -> None:
     """Print classes and probabilities of images.
 

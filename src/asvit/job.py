@@ -73,9 +73,7 @@ def working_in(
     """Work alone in a job's run directory, on as many threads as the run that is continued."""
     config = json.loads(json.dumps(config))
     path = run.out or default_path(job, recipe_name, config)
-    threads = run.threads or recorded_threads(path)
-    if threads is not None:
-        torch.set_num_threads(threads)
+    use_threads(run.threads or recorded_threads(path))
     on_cpu = device.type == "cpu"
     around = environment(
         device="cpu" if on_cpu else torch.cuda.get_device_name(device),
@@ -102,6 +100,12 @@ def working(
             yield directory
         finally:
             ledger.close()
+
+
+def use_threads(threads: int | None) -> None:
+    """Compute with some threads on the CPU; None: with as many as torch chooses."""
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def recorded_threads(path: Path) -> int | None:

@@ -138,13 +138,9 @@ class BudgetOptions:
 
 @Parameter(name="*", group=_JOB)
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """Where a job runs and what it writes."""
+class DeviceOptions:
+    """Where a job runs and how it answers."""
 
-    out: Path | None = None
-    """Run directory (default: runs/, named after the configuration)."""
-    seed: int = 0
-    """Of everything random."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:i."""
     threads: int | None = None
@@ -153,8 +149,21 @@ class RunOptions:
     """Print the result record as JSON on stdout and nothing else."""
 
     def __post_init__(self) -> None:
-        if self.seed < 0 or (self.threads is not None and self.threads < 1):
-            raise UserError(
-                f"seed is {self.seed} and threads is {self.threads}: expected a seed of at least 0 and, if any, "
-                "at least 1 thread"
-            )
+        if self.threads is not None and self.threads < 1:
+            raise UserError(f"threads is {self.threads}: expected at least 1")
+
+
+@Parameter(name="*", group=_JOB)
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(DeviceOptions):
+    """Where a job runs and what it writes."""
+
+    out: Path | None = None
+    """Run directory (default: runs/, named after the configuration)."""
+    seed: int = 0
+    """Of everything random."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.seed < 0:
+            raise UserError(f"seed is {self.seed}: expected at least 0")

@@ -4,6 +4,8 @@ Every draw takes different images and of each a random crop of the network's asp
 """
 
 import hashlib
+import struct
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from io import BufferedIOBase
@@ -128,7 +130,7 @@ def open_raster(source: Path | BufferedIOBase, mode: str) -> "Image":
     Raises:
         One of :data:`UNREADABLE`: the file is damaged, too large, or no image.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(source) as image:  # pyright: ignore[reportArgumentType], its stubs want IO[bytes]
@@ -136,6 +138,8 @@ def open_raster(source: Path | BufferedIOBase, mode: str) -> "Image":
                 grey = np.asarray(image).astype(np.float32) / 257  # 65535 becomes 255
                 return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)).convert(mode)
             return image.convert(mode)
+    except UnidentifiedImageError as error:  # names an object in memory, another one every time
+        raise ValueError("cannot identify image file") from error
     except Image.DecompressionBombError as error:
         raise ValueError(error) from error
 
@@ -173,8 +177,8 @@ def load_array(source: Path | BufferedIOBase, suffix: str) -> np.ndarray:
 
     try:
         array = np.load(source, allow_pickle=False) if suffix.lower() == ".npy" else tifffile.imread(source)  # pyright: ignore
-    except tifffile.TiffFileError as error:
-        raise ValueError(error) from error
+    except (tifffile.TiffFileError, zlib.error, struct.error, LookupError, TypeError, RuntimeError) as error:
+        raise ValueError(f"damaged: {error}") from error  # what tifffile raises on one
     return array[:, :, None] if array.ndim == 2 else array
 
 

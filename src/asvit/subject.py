@@ -192,17 +192,18 @@ def parse_subject(text: str, task: Task) -> Subject:
 
 
 @contextmanager
-def refusing(name: str) -> Iterator[None]:
+def refusing(
+    name: str,
+    done: str = "measured",
+    advice: str = "choose other metrics, another image size or another network",
+) -> Iterator[None]:
     """Refuse a network that lacks a derivative or does not take these images, naming torch's reason."""
     try:
         yield
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
-        raise UserError(
-            f"{name} cannot be measured here: {one_line(error)}; "
-            "choose other metrics, another image size or another network"
-        ) from error
+        raise UserError(f"{name} cannot be {done} here: {one_line(error)}; {advice}") from error
 
 
 def one_line(error: Exception) -> str:

@@ -12,11 +12,12 @@ import torch
 
 from asvit.architecture import Task
 from asvit.errors import UserError
-from asvit.job import choose_device, tell, working_in
-from asvit.options import RunOptions
+from asvit.job import choose_device, recorded_threads, tell, use_threads, working_in
+from asvit.options import DeviceOptions, RunOptions
+from asvit.photos import UNREADABLE
 from asvit.progress import ProgressDisplay
 from asvit.records import SCHEMA, Json, RunDirectory, default_path, read_architecture, to_json, write_file
-from asvit.subject import TIMM
+from asvit.subject import TIMM, refusing
 from asvit.train_options import DataOptions, LoadingOptions, RunningOptions, TrainOptions, TrainRecipeName
 from asvit.train_show import show_plan, show_predictions, show_scores, show_training
 from asvit.training.augment import evaluation_transform
@@ -27,9 +28,17 @@ from asvit.training.loop import Running, Training, place
 from asvit.training.network import build, labels_of, load_pretrained
 from asvit.training.parallel import Processes, launched
 from asvit.training.recipe import RECIPES, Precision, TrainRecipe
-from asvit.training.results import TrainResult, as_csv, as_lines
-from asvit.training.retokenize import Schedule, named_schedule, saved_share, schedule_of, share_of_tokens, stage_costs
-from asvit.training.sources import Source, check_classes, open_source
+from asvit.training.results import Epoch, TrainResult, as_csv, as_lines
+from asvit.training.retokenize import (
+    Schedule,
+    named_schedule,
+    saved_share,
+    schedule_of,
+    share_of_tokens,
+    stage_costs,
+    take_any_size,
+)
+from asvit.training.sources import Source, Split, check_classes, decode, open_source
 
 CHECKPOINTS = "checkpoints"
 SLOW_DATA = 0.2
@@ -65,12 +74,13 @@ def run_train(
     with launched(choose_device(run.device)) as processes, ExitStack() as stack:
         device = processes.device(choose_device(run.device))
         how = settings(loading, running, data, device, processes)
-        config = train_config(name, recipe_name, recipe, schedule, data, run.seed, how)
+        config = train_config(name, recipe_name, recipe, schedule, data, (train, val), run.seed, how)
         directory = None
         if processes.first:
             directory = stack.enter_context(working_in("train", recipe_name, config, run, device))
         path = directory.path if directory else run.out or default_path("train", recipe_name, config)
         processes.wait()
+        use_threads(run.threads or recorded_threads(path))
         training = Training(
             name, train, val, recipe, schedule, seed=run.seed, device=device, running=how, processes=processes
         )
@@ -85,6 +95,7 @@ def finish(directory: RunDirectory, result: TrainResult, run: RunOptions) -> Non
     """Write the result and the report, and say what was found."""
     from asvit.report import write_report
 
+    write_epochs(directory, result.epochs)
     directory.write_result(result)
     report = write_report(directory.path)
     if run.json:
@@ -92,6 +103,12 @@ def finish(directory: RunDirectory, result: TrainResult, run: RunOptions) -> Non
     else:
         show_training(result)
         tell(f"best checkpoint: {directory.path / result.checkpoint}\nreport: {report}")
+
+
+def write_epochs(directory: RunDirectory, epochs: Sequence[Epoch]) -> None:
+    """Write ``metrics.jsonl`` and ``summary.csv``."""
+    write_file(directory.path / "metrics.jsonl", as_lines(epochs))
+    write_file(directory.path / "summary.csv", as_csv(epochs))
 
 
 class Watcher:
@@ -109,8 +126,7 @@ class Watcher:
         state, recipe = training.state, training.recipe
         epochs = state.epochs
         if state.step == 0 and epochs:
-            write_file(self.directory.path / "metrics.jsonl", as_lines(epochs))
-            write_file(self.directory.path / "summary.csv", as_csv(epochs))
+            write_epochs(self.directory, epochs)
             if self.board is not None:
                 for field in ("train_loss", "loss", "top1", "top5", "lr", "coarseness", "macs", "images_per_second"):
                     self.board.add_scalar(field, getattr(epochs[-1], field), epochs[-1].epoch)
@@ -157,80 +173,72 @@ def facts(training: Training) -> str:
 
 def run_evaluate(
     network: str,
-    split: str,
+    split: Split,
     averaged: bool,
     batch_size: int,
     image_size: tuple[int, int] | None,
     data: DataOptions,
     loading: LoadingOptions,
-    run: RunOptions,
+    run: DeviceOptions,
 ) -> None:
     """`asvit evaluate`: scores of a checkpoint or of a pretrained timm model."""
-    if split not in ("train", "val"):
-        raise UserError(f"the split is {split!r}: expected train or val")
-    source = open_source(data.data, split, folder=data.data_folder, in_chans=data.in_chans)
+    if batch_size < 1:
+        raise UserError(f"batch_size is {batch_size}: expected at least 1")
+    use_threads(run.threads)
     device = choose_device(run.device)
-    if run.threads is not None:
-        torch.set_num_threads(run.threads)
-    model, task, classes, test_crop = load(network, source, averaged=averaged)
-    labels = labels_of(source.classes, classes, network)
-    size = image_size or task.image_size
-    transform = evaluation_transform(size, test_crop)
+    source = open_source(data.data, split, folder=data.data_folder, in_chans=data.in_chans)
+    if network.startswith(TIMM):
+        trained = load_pretrained(network.removeprefix(TIMM))
+    else:
+        trained = load_network(Path(network), averaged=averaged)
+    if trained.task.in_chans != source.channels:
+        raise UserError(
+            f"{network} reads {trained.task.in_chans} channels, but {source.name} has {source.channels}: "
+            "give --in-chans, or images as it was trained on"
+        )
+    labels = labels_of(source.classes, trained.classes, network)
+    if image_size is not None:
+        take_any_size(trained.model)
+    transform = evaluation_transform(image_size or trained.task.image_size, **trained.looking)
     order = EvaluationOrder(len(source), batch_size, rank=0, processes=1)
     how = settings(loading, RunningOptions(), data, device, Processes())
-    scores = evaluate(
-        place(model, device, how.memory_format),
-        batches(Examples(source, transform, seed=None, labels=labels), order, workers=how.workers, device=device),
-        classes=len(classes),
-        device=device,
-        precision=how.precision,
-        memory_format=how.memory_format,
-    )
-    show_scores(network, source, classes, scores, as_json=run.json)
-
-
-def load(network: str, source: Source, *, averaged: bool) -> tuple[torch.nn.Module, Task, tuple[str, ...], float]:
-    """A trained network, what it is for, its classes, and the share of a side that it looks at."""
-    if network.startswith(TIMM):
-        return load_pretrained(network.removeprefix(TIMM))
-    model, header = load_network(Path(network), averaged=averaged)
-    if header.task.in_chans != source.channels:
-        raise UserError(
-            f"{network} reads {header.task.in_chans} channels, but {source.name} has {source.channels}: "
-            "give --in-chans, or the images it was trained on"
+    examples = Examples(source, transform, seed=None, labels=labels)
+    with refusing(network, "evaluated", "choose another image size"):
+        scores = evaluate(
+            place(trained.model, device, how.memory_format),
+            batches(examples, order, workers=how.workers, device=device),
+            classes=len(trained.classes),
+            device=device,
+            precision=how.precision,
+            memory_format=how.memory_format,
         )
-    return model, header.task, header.classes, header.test_crop
+    show_scores(network, source, trained.classes, scores, as_json=run.json)
 
 
-def run_predict(checkpoint: Path, images: Sequence[Path], top: int, averaged: bool, run: RunOptions) -> None:
+def run_predict(checkpoint: Path, images: Sequence[Path], top: int, averaged: bool, run: DeviceOptions) -> None:
     """`asvit predict`: classes and probabilities of some images."""
-    from asvit.photos import UNREADABLE
-    from asvit.training.sources import decode
-
     if not images:
         raise UserError("no image to classify: expected one or more files")
-    model, header = load_network(checkpoint, averaged=averaged)
-    device = choose_device(run.device)
-    model = model.to(device)
-    transform = evaluation_transform(header.task.image_size, header.test_crop)
+    if top < 1:
+        raise UserError(f"top is {top}: expected at least 1")
+    use_threads(run.threads)
+    trained = load_network(checkpoint, averaged=averaged)
+    device, classes = choose_device(run.device), trained.classes
+    model = trained.model.to(device)
+    transform = evaluation_transform(trained.task.image_size, **trained.looking)
     rows = []
     for path in images:
         try:
             with open(path, "rb") as file:
-                image = transform(check_size(decode(file, path.suffix, header.task.in_chans)))
+                image = transform(check_size(decode(file, path.suffix, trained.task.in_chans)))
         except UNREADABLE as error:
             raise UserError(
                 f"cannot read the image {path}: {error}; expected a JPEG, PNG, .npy or TIFF file"
             ) from error
         with torch.inference_mode():
-            probabilities = model(image[None].to(device)).softmax(1)[0].cpu()
-        best = probabilities.topk(min(top, len(header.classes)))
-        rows.append(
-            (
-                str(path),
-                [(header.classes[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True)],
-            )
-        )
+            best = model(image[None].to(device)).softmax(1)[0].cpu().topk(min(top, len(classes)))
+        found = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        rows.append((str(path), [(classes[i], probability) for i, probability in found]))
     show_predictions(rows, as_json=run.json)
 
 
@@ -244,7 +252,7 @@ def settings(
 ) -> Running:
     """How to run, with defaults for the device and the data."""
     precision: Precision = loading.precision or ("bfloat16" if device.type == "cuda" else "float32")
-    cores = len(os.sched_getaffinity(0)) // max(1, processes.count)
+    cores = len(os.sched_getaffinity(0)) // processes.local_count
     workers = 0 if data.data == "digits" else min(8, max(0, cores - 1))
     return Running(
         workers=workers if loading.workers is None else loading.workers,
@@ -265,6 +273,7 @@ def train_config(
     recipe: TrainRecipe,
     schedule: Schedule,
     data: DataOptions,
+    sources: tuple[Source, Source],
     seed: int,
     how: Running,
 ) -> Json:
@@ -273,7 +282,9 @@ def train_config(
         "recipe": recipe_name,
         "network": name,
         "data": data.data,
-        "in_chans": data.in_chans,
+        "images": {"train": len(sources[0]), "val": len(sources[1])},
+        "classes": len(sources[0].classes),
+        "in_chans": sources[0].channels,
         "seed": seed,
         "train": asdict(recipe),
         "schedule": [asdict(stage) for stage in schedule],

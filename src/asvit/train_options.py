@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from asvit.errors import UserError
 from asvit.options import parse_image_size
 from asvit.training.recipe import Precision, TrainRecipe
 
@@ -63,6 +64,8 @@ class TrainOptions:
 
     def recipe(self, recipe: TrainRecipe) -> TrainRecipe:
         """A recipe with what was asked in its place."""
+        if self.stage_epochs and (self.epochs is not None or self.schedule is not None):
+            raise UserError("--stage-epochs says epochs and schedule: leave --epochs and --schedule out")
         given: dict[str, Any] = {
             name: value
             for name, value in vars(self).items()
@@ -71,7 +74,7 @@ class TrainOptions:
         if self.image_size is not None:
             given["image_size"] = parse_image_size(self.image_size)
         if self.stage_epochs:
-            given["epochs"] = sum(self.stage_epochs)
+            given |= {"epochs": sum(self.stage_epochs), "schedule": "own"}
         return replace(recipe, **given)
 
 
@@ -91,7 +94,7 @@ class LoadingOptions:
 @Parameter(name="*", group=_RUNNING)
 @dataclass(frozen=True, kw_only=True)
 class RunningOptions:
-    """What changes how long training takes, not what is trained."""
+    """What changes how long training takes, and of what is trained at most the rounding."""
 
     accumulate: int = 1
     """Passes over parts of a batch for one optimiser step, to fit memory."""

@@ -50,10 +50,25 @@ def training_transform(recipe: TrainRecipe) -> Transform:
     return ByKind(photographs, arrays)
 
 
-def evaluation_transform(image_size: tuple[int, int], test_crop: float) -> Transform:
-    """The central part of the image, resized."""
+def evaluation_transform(
+    image_size: tuple[int, int],
+    test_crop: float,
+    *,
+    mean: tuple[float, float, float] = RGB_MEAN,
+    std: tuple[float, float, float] = RGB_STD,
+    interpolation: str = "bicubic",
+) -> Transform:
+    """The central part of the image, resized.
+
+    Args:
+        image_size: height and width in pixels.
+        test_crop: share of a side that is kept.
+        mean: of photographs, by channel; timm's pretrained models have means of their own.
+        std: the same for standard deviations.
+        interpolation: of photographs.
+    """
     photographs: Any = create_transform(
-        (3, *image_size), crop_pct=test_crop, interpolation="bicubic", mean=RGB_MEAN, std=RGB_STD
+        (3, *image_size), crop_pct=test_crop, interpolation=interpolation, mean=mean, std=std
     )
     arrays = v2.Compose([to_tensor, partial(resize_centre, size=image_size, share=test_crop), normalise_one])
     return ByKind(photographs, arrays)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from asvit.architecture import Task
 from asvit.errors import UserError
-from asvit.training.network import build
+from asvit.training.network import Trained, build
 from asvit.training.results import Epoch
 from asvit.training.retokenize import enter
 
@@ -36,7 +36,7 @@ class State:
     step: int = 0
     """Steps that are over of the next one."""
     losses: float = 0.0
-    """Sum of this process's losses in the unfinished epoch."""
+    """Sum of the losses in the unfinished epoch, each a mean over the batch."""
     seconds: float = 0.0
     """Spent on the unfinished epoch."""
     waiting: float = 0.0
@@ -96,8 +96,8 @@ def read_checkpoint(path: Path, prefixes: tuple[str, ...] = ("",)) -> tuple[dict
             tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefixes)}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"cannot read the checkpoint {path}: {error}; expected a whole file of `asvit train`: remove it to go on "
-            "from the one before"
+            f"cannot read the checkpoint {path}: {error}; expected a whole file of `asvit train` (a training "
+            "whose last one is damaged goes on from the one before when it is removed)"
         ) from error
     try:
         if metadata.get("schema") != SCHEMA:
@@ -107,7 +107,7 @@ def read_checkpoint(path: Path, prefixes: tuple[str, ...] = ("",)) -> tuple[dict
         raise UserError(f"{path} is not a checkpoint of asvit: {error}; expected a file of `asvit train`") from error
 
 
-def load_network(path: Path, *, averaged: bool = True) -> tuple[nn.Module, Header]:
+def load_network(path: Path, *, averaged: bool = True) -> Trained:
     """The network of a checkpoint with its weights, in evaluation mode.
 
     Args:
@@ -121,7 +121,7 @@ def load_network(path: Path, *, averaged: bool = True) -> tuple[nn.Module, Heade
     fill(model, without_prefix(tensors, prefix), file)
     if header.coarseness > 1:
         enter(model, header.coarseness)
-    return model.eval(), header
+    return Trained(model.eval(), header.task, header.classes, {"test_crop": header.test_crop})
 
 
 def best_checkpoint(run: Path) -> Path:
@@ -172,7 +172,10 @@ def fill_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tensors: 
     for key, value in tensors.items():
         kind, _, name = key.partition("/")
         parameter = parameters[name]
-        optimiser.state[parameter][kind] = value.to(parameter.device)
+        if value.shape == parameter.shape:  # the fused step wants moments that lie in memory as the weights do
+            optimiser.state[parameter][kind] = torch.empty_like(parameter).copy_(value)
+        else:
+            optimiser.state[parameter][kind] = value.to(parameter.device)
 
 
 _NAME = re.compile(r"epoch-(\d+)(?:-step-(\d+))?\.safetensors")
@@ -197,6 +200,12 @@ def checkpoints(folder: Path) -> list[Path]:
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint, if any."""
     return next(reversed(checkpoints(folder)), None)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed training had not finished writing."""
+    for path in folder.glob(".epoch-*.tmp"):
+        path.unlink()
 
 
 def prune(folder: Path, *, keep: int, best: Epoch | None) -> None:

@@ -6,6 +6,7 @@ What happens to a sample is a function of (seed, epoch, index) alone: not of the
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -18,20 +19,32 @@ from asvit.photos import UNREADABLE
 from asvit.training.augment import Transform
 from asvit.training.sources import Source
 
+REPLACEMENTS = 10
+"""Images in a row that are tried before a sample is given up."""
+
 Place = tuple[int, int]
 """Epoch and index of a sample."""
 
 
-def seed_everything(*key: int) -> None:
-    """Make every global random state a function of some numbers.
+class Draws(IntEnum):
+    """What is drawn: every kind has random numbers of its own."""
 
-    >>> seed_everything(0, 1)
+    WEIGHTS = 0
+    ORDER = 1
+    STEP = 2
+    SAMPLE = 3
+
+
+def seed_everything(draws: Draws, *key: int) -> None:
+    """Make every global random state a function of what is drawn and some numbers.
+
+    >>> seed_everything(Draws.STEP, 0, 1)
     >>> first = torch.rand(1)
-    >>> seed_everything(0, 1)
+    >>> seed_everything(Draws.STEP, 0, 1)
     >>> bool(torch.rand(1) == first)
     True
     """
-    state = np.random.SeedSequence(key).generate_state(3)
+    state = np.random.SeedSequence((draws, *key)).generate_state(3)
     random.seed(int(state[0]))
     np.random.seed(state[1])  # noqa: NPY002, timm's augmentations draw from the global state
     torch.manual_seed(int(state[2]))
@@ -82,18 +95,16 @@ class Examples(Dataset[Example]):
     def __getitem__(self, place: Place) -> Example:
         epoch, index = place
         if self.seed is not None:
-            seed_everything(self.seed, epoch, index)
+            seed_everything(Draws.SAMPLE, self.seed, epoch, index)
         problem = None
-        for next_index in range(index, index + len(self.source)):
+        for next_index in range(index, index + (1 if self.seed is None else REPLACEMENTS)):
             i = next_index % len(self.source)
             try:
                 image, label = self.source.read(i)
                 return Example(self.transform(check_size(image)), self.labels[label], problem)
             except UNREADABLE as error:
                 problem = problem or f"{self.source.file(i)}: {error}"
-            if self.seed is None:
-                return Example(None, 0, problem)
-        raise UserError(f"no image of {self.source.name} can be read; the first: {problem}")
+        return Example(None, 0, problem)
 
 
 def check_size(image: Any) -> Any:
@@ -144,7 +155,7 @@ class TrainingOrder(Sampler[list[Place]]):
         return self.steps - self.start
 
     def __iter__(self) -> Iterator[list[Place]]:
-        seed = int(np.random.SeedSequence((self.seed, self.epoch)).generate_state(1)[0])
+        seed = int(np.random.SeedSequence((Draws.ORDER, self.seed, self.epoch)).generate_state(1)[0])
         order = torch.randperm(self.images, generator=torch.Generator().manual_seed(seed)).tolist()
         for step in range(self.start, self.steps):
             batch = order[step * self.batch_size : (step + 1) * self.batch_size]

@@ -1,5 +1,6 @@
 """How good a classifier is: accuracy, loss, calibration, confusion, and how fast it says so."""
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from asvit.errors import UserError
 from asvit.training.data import Batch
 from asvit.training.parallel import Processes
 from asvit.training.recipe import Precision
@@ -58,6 +60,9 @@ def evaluate(
         precision: of the matrix products.
         processes: that share the images.
         memory_format: of the images.
+
+    Raises:
+        UserError: no image can be read, or the outputs are not finite.
     """
     tally = Tally.empty(classes, device)
     unreadable: list[str] = []
@@ -73,14 +78,18 @@ def evaluate(
     tally = tally.over(processes)
     images = int(tally.sums[0])
     seconds = time.perf_counter() - start
-    correct, among_five, loss = (tally.sums[1:] / max(images, 1)).tolist()
+    if images == 0:
+        raise UserError(f"none of the images to evaluate on can be read, the first: {next(iter(unreadable), '')}")
+    correct, among_five, loss = (tally.sums[1:] / images).tolist()
+    if not math.isfinite(loss):
+        raise UserError(f"the loss on the images to evaluate is {loss}: the network's outputs are not finite")
     gaps = (tally.bins[1] - tally.bins[2]).abs().sum().item()
     return Scores(
         images=images,
         top1=correct,
         top5=among_five,
         loss=loss,
-        calibration_error=gaps / max(images, 1),
+        calibration_error=gaps / images,
         images_per_second=images / seconds,
         confusion=tuple(tuple(row) for row in tally.confusion.tolist()),
         unreadable=tuple(unreadable),
@@ -114,7 +123,7 @@ class Tally:
         losses = -log_p.gather(1, labels[:, None])[:, 0]
         ones = torch.ones_like(right)
         self.sums.add_(torch.stack((ones.sum(), right.sum(), hits.any(1).double().sum(), losses.sum())))
-        bins = (confidence * BINS).long().clamp(max=BINS - 1)
+        bins = (confidence.nan_to_num() * BINS).long().clamp(max=BINS - 1)
         for row, values in zip(self.bins, (ones, right, confidence), strict=True):
             row.index_add_(0, bins, values)
         classes = len(self.confusion)

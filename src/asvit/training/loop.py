@@ -36,11 +36,12 @@ from asvit.training.checkpoint import (
     optimiser_tensors,
     prune,
     read_checkpoint,
+    remove_unfinished,
     with_prefix,
     without_prefix,
     write_checkpoint,
 )
-from asvit.training.data import Batch, EvaluationOrder, Examples, TrainingOrder, batches, seed_everything
+from asvit.training.data import Batch, Draws, EvaluationOrder, Examples, TrainingOrder, batches, seed_everything
 from asvit.training.evaluate import Scores, evaluate
 from asvit.training.network import build, set_checkpointing
 from asvit.training.parallel import Processes
@@ -51,13 +52,13 @@ from asvit.training.sources import Source
 
 BACKWARD = 3
 """A training step costs three forward passes: one forward, two products for each backward."""
-PENDING = 20
-"""Steps whose losses are read together, since reading waits for a GPU."""
+PENDING = {"cpu": 1, "cuda": 20}
+"""Steps whose losses are read together, by device: reading makes a CPU wait for its GPU."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """How a training is run: none of it is part of what is trained."""
+    """How a training is run; precision, accumulation, compilation and layout change its rounding, the rest nothing."""
 
     workers: int = 0
     """Processes that load images; 0: the training process itself."""
@@ -78,10 +79,27 @@ class Running:
     max_unreadable: int = 10
     """Training images that may be replaced since they cannot be read."""
 
+    def __post_init__(self) -> None:
+        for name, least in (("workers", 0), ("accumulate", 1), ("minutes", 0), ("keep", 1), ("max_unreadable", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"{name} is {getattr(self, name)}: expected at least {least}")
+
     @property
     def memory_format(self) -> torch.memory_format:
         """Of images and convolutions."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A step whose loss nobody has looked at yet."""
+
+    step: int
+    lr: float
+    values: Tensor
+    """Loss and norm of the gradient, still on the device."""
+    problems: tuple[str, ...]
+    """Images that could not be read."""
 
 
 Watch = Callable[["Training"], None]
@@ -120,9 +138,11 @@ class Training:
         self.name, self.recipe, self.schedule, self.seed = name, recipe, schedule, seed
         self.device, self.running, self.processes = device, running, processes
         self.train_source, self.val_source = train, val
+        if sum(stage.epochs for stage in schedule) != recipe.epochs:
+            raise UserError(f"the schedule's epochs are not the recipe's {recipe.epochs}: expected as many")
         self.task = Task(image_size=recipe.image_size, in_chans=train.channels, num_classes=len(train.classes))
         self.state = State()
-        seed_everything(seed)
+        seed_everything(Draws.WEIGHTS, seed)
         self.model = build(name, self.task, drop_path=recipe.drop_path)
         self.stages = stage_costs(self.model, schedule, torch.zeros(1, self.task.in_chans, *self.task.image_size))
         place(self.model, device, running.memory_format)
@@ -140,10 +160,15 @@ class Training:
             len(train), recipe.batch_size, seed=seed, rank=processes.rank, processes=processes.count
         )
         self.schedule_lr = learning_rates(self.optimiser, recipe, self.order.steps)
-        if recipe.batch_size // processes.count < running.accumulate:
-            raise UserError(
-                f"a batch of {recipe.batch_size} cannot be cut into {running.accumulate} parts: choose fewer"
-            )
+        if self.share < running.accumulate:
+            raise UserError(f"a batch of {self.share} cannot be cut into {running.accumulate} parts: choose fewer")
+        if recipe.mixes and self.share % 2:
+            raise UserError(f"images are mixed in pairs, but a process's batch has {self.share}: choose an even number")
+
+    @property
+    def share(self) -> int:
+        """Images of a batch that are this process's."""
+        return self.recipe.batch_size // self.processes.count
 
     @cached_property
     def train_loader(self) -> Iterable[Batch]:
@@ -158,7 +183,7 @@ class Training:
         transform = evaluation_transform(self.task.image_size, self.recipe.test_crop)
         order = EvaluationOrder(
             len(self.val_source),
-            self.recipe.batch_size // self.processes.count,
+            self.share,
             rank=self.processes.rank,
             processes=self.processes.count,
         )
@@ -198,15 +223,15 @@ class Training:
         self.stepping.train()
         self.order.go_to(self.state.epoch, self.state.step)
         saved = told = time.monotonic()
-        pending: list[Tensor] = []
+        pending: list[Pending] = []
         loader, start = iter(self.train_loader), time.perf_counter()
         for step in range(self.state.step, self.order.steps):
             batch = next(loader)
             waited = time.perf_counter() - start
-            pending.append(self.step(step, batch))
-            self.count_unreadable(batch.problems)
+            loss = self.step(step, batch)
+            pending.append(Pending(step, self.lr, loss, batch.problems))
             last = step + 1 == self.order.steps
-            losses = self.read(pending, step, folder) if last or len(pending) == PENDING else 0.0
+            losses = self.read(pending, folder) if last or len(pending) == PENDING[self.device.type] else 0.0
             now = time.perf_counter()
             self.state = replace(
                 self.state,
@@ -216,65 +241,69 @@ class Training:
                 waiting=self.state.waiting + waited,
                 macs=self.state.macs + BACKWARD * self.recipe.batch_size * self.stage.macs,
             )
-            start = now
             if not pending and not last and self.due(saved):
                 self.save(folder)
                 saved = time.monotonic()
             if time.monotonic() - told > 1:
                 watch(self)
                 told = time.monotonic()
+            start = time.perf_counter()
 
     def step(self, step: int, batch: Batch) -> Tensor:
-        """One update of the weights; returns the mean loss of this process's images."""
-        seed_everything(self.seed, self.state.epoch, step, self.processes.rank)
+        """One update of the weights; returns the mean loss of this process's images and the gradient's norm."""
+        if len(batch.labels) < self.share:
+            raise UserError(f"many images in a row cannot be read, the first: {batch.problems[0]}")
+        seed_everything(Draws.STEP, self.seed, self.state.epoch, step, self.processes.rank)
         updates = self.state.epoch * self.order.steps + step
         self.schedule_lr.step_update(updates)
         images = batch.images.to(self.device, non_blocking=True, memory_format=self.running.memory_format)
         targets = batch.labels.to(self.device, non_blocking=True)
         if self.mix is not None:
             images, targets = self.mix(images, targets)
+        smoothing = 0.0 if self.mix is not None else self.recipe.label_smoothing
         total = torch.zeros((), device=self.device)
-        for part, wanted in zip(
-            images.chunk(self.running.accumulate), targets.chunk(self.running.accumulate), strict=True
-        ):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.running.precision == "bfloat16"):
-                logits = self.stepping(part)
-            smoothing = 0.0 if self.mix is not None else self.recipe.label_smoothing
-            loss = F.cross_entropy(logits.float(), wanted, label_smoothing=smoothing) * (len(part) / len(images))
-            loss.backward()
+        parts = [x.chunk(self.running.accumulate) for x in (images, targets)]
+        for i, (part, wanted) in enumerate(zip(*parts, strict=True), start=1):
+            with self.processes.exchange(self.stepping, gradients=i == len(parts[0])):
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.running.precision == "bfloat16"):
+                    logits = self.stepping(part)
+                loss = F.cross_entropy(logits.float(), wanted, label_smoothing=smoothing) * (len(part) / len(images))
+                loss.backward()
             total += loss.detach()
-        if self.recipe.clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip or math.inf)
         self.optimiser.step()
         self.optimiser.zero_grad()
         if self.average is not None:
             self.average.update(self.model, updates + 1)
-        return total
+        return torch.stack((total, norm))
 
-    def read(self, pending: list[Tensor], step: int, folder: Path) -> float:
-        """Sum of the pending losses, which are then pending no more; not one of them may be infinite or NaN."""
-        losses = torch.stack(pending).tolist()
-        first = step + 1 - len(losses)
-        pending.clear()
-        for i, loss in enumerate(losses):
-            if not math.isfinite(loss):
+    def read(self, pending: list[Pending], folder: Path) -> float:
+        """Sum of the pending losses, means over all processes; all must be finite. Then none are pending."""
+        values = self.processes.total(torch.stack([some.values for some in pending])) / self.processes.count
+        for (loss, norm), some in zip(values.tolist(), pending, strict=True):
+            if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise UserError(
-                    f"the loss is {loss} in step {first + i + 1} of epoch {self.state.epoch + 1}, at learning rate "
-                    f"{self.lr:.3g}; the last good checkpoint is {last_checkpoint(folder)}: lower --lr or the "
-                    "precision's risk (--precision float32), in another run directory"
+                    f"the loss is {loss}, the gradient's norm {norm} in step {some.step + 1} of epoch "
+                    f"{self.state.epoch + 1}, at learning rate {some.lr:.3g}; the last good checkpoint is "
+                    f"{last_checkpoint(folder)}: choose a lower --lr, or --precision float32, in another run directory"
                 )
-        return sum(losses)
+        self.count_unreadable(tuple(problem for some in pending for problem in some.problems))
+        pending.clear()
+        return values[:, 0].sum().item()
 
     def count_unreadable(self, problems: tuple[str, ...]) -> None:
-        """Remember images that could not be read, up to the bound."""
-        fresh = tuple(problem for problem in dict.fromkeys(problems) if problem not in self.state.unreadable)
-        if not fresh:
+        """Remember images that some process could not read, up to the bound."""
+        count = self.processes.total(torch.tensor(float(len(problems)), device=self.device))
+        if not count:
             return
+        said = self.processes.from_all(problems)
+        fresh = tuple(problem for problem in dict.fromkeys(said) if problem not in self.state.unreadable)
         self.state = replace(self.state, unreadable=self.state.unreadable + fresh)
         if len(self.state.unreadable) > self.running.max_unreadable:
             raise UserError(
-                f"{len(self.state.unreadable)} training images cannot be read, the last: {fresh[-1]}; replace them, or "
-                f"allow more with --max-unreadable (now {self.running.max_unreadable})"
+                f"{len(self.state.unreadable)} training images cannot be read, the last: "
+                f"{self.state.unreadable[-1]}; replace them, or allow more with --max-unreadable "
+                f"(now {self.running.max_unreadable})"
             )
 
     @property
@@ -290,6 +319,7 @@ class Training:
     def evaluate(self) -> Scores:
         """Scores of the averaged weights, or of the weights where there is no average, on the validation images."""
         model = self.model if self.average is None else self.average.module
+        self.processes.share_buffers(model)
         return evaluate(
             model.eval(),
             self.val_loader,
@@ -303,12 +333,11 @@ class Training:
     def finish_epoch(self, scores: Scores) -> None:
         """Enter the epoch that has just been trained and evaluated into the state."""
         state, steps = self.state, self.order.steps
-        loss = self.processes.total(torch.tensor(state.losses, dtype=torch.float64, device=self.device)).item()
         epoch = Epoch(
             epoch=state.epoch + 1,
             coarseness=self.stage.coarseness,
             lr=self.lr,
-            train_loss=loss / (steps * self.processes.count),
+            train_loss=state.losses / steps,
             loss=scores.loss,
             top1=scores.top1,
             top5=scores.top5,
@@ -317,6 +346,7 @@ class Training:
             waiting=state.waiting / state.seconds,
             images_per_second=steps * self.recipe.batch_size / state.seconds,
             unreadable=len(state.unreadable),
+            left_out=int(self.processes.total(torch.tensor(len(scores.unreadable), device=self.device))),
         )
         self.state = State(
             epoch=state.epoch + 1, macs=state.macs, unreadable=state.unreadable, epochs=(*state.epochs, epoch)
@@ -348,9 +378,13 @@ class Training:
 
     def resume(self, folder: Path) -> None:
         """Go on from the last checkpoint in a folder, if there is one."""
-        path = last_checkpoint(folder)
-        if path is None:
+        if self.processes.first:
+            remove_unfinished(folder)
+        last = last_checkpoint(folder)
+        name = self.processes.from_first(None if last is None else last.name)
+        if name is None:
             return
+        path = folder / name
         tensors, header = read_checkpoint(path)
         fill(self.model, without_prefix(tensors, MODEL), path)
         fill_optimiser(self.model, self.optimiser, without_prefix(tensors, OPTIMISER))

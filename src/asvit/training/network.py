@@ -1,6 +1,7 @@
 """The network to train: an architecture of ours or a classifier of timm, by the same name everywhere."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -40,8 +41,19 @@ def set_checkpointing(model: nn.Module) -> None:
     model.set_grad_checkpointing()  # pyright: ignore[reportCallIssue]
 
 
-def load_pretrained(model_name: str) -> tuple[nn.Module, Task, tuple[str, ...], float]:
-    """A pretrained timm model, what it is for, its classes, and the share of a side that it looks at.
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and what one needs to know to use it."""
+
+    model: nn.Module
+    task: Task
+    classes: tuple[str, ...]
+    looking: dict[str, Any]
+    """Of :func:`asvit.training.augment.evaluation_transform`: how it looks at an image, its size aside."""
+
+
+def load_pretrained(model_name: str) -> Trained:
+    """A pretrained timm model in evaluation mode.
 
     Raises:
         UserError: timm has no such model or weights, or cannot fetch them.
@@ -60,7 +72,8 @@ def load_pretrained(model_name: str) -> tuple[nn.Module, Task, tuple[str, ...], 
     count = model.num_classes
     names = ImageNetInfo().label_names() if count == 1000 else map(str, range(count))
     task = Task(image_size=(size[0], size[1]), in_chans=in_chans, num_classes=count)
-    return model, task, tuple(names), config["crop_pct"]
+    looking = {key: config[key] for key in ("mean", "std", "interpolation")} | {"test_crop": config["crop_pct"]}
+    return Trained(model, task, tuple(names), looking)
 
 
 def labels_of(classes: Sequence[str], outputs: Sequence[str], network: str) -> tuple[int, ...]:

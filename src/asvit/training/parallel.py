@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from asvit.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Processes:
     rank: int = 0
     count: int = 1
     local_rank: int = 0
+    local_count: int = 1
+    """Of processes on this machine."""
 
     @property
     def first(self) -> bool:
@@ -26,7 +30,14 @@ class Processes:
 
     def device(self, device: torch.device) -> torch.device:
         """The GPU of this process, or what all share."""
-        return torch.device("cuda", self.local_rank) if device.type == "cuda" and self.count > 1 else device
+        if device.type != "cuda" or self.count == 1:
+            return device
+        if self.local_count > torch.cuda.device_count():
+            raise UserError(
+                f"there are {self.local_count} processes for {torch.cuda.device_count()} GPUs on this machine: "
+                "choose a smaller --nproc-per-node"
+            )
+        return torch.device("cuda", self.local_rank)
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """A model whose gradients are means over all processes."""
@@ -35,11 +46,38 @@ class Processes:
         device_ids = [self.local_rank] if next(model.parameters()).is_cuda else None
         return DistributedDataParallel(model, device_ids=device_ids)
 
+    def exchange(self, wrapped: nn.Module, *, gradients: bool) -> AbstractContextManager[None]:
+        """Around a pass: whether its gradients are exchanged, as those of the last part of a batch must be."""
+        if gradients or not isinstance(wrapped, DistributedDataParallel):
+            return nullcontext()
+        return wrapped.no_sync()
+
     def total(self, numbers: Tensor) -> Tensor:
         """Sum over all processes, in place."""
         if self.count > 1:
             dist.all_reduce(numbers)
         return numbers
+
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give every process the first one's buffers, such as the running means of batch norms."""
+        if self.count > 1:
+            for buffer in model.buffers():
+                dist.broadcast(buffer, 0)
+
+    def from_first(self, word: str | None) -> str | None:
+        """What the first process says, in all of them."""
+        words = [word]
+        if self.count > 1:
+            dist.broadcast_object_list(words, 0)
+        return words[0]
+
+    def from_all(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """What each process says, one after the other, in all of them."""
+        found: list[tuple[str, ...] | None] = [words]
+        if self.count > 1:
+            found = [None] * self.count
+            dist.all_gather_object(found, words)
+        return tuple(word for some in found if some for word in some)
 
     def wait(self) -> None:
         """Until every process is here."""
@@ -53,11 +91,10 @@ def launched(device: torch.device) -> Iterator[Processes]:
     if "RANK" not in os.environ:
         yield Processes()
         return
-    processes = Processes(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")))
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    processes = Processes(*(int(os.environ[name]) for name in names))
     if device.type == "cuda":
-        torch.cuda.set_device(processes.local_rank)
+        torch.cuda.set_device(processes.device(device))
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield processes
-    finally:
-        dist.destroy_process_group()
+    yield processes
+    dist.destroy_process_group()  # not after an error: it would wait for processes that wait for this one

@@ -1,5 +1,6 @@
 """Recipes of training: the paper's values (Appendix A), and shorter ones for data at hand."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,7 +28,7 @@ class TrainRecipe:
     weight_decay: float
     """Of matrices and convolutions; biases, norms and position embedding are not decayed."""
     schedule: str
-    """One of the paper's schedules of re-tokenization."""
+    """Of re-tokenization: one of the paper's, or own."""
     clip: float | None = None
     """Largest norm of the gradient; None: not clipped."""
     drop_path: float = 0.0
@@ -41,9 +42,9 @@ class TrainRecipe:
     cutmix: float = 0.0
     """Parameter of CutMix's Beta distribution; 0: off."""
     randaugment: str | None = None
-    """timm's policy, such as rand-m9-mstd0.5-inc1; images of three channels only."""
+    """timm's policy, such as rand-m9-mstd0.5-inc1; photographs in colour only."""
     random_erasing: float = 0.0
-    """Probability; images of three channels only."""
+    """Probability; photographs in colour only."""
     smallest_crop: float = 0.08
     """Least share of an image's area that a random crop keeps."""
     flip: float = 0.5
@@ -55,8 +56,13 @@ class TrainRecipe:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}: expected at least 1")
-        if self.lr <= 0:
+        if not 0 < self.lr < math.inf:
             raise UserError(f"the learning rate is {self.lr}: expected a number above 0")
+        for name in ("weight_decay", "mixup", "cutmix"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"{name} is {getattr(self, name)}: expected 0 or more")
+        if not 0 <= self.drop_path < 1:
+            raise UserError(f"drop_path is {self.drop_path}: expected a number from 0 up to, not including, 1")
         if not 0 <= self.warmup_epochs < self.epochs:
             raise UserError(
                 f"{self.warmup_epochs} of {self.epochs} epochs are warm-up: expected fewer than all; "

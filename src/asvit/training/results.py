@@ -40,6 +40,8 @@ class Epoch:
     """In training."""
     unreadable: int
     """Training images so far that could not be read and were replaced."""
+    left_out: int = 0
+    """Validation images that could not be read."""
 
 
 @dataclass(frozen=True, kw_only=True)

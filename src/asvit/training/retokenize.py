@@ -139,8 +139,19 @@ def retokenize(model: nn.Module, *, stride: int) -> None:
 
 def enter(model: nn.Module, coarseness: int) -> None:
     """Re-tokenize for a stage of a schedule; a model that was never coarse is left alone and may be of any kind."""
-    if coarseness != 1 or can_retokenize(model):
+    if coarseness != 1 or is_coarse(model):
         retokenize(model, stride=coarseness * base_stride(model))
+
+
+def is_coarse(model: nn.Module) -> bool:
+    """Whether the model has fewer tokens than it was designed for."""
+    return can_retokenize(model) and patch_convolution(model).stride[0] != base_stride(model)
+
+
+def take_any_size(model: nn.Module) -> None:
+    """Let a network take images of other sizes than it was built for, where it can; ours always do."""
+    if not isinstance(model, AsViT) and can_retokenize(model):
+        follow_the_map(model, patch_convolution(model))
 
 
 def can_retokenize(model: nn.Module) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from asvit.errors import UserError
 from asvit.photos import ARRAYS, RASTER, UNREADABLE, load_array, open_array, open_raster
-from asvit.training.tars import Member, TarReader, index
+from asvit.training.tars import Member, index, key_of
 
 Split = Literal["train", "val"]
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
@@ -68,7 +68,8 @@ class Files(Source):
         """Open and decode a file."""
         file, label = self.reader[index]
         with file:
-            return decode(file, Path(self.file(index)).suffix, self.channels), int(label)
+            suffix = Path(getattr(file, "name", "")).suffix  # what is in memory is no array
+            return decode(file, suffix, self.channels), int(label)
 
     def file(self, index: int) -> str:
         """Path of the file in its folder."""
@@ -102,19 +103,19 @@ class TarFiles(Source):
         self, name: str, members: Sequence[Member], labels: Sequence[int], classes: Sequence[str], channels: int
     ) -> None:
         super().__init__(name, classes, channels)
-        self.reader, self.labels = TarReader(members), labels
+        self.members, self.labels = members, labels
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def read(self, index: int) -> tuple[Any, int]:
         """Read and decode a member."""
-        content, suffix = self.reader.read(index), Path(self.file(index)).suffix
-        return decode(BytesIO(content), suffix, self.channels), self.labels[index]
+        member = self.members[index]
+        return decode(BytesIO(member.read()), member.suffix, self.channels), self.labels[index]
 
     def file(self, index: int) -> str:
         """Tar file and member."""
-        member = self.reader.members[index]
+        member = self.members[index]
         return f"{member.tar.name}/{member.name}"
 
 
@@ -190,10 +191,10 @@ def check_classes(train: Source, val: Source) -> None:
             f"{train.name} has {train.channels} channels, {val.name} has {val.channels}: expected the same in both"
         )
     missing, more = set(train.classes) - set(val.classes), set(val.classes) - set(train.classes)
-    if missing or more:
+    if train.classes != val.classes:
         raise UserError(
             f"the classes of {train.name} and {val.name} differ (only in the first: {_few(missing)}; only in the "
-            f"second: {_few(more)}): expected the same folders in both"
+            f"second: {_few(more)}): expected the same folders in both, or for shards a classes.txt that names all"
         )
 
 
@@ -229,31 +230,48 @@ def _folder(path: Path, in_chans: int | None) -> Files:
     if empty:
         raise UserError(f"{path} has no images of the class {empty[0]}: add some or remove the folder")
     classes = sorted(reader.class_to_idx, key=reader.class_to_idx.__getitem__)
-    channels, first = in_chans or 3, path / reader.filename(0)
-    if first.suffix.lower() in ARRAYS:
-        try:
-            channels = load_array(first, first.suffix).shape[-1]
-        except UNREADABLE as error:
-            raise UserError(f"cannot read {first}: {error}; remove or replace the file") from error
-    return Files(str(path), reader, classes, channels)
+    first = path / reader.filename(0)
+    return Files(str(path), reader, classes, _channels(first, first.suffix, str(first), in_chans))
+
+
+def _channels(first: Path | BytesIO, suffix: str, name: str, in_chans: int | None) -> int:
+    """Of arrays, what the first one has; of other images what is asked for."""
+    if suffix.lower() not in ARRAYS:
+        return in_chans or 3
+    try:
+        return load_array(first, suffix).shape[-1]
+    except UNREADABLE as error:
+        raise UserError(f"cannot read {name}: {error}; remove or replace the file") from error
 
 
 def _tar(name: str, members: Sequence[Member], in_chans: int | None) -> TarFiles:
     """Images whose classes are the folders they are in."""
     from timm.utils.misc import natural_key
 
-    classes = sorted({member.folder for member in members}, key=natural_key)
-    labels = [classes.index(member.folder) for member in members]
-    return TarFiles(name, members, labels, classes, in_chans or 3)
+    classes = sorted(sorted({member.folder for member in members}), key=natural_key)
+    label_of = {folder: label for label, folder in enumerate(classes)}
+    labels = [label_of[member.folder] for member in members]
+    return TarFiles(name, members, labels, classes, _channels_of(members, in_chans))
+
+
+def _channels_of(members: Sequence[Member], in_chans: int | None) -> int:
+    if not members:
+        return in_chans or 3
+    first = members[0]
+    return _channels(BytesIO(first.read()), first.suffix, f"{first.tar}/{first.name}", in_chans)
 
 
 def _shards(root: Path, split: Split, in_chans: int | None) -> TarFiles:
     """WebDataset shards: labels are numbers, named in ``classes.txt`` where there is one."""
-    patterns = [pattern for name in SPLIT_NAMES[split] for pattern in (f"{name}*.tar", f"{name}/*.tar")]
-    paths = sorted({path for pattern in patterns for path in root.glob(pattern)})
+    paths: list[Path] = []
+    for name in SPLIT_NAMES[split]:
+        patterns = (f"{name}.tar", f"{name}[-_.0-9]*.tar", f"{name}/*.tar")
+        paths = paths or sorted({path for pattern in patterns for path in root.glob(pattern)})
     if not paths:
         raise UserError(f"no shards named {SPLIT_NAMES[split][0]}*.tar in {root}: expected WebDataset shards")
-    members = [member for path in paths for member in index(path)]
+    members = [
+        member for path in paths for member in index(path) if member.name == key_of(member.name) + member.suffix
+    ]  # not KEY.mask.png, which belongs to KEY.jpg
     labels = [member.label for member in members if member.label is not None]
     unlabelled = next((member for member in members if member.label is None), None)
     if unlabelled is not None:
@@ -265,7 +283,7 @@ def _shards(root: Path, split: Split, in_chans: int | None) -> TarFiles:
         raise UserError(
             f"{names} names {len(classes)} classes, but the labels in {root} go up to {count - 1}: add them"
         )
-    return TarFiles(f"{root}, {split}", members, labels, classes, in_chans or 3)
+    return TarFiles(f"{root}, {split}", members, labels, classes, _channels_of(members, in_chans))
 
 
 def _hugging_face(name: str, split: Split, folder: Path | None, in_chans: int | None) -> Files:
@@ -286,6 +304,8 @@ def _hugging_face(name: str, split: Split, folder: Path | None, in_chans: int | 
             break
     if reader is None:
         raise UserError(f"cannot open the {split} images of hf:{name}: {problem}") from problem
+    if not reader.class_to_idx:
+        raise UserError(f"hf:{name} does not name its classes: expected a column label of the type ClassLabel")
     classes = sorted(reader.class_to_idx, key=reader.class_to_idx.__getitem__)
     return Files(f"hf:{name}, {split}", reader, [str(c) for c in classes], in_chans or 3)
 

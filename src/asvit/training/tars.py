@@ -3,9 +3,7 @@
 A stream of tar files cannot be resumed within an epoch; an index of members can, for one pass over the headers.
 """
 
-import os
 import tarfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -22,12 +20,33 @@ class Member:
     offset: int
     size: int
     label: int | None
-    """What a member of the same name with suffix ``.cls`` says, as in WebDataset shards."""
+    """What the member with the same key and suffix ``.cls`` says, as in WebDataset shards."""
 
     @property
     def folder(self) -> str:
         """Name of the folder it is in."""
         return PurePosixPath(self.name).parent.name
+
+    @property
+    def suffix(self) -> str:
+        """After the last dot."""
+        return PurePosixPath(self.name).suffix
+
+    def read(self) -> bytes:
+        """Its content."""
+        with open(self.tar, "rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+def key_of(name: str) -> str:
+    """What the members of one WebDataset sample share: the name up to the first dot after the last slash.
+
+    >>> key_of("a.b/c.mask.png"), key_of("a.b/c.cls")
+    ('a.b/c', 'a.b/c')
+    """
+    folder, slash, file = name.rpartition("/")
+    return folder + slash + file.partition(".")[0]
 
 
 def index(path: Path) -> list[Member]:
@@ -41,35 +60,17 @@ def index(path: Path) -> list[Member]:
     try:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
-                stem, _, suffix = member.name.rpartition(".")
-                if f".{suffix.lower()}" in RASTER | ARRAYS:
-                    images.append((member.name, member.offset_data, member.size))
-                elif suffix == "cls" and (file := tar.extractfile(member)) is not None:
-                    labels[stem] = int(file.read())
+                name = member.name.removeprefix("./")
+                suffix = PurePosixPath(name).suffix.lower()
+                if not member.isreg():
+                    continue
+                if suffix in RASTER | ARRAYS:
+                    images.append((name, member.offset_data, member.size))
+                elif suffix == ".cls" and (file := tar.extractfile(member)) is not None:
+                    labels[key_of(name)] = int(file.read())
         end = max((offset + size for _, offset, size in images), default=0)
         if end > path.stat().st_size:
             raise tarfile.ReadError("unexpected end of data")
     except (OSError, EOFError, ValueError, tarfile.TarError) as error:
         raise UserError(f"cannot read the tar file {path}: {error}; expected a whole one, not compressed") from error
-    return [Member(path, *image, labels.get(image[0].rpartition(".")[0])) for image in images]
-
-
-class TarReader:
-    """Reads members of some tar files."""
-
-    def __init__(self, members: Sequence[Member]) -> None:
-        """Read from these."""
-        self.members = members
-        self._open: dict[tuple[int, Path], int] = {}
-
-    def read(self, number: int) -> bytes:
-        """Content of a member."""
-        member = self.members[number]
-        return os.pread(self._descriptor(member.tar), member.size, member.offset)
-
-    def _descriptor(self, path: Path) -> int:
-        """File descriptor of this process; another process opens its own."""
-        key = os.getpid(), path
-        if key not in self._open:
-            self._open[key] = os.open(path, os.O_RDONLY)
-        return self._open[key]
+    return [Member(path, *image, labels.get(key_of(image[0]))) for image in images]
