@@ -24,9 +24,11 @@ def provenance() -> dict[str, str]:
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     packages = ", ".join(f"{name} {version(name)}" for name in ("asvit", "torch", "timm", "numpy"))
     words = sys.argv.copy()
-    for option in ("--json", "--keep"):  # where results go says nothing about them
+    for option in ("--json", "--keep", "--out"):  # where results go says nothing about them
         if option in words:
             del words[words.index(option) : words.index(option) + 2]
+    if "--data" in words:
+        words[words.index("--data") + 1] = Path(words[words.index("--data") + 1]).name
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return {
         "command": "uv run python " + shlex.join(words),
