@@ -18,10 +18,11 @@ from asvit.training.checkpoint import (
     prune,
     read_checkpoint,
 )
-from asvit.training.loop import Running, Training
+from asvit.training.loop import Training
 from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.results import Epoch, best_of, saved_time
 from asvit.training.retokenize import schedule_of
+from asvit.training.running import Running
 from asvit.training.sources import Digits, Split
 
 TINY = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|32,8"

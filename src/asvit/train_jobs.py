@@ -24,7 +24,7 @@ from asvit.training.augment import evaluation_transform
 from asvit.training.checkpoint import load_network
 from asvit.training.data import EvaluationOrder, Examples, batches, check_size
 from asvit.training.evaluate import evaluate
-from asvit.training.loop import Running, Training, place
+from asvit.training.loop import Training, place
 from asvit.training.network import build, labels_of, load_pretrained
 from asvit.training.parallel import Processes, launched
 from asvit.training.recipe import RECIPES, Precision, TrainRecipe
@@ -38,6 +38,7 @@ from asvit.training.retokenize import (
     stage_costs,
     take_any_size,
 )
+from asvit.training.running import Running
 from asvit.training.sources import Source, Split, check_classes, decode, open_source
 
 CHECKPOINTS = "checkpoints"
