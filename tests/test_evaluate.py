@@ -11,7 +11,7 @@ import asvit.zoo  # noqa: F401, registers asvit_seed
 from asvit.errors import UserError
 from asvit.training.data import Batch
 from asvit.training.evaluate import BINS, evaluate
-from asvit.training.network import labels_of, load_pretrained
+from asvit.training.trained import labels_of, load_pretrained
 
 CPU = torch.device("cpu")
 

@@ -14,16 +14,16 @@ from asvit.training.checkpoint import (
     State,
     checkpoints,
     last_checkpoint,
-    load_network,
     prune,
     read_checkpoint,
 )
-from asvit.training.loop import Training
+from asvit.training.classifier import ClassifierTraining
 from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.results import Epoch, best_of, saved_time
 from asvit.training.retokenize import schedule_of
 from asvit.training.running import Running
 from asvit.training.sources import Digits, Split
+from asvit.training.trained import ClassifierHeader, load_network
 
 TINY = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|32,8"
 CPU = torch.device("cpu")
@@ -39,13 +39,15 @@ def few(split: Split, images: int) -> Digits:
     return source
 
 
-def training(recipe: TrainRecipe = DIGITS, stages=(1, 1), name: str = TINY, images: int = 352, **running) -> Training:
+def training(
+    recipe: TrainRecipe = DIGITS, stages=(1, 1), name: str = TINY, images: int = 352, **running
+) -> ClassifierTraining:
     """Eleven steps an epoch of 32 images, on a few digits."""
     sources, schedule = (few("train", images), few("val", 40)), schedule_of(stages)
-    return Training(name, *sources, recipe, schedule, seed=0, device=CPU, running=Running(**running))
+    return ClassifierTraining(name, *sources, recipe, schedule, seed=0, device=CPU, running=Running(**running))
 
 
-def ignore(training: Training) -> None:
+def ignore(training: ClassifierTraining) -> None:
     pass
 
 
@@ -59,7 +61,7 @@ def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> tuple[Path, Training]:
+def finished(tmp_path_factory) -> tuple[Path, ClassifierTraining]:
     """A training with everything random that nothing interrupted."""
     folder = tmp_path_factory.mktemp("finished")
     whole = training(MIXED)
@@ -71,7 +73,7 @@ class Killed(Exception):
     pass
 
 
-def kill_in_step(one: Training, number: int) -> None:
+def kill_in_step(one: ClassifierTraining, number: int) -> None:
     """Let a training end abruptly within one of its steps."""
     real, count = one.step, iter(range(1, 10**9))
 
@@ -101,7 +103,7 @@ def test_a_checkpoint_within_an_epoch_says_where_it_stands(tmp_path):
         one.run(tmp_path, ignore)
     names = [path.name for path in checkpoints(tmp_path)]
     assert names == ["epoch-0001-step-000002.safetensors", "epoch-0001-step-000003.safetensors"]
-    _, header = read_checkpoint(last_checkpoint(tmp_path))
+    _, header = read_checkpoint(last_checkpoint(tmp_path), ClassifierHeader)
     assert (header.state.epoch, header.state.step, header.coarseness) == (1, 3, 1)
     assert header.network == TINY
 
@@ -166,7 +168,7 @@ def test_the_average_is_the_average_of_the_weights(tmp_path):
         torch.testing.assert_close(x.double(), expected[name], rtol=1e-4, atol=1e-6)
 
 
-def steps(one: Training, count: int = 3) -> tuple[list[float], dict[str, torch.Tensor]]:
+def steps(one: ClassifierTraining, count: int = 3) -> tuple[list[float], dict[str, torch.Tensor]]:
     """Losses of some steps and the weights after them."""
     one.stepping.train()
     loader = iter(one.train_loader)
@@ -183,9 +185,11 @@ class Colours(Digits):
         self.images = torch.cat([self.images[:96], 1 - self.images[:96], self.images[:96].mT], 1)
 
 
-def in_colour(recipe: TrainRecipe, **running) -> Training:
+def in_colour(recipe: TrainRecipe, **running) -> ClassifierTraining:
     sources = Colours("train"), Colours("val")
-    return Training(TINY, *sources, recipe, schedule_of([1, 1]), seed=0, device=CPU, running=Running(**running))
+    return ClassifierTraining(
+        TINY, *sources, recipe, schedule_of([1, 1]), seed=0, device=CPU, running=Running(**running)
+    )
 
 
 def test_channels_last_goes_on_bit_for_bit_and_agrees_with_channels_first(tmp_path):
@@ -329,7 +333,7 @@ def test_checkpoints_that_cannot_be_read(finished, tmp_path):
     with pytest.raises(UserError, match=r"cannot read the checkpoint .*epoch-0001.*goes on from the one before"):
         training(MIXED).run(tmp_path, ignore)
     save_file({"x": torch.zeros(1)}, cut)
-    with pytest.raises(UserError, match="is not a checkpoint of asvit: it has no header of ours"):
+    with pytest.raises(UserError, match="is not a checkpoint of `asvit train`: it has no header of ours"):
         load_network(cut)
     cut.write_bytes(path.read_bytes())
     with pytest.raises(UserError, match=r"are of another network: .*position"):

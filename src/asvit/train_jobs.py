@@ -21,11 +21,10 @@ from asvit.subject import TIMM, refusing
 from asvit.train_options import DataOptions, LoadingOptions, RunningOptions, TrainOptions, TrainRecipeName
 from asvit.train_show import show_plan, show_predictions, show_scores, show_training
 from asvit.training.augment import evaluation_transform
-from asvit.training.checkpoint import load_network
+from asvit.training.classifier import ClassifierTraining
 from asvit.training.data import EvaluationOrder, Examples, batches, check_size
 from asvit.training.evaluate import evaluate
-from asvit.training.loop import Training, place
-from asvit.training.network import build, labels_of, load_pretrained
+from asvit.training.network import build, place
 from asvit.training.parallel import Processes, launched
 from asvit.training.recipe import RECIPES, Precision, TrainRecipe
 from asvit.training.results import Epoch, TrainResult, as_csv, as_lines
@@ -40,6 +39,7 @@ from asvit.training.retokenize import (
 )
 from asvit.training.running import Running
 from asvit.training.sources import Source, Split, check_classes, decode, open_source
+from asvit.training.trained import labels_of, load_network, load_pretrained
 
 CHECKPOINTS = "checkpoints"
 SLOW_DATA = 0.2
@@ -82,7 +82,7 @@ def run_train(
         path = directory.path if directory else run.out or default_path("train", recipe_name, config)
         processes.wait()
         use_threads(run.threads or recorded_threads(path))
-        training = Training(
+        training = ClassifierTraining(
             name, train, val, recipe, schedule, seed=run.seed, device=device, running=how, processes=processes
         )
         display = stack.enter_context(ProgressDisplay()) if processes.first else None
@@ -120,7 +120,7 @@ class Watcher:
         self.directory, self.display = directory, display
         self.board = board(directory.path) if directory is not None and tensorboard else None
 
-    def __call__(self, training: Training) -> None:
+    def __call__(self, training: ClassifierTraining) -> None:
         """Show the state; after an epoch, write its row."""
         if self.directory is None or self.display is None:
             return
@@ -150,7 +150,7 @@ def board(path: Path) -> Any:
     return SummaryWriter(str(path / "tensorboard"))
 
 
-def facts(training: Training) -> str:
+def facts(training: ClassifierTraining) -> str:
     """Speed, waiting, and the last epoch's figures."""
     state = training.state
     words = []

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 import torch
@@ -15,28 +16,25 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from asvit.architecture import Task
 from asvit.errors import UserError
-from asvit.training.network import Trained, build
-from asvit.training.results import Epoch
-from asvit.training.retokenize import enter
+from asvit.training.results import EpochRecord
 
 MODEL, EMA, OPTIMISER = "model.", "ema.", "optimiser."
 """What the names of tensors begin with."""
 
-SCHEMA = "asvit-checkpoint-1"
+EpochT = TypeVar("EpochT", bound=EpochRecord)
 
 
 @dataclass(frozen=True, kw_only=True)
-class State:
+class State(Generic[EpochT]):
     """How far a training is; with weights and moments all of its state, since randomness is a function of it."""
 
     epoch: int = 0
     """Epochs that are over."""
     step: int = 0
     """Steps that are over of the next one."""
-    losses: float = 0.0
-    """Sum of the losses in the unfinished epoch, each a mean over the batch."""
+    losses: tuple[float, ...] = ()
+    """Sums in the unfinished epoch of the loss and its recorded parts, each a mean over the batch."""
     seconds: float = 0.0
     """Spent on the unfinished epoch."""
     waiting: float = 0.0
@@ -45,22 +43,23 @@ class State:
     """Spent so far."""
     unreadable: tuple[str, ...] = ()
     """Training images that could not be read."""
-    epochs: tuple[Epoch, ...] = ()
+    epochs: tuple[EpochT, ...] = ()
     """That are over."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What a checkpoint says beside its weights."""
+    """What a checkpoint says beside its weights: the state of the training and, in subclasses, what was trained."""
 
-    network: str
-    """Text form of an architecture, or ``timm:NAME``."""
-    task: Task
-    classes: tuple[str, ...]
-    test_crop: float
-    coarseness: int
-    """Of the tokens that the weights were last trained with."""
-    state: State = field(default_factory=State)
+    schema: ClassVar[str]
+    """Of the file."""
+    job: ClassVar[str]
+    """Command that writes such files."""
+
+    state: State[Any] = field(default_factory=State)
+
+
+HeaderT = TypeVar("HeaderT", bound=Header)
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Header) -> None:
@@ -70,7 +69,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Header) 
         UserError: there is no room.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    metadata = {"format": "pt", "schema": SCHEMA, "asvit": msgspec.json.encode(header).decode()}
+    metadata = {"format": "pt", "schema": header.schema, "asvit": msgspec.json.encode(header).decode()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: x.detach().contiguous() for name, x in tensors.items()}, temporary, metadata)
@@ -84,7 +83,9 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Header) 
         raise UserError(f"cannot write {path}: {error}; {kept}: make room, then repeat the command") from error
 
 
-def read_checkpoint(path: Path, prefixes: tuple[str, ...] = ("",)) -> tuple[dict[str, Tensor], Header]:
+def read_checkpoint(
+    path: Path, header_type: type[HeaderT], prefixes: tuple[str, ...] = ("",)
+) -> tuple[dict[str, Tensor], HeaderT]:
     """Tensors whose names begin with one of some prefixes, and the header.
 
     Raises:
@@ -96,42 +97,15 @@ def read_checkpoint(path: Path, prefixes: tuple[str, ...] = ("",)) -> tuple[dict
             tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefixes)}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"cannot read the checkpoint {path}: {error}; expected a whole file of `asvit train` (a training "
+            f"cannot read the checkpoint {path}: {error}; expected a whole file of `{header_type.job}` (a training "
             "whose last one is damaged goes on from the one before when it is removed)"
         ) from error
     try:
-        if metadata.get("schema") != SCHEMA:
+        if metadata.get("schema") != header_type.schema:
             raise msgspec.ValidationError("it has no header of ours")
-        return tensors, msgspec.json.decode(metadata["asvit"], type=Header)
+        return tensors, msgspec.json.decode(metadata["asvit"], type=header_type)
     except (msgspec.DecodeError, KeyError) as error:
-        raise UserError(f"{path} is not a checkpoint of asvit: {error}; expected a file of `asvit train`") from error
-
-
-def load_network(path: Path, *, averaged: bool = True) -> Trained:
-    """The network of a checkpoint with its weights, in evaluation mode.
-
-    Args:
-        path: checkpoint, or the run directory of a training: then its best one.
-        averaged: whether to take the moving average of the weights where there is one.
-    """
-    file = best_checkpoint(path) if path.is_dir() else path
-    tensors, header = read_checkpoint(file, (MODEL, EMA))
-    prefix = EMA if averaged and any(name.startswith(EMA) for name in tensors) else MODEL
-    model = build(header.network, header.task)
-    fill(model, without_prefix(tensors, prefix), file)
-    if header.coarseness > 1:
-        enter(model, header.coarseness)
-    return Trained(model.eval(), header.task, header.classes, {"test_crop": header.test_crop})
-
-
-def best_checkpoint(run: Path) -> Path:
-    """Checkpoint that a finished training names as its best."""
-    from asvit.records import RESULT, read_file
-
-    result = read_file(run / RESULT)
-    if "checkpoint" not in result:
-        raise UserError(f"{run} is not the run directory of `asvit train`: expected one, or a checkpoint file")
-    return run / result["checkpoint"]
+        raise UserError(f"{path} is not a checkpoint of `{header_type.job}`: {error}; expected one") from error
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
@@ -208,7 +182,7 @@ def remove_unfinished(folder: Path) -> None:
         path.unlink()
 
 
-def prune(folder: Path, *, keep: int, best: Epoch | None) -> None:
+def prune(folder: Path, *, keep: int, best: EpochRecord | None) -> None:
     """Remove all but the last ``keep`` checkpoints and the best epoch's."""
     spared = None if best is None else checkpoint_path(folder, State(epoch=best.epoch))
     for path in checkpoints(folder)[:-keep]:

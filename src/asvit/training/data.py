@@ -69,9 +69,22 @@ class Batch:
     labels: Tensor
     problems: tuple[str, ...]
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
     def pin_memory(self) -> "Batch":
         """A copy from which a GPU can fetch; called by the loader."""
         return Batch(self.images.pin_memory(), self.labels.pin_memory(), self.problems)
+
+    def to(self, device: torch.device, memory_format: torch.memory_format = torch.contiguous_format) -> "Batch":
+        """The batch on a device, its images in a memory format."""
+        images = self.images.to(device, non_blocking=True, memory_format=memory_format)
+        return Batch(images, self.labels.to(device, non_blocking=True), self.problems)
+
+    def parts(self, count: int) -> "list[Batch]":
+        """The batch in parts of at least one image."""
+        pairs = zip(self.images.chunk(count), self.labels.chunk(count), strict=True)
+        return [Batch(images, labels, self.problems) for images, labels in pairs]
 
 
 class Examples(Dataset[Example]):

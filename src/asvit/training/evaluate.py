@@ -69,12 +69,12 @@ def evaluate(
     start = time.perf_counter()
     for batch in loader:
         unreadable += batch.problems
-        if len(batch.labels) == 0:
+        if len(batch) == 0:
             continue
-        images = batch.images.to(device, non_blocking=True, memory_format=memory_format)
+        batch = batch.to(device, memory_format)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            logits = model(images)
-        tally.add(logits.float(), batch.labels.to(device, non_blocking=True))
+            logits = model(batch.images)
+        tally.add(logits.float(), batch.labels)
     tally = tally.over(processes)
     images = int(tally.sums[0])
     seconds = time.perf_counter() - start

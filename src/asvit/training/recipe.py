@@ -12,11 +12,9 @@ Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainRecipe:
-    """How a classifier is trained. The optimiser is AdamW, its learning rate follows a cosine after a warm-up."""
+class LoopRecipe:
+    """How anything is trained. The optimiser is AdamW, its learning rate follows a cosine after a warm-up."""
 
-    image_size: tuple[int, int]
-    """Height and width in pixels."""
     epochs: int
     """Passes over the training images."""
     batch_size: int
@@ -27,14 +25,38 @@ class TrainRecipe:
     """Epochs over which the learning rate rises linearly from zero."""
     weight_decay: float
     """Of matrices and convolutions; biases, norms and position embedding are not decayed."""
-    schedule: str
-    """Of re-tokenization: one of the paper's, or own."""
     clip: float | None = None
     """Largest norm of the gradient; None: not clipped."""
     drop_path: float = 0.0
     """Stochastic depth of the last block."""
     ema: float | None = None
     """Decay of the moving average of the weights, which is then what counts; None: no average."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}: expected at least 1")
+        if not 0 < self.lr < math.inf:
+            raise UserError(f"the learning rate is {self.lr}: expected a number above 0")
+        if not 0 <= self.weight_decay < math.inf:
+            raise UserError(f"weight_decay is {self.weight_decay}: expected 0 or more")
+        if not 0 <= self.drop_path < 1:
+            raise UserError(f"drop_path is {self.drop_path}: expected a number from 0 up to, not including, 1")
+        if not 0 <= self.warmup_epochs < self.epochs:
+            raise UserError(
+                f"{self.warmup_epochs} of {self.epochs} epochs are warm-up: expected fewer than all; "
+                "choose more epochs or a shorter warm-up"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRecipe(LoopRecipe):
+    """How a classifier is trained."""
+
+    image_size: tuple[int, int]
+    """Height and width in pixels."""
+    schedule: str
+    """Of re-tokenization: one of the paper's, or own."""
     label_smoothing: float = 0.1
     """Share of a label spread over all classes."""
     mixup: float = 0.0
@@ -53,21 +75,10 @@ class TrainRecipe:
     """Share of a side that evaluation keeps, around the centre."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}: expected at least 1")
-        if not 0 < self.lr < math.inf:
-            raise UserError(f"the learning rate is {self.lr}: expected a number above 0")
-        for name in ("weight_decay", "mixup", "cutmix"):
+        super().__post_init__()
+        for name in ("mixup", "cutmix"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} is {getattr(self, name)}: expected 0 or more")
-        if not 0 <= self.drop_path < 1:
-            raise UserError(f"drop_path is {self.drop_path}: expected a number from 0 up to, not including, 1")
-        if not 0 <= self.warmup_epochs < self.epochs:
-            raise UserError(
-                f"{self.warmup_epochs} of {self.epochs} epochs are warm-up: expected fewer than all; "
-                "choose more epochs or a shorter warm-up"
-            )
 
     @property
     def mixes(self) -> bool:

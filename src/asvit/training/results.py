@@ -11,25 +11,20 @@ import msgspec
 from asvit.architecture import Task
 from asvit.training.retokenize import StageCost
 
+BACKWARD = 3
+"""A training step costs three forward passes: one forward, two products for each backward."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """A pass over the training images and the evaluation after it."""
+class EpochRecord:
+    """A pass over the training images."""
 
     epoch: int
     """Counted from 1."""
-    coarseness: int
-    """Of the tokens, in training and in evaluation."""
     lr: float
     """Learning rate of the last step."""
     train_loss: float
     """Mean over the epoch's images, as they were augmented."""
-    loss: float
-    """Mean cross entropy of the validation images."""
-    top1: float
-    """Share of the validation images whose class is ranked first."""
-    top5: float
-    """Share whose class is among the first five."""
     macs: int
     """Multiply-adds of all training so far: three times the forward pass of every image."""
     seconds: float
@@ -40,6 +35,20 @@ class Epoch:
     """In training."""
     unreadable: int
     """Training images so far that could not be read and were replaced."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch(EpochRecord):
+    """A pass over the training images and the evaluation of the classifier after it."""
+
+    coarseness: int
+    """Of the tokens, in training and in evaluation."""
+    loss: float
+    """Mean cross entropy of the validation images."""
+    top1: float
+    """Share of the validation images whose class is ranked first."""
+    top5: float
+    """Share whose class is among the first five."""
     left_out: int = 0
     """Validation images that could not be read."""
 
@@ -80,15 +89,15 @@ def best_of(epochs: Sequence[Epoch]) -> Epoch | None:
     return max(full, key=lambda epoch: (epoch.top1, epoch.epoch), default=None)
 
 
-def as_lines(epochs: Sequence[Epoch]) -> bytes:
+def as_lines(epochs: Sequence[EpochRecord]) -> bytes:
     """``metrics.jsonl``: a JSON object an epoch."""
     return b"".join(msgspec.json.encode(epoch) + b"\n" for epoch in epochs)
 
 
-def as_csv(epochs: Sequence[Epoch]) -> bytes:
+def as_csv(epochs: Sequence[EpochRecord]) -> bytes:
     """``summary.csv``: the same as a table."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(Epoch)], lineterminator="\n")
+    writer = csv.DictWriter(text, [field.name for field in fields(epochs[0])], lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(epoch) for epoch in epochs)
     return text.getvalue().encode()

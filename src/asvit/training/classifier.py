@@ -1,0 +1,196 @@
+"""Training a classifier: augmented images, coarse tokens first (Section 4), accuracy after every epoch."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from timm.data.mixup import Mixup
+from torch import Tensor
+
+from asvit.architecture import Task
+from asvit.complexity.cost import count_params
+from asvit.errors import UserError
+from asvit.training.augment import evaluation_transform, training_transform
+from asvit.training.checkpoint import State, checkpoint_path
+from asvit.training.data import Batch, Draws, EvaluationOrder, Examples, batches, seed_everything
+from asvit.training.evaluate import Scores, evaluate
+from asvit.training.loop import Training, Watch
+from asvit.training.network import build, set_checkpointing
+from asvit.training.parallel import Processes
+from asvit.training.recipe import TrainRecipe
+from asvit.training.results import BACKWARD, Epoch, TrainResult, best_of, saved_time
+from asvit.training.retokenize import Schedule, StageCost, coarseness_at, enter, saved_share, stage_costs
+from asvit.training.running import Running
+from asvit.training.sources import Source
+from asvit.training.trained import ClassifierHeader
+
+
+class ClassifierTraining(Training[Batch, Epoch]):
+    """A classifier in training, by a schedule of re-tokenization."""
+
+    header_type = ClassifierHeader
+
+    def __init__(
+        self,
+        name: str,
+        train: Source,
+        val: Source,
+        recipe: TrainRecipe,
+        schedule: Schedule,
+        *,
+        seed: int,
+        device: torch.device,
+        running: Running = Running(),
+        processes: Processes = Processes(),
+    ) -> None:
+        """Draw the network and set up its training.
+
+        Args:
+            name: text form of an architecture, or ``timm:NAME``.
+            train: images to learn from.
+            val: images to evaluate on, of the same classes.
+            recipe: how to train.
+            schedule: of re-tokenization, over the recipe's epochs.
+            seed: of everything random.
+            device: where to train.
+            running: how to run it.
+            processes: this one among those that train together.
+        """
+        self.name, self.recipe, self.schedule = name, recipe, schedule
+        self.train_source, self.val_source = train, val
+        if sum(stage.epochs for stage in schedule) != recipe.epochs:
+            raise UserError(f"the schedule's epochs are not the recipe's {recipe.epochs}: expected as many")
+        self.task = Task(image_size=recipe.image_size, in_chans=train.channels, num_classes=len(train.classes))
+        seed_everything(Draws.WEIGHTS, seed)
+        model = build(name, self.task, drop_path=recipe.drop_path)
+        self.stages = stage_costs(model, schedule, torch.zeros(1, self.task.in_chans, *self.task.image_size))
+        if running.checkpointing:
+            set_checkpointing(model)
+        super().__init__(model, recipe, len(train), seed=seed, device=device, running=running, processes=processes)
+        self.mix = mixing(recipe, len(train.classes)) if recipe.mixes else None
+        self.val_loader = self.load_validation()
+        if recipe.mixes and self.share % 2:
+            raise UserError(f"images are mixed in pairs, but a process's batch has {self.share}: choose an even number")
+
+    def load_batches(self) -> Iterable[Batch]:
+        """Augmented images of this process."""
+        examples = Examples(self.train_source, training_transform(self.recipe), seed=self.seed)
+        return batches(examples, self.order, workers=self.running.workers, device=self.device)
+
+    def load_validation(self) -> Iterable[Batch]:
+        """This process's share of the validation images."""
+        transform = evaluation_transform(self.task.image_size, self.recipe.test_crop)
+        order = EvaluationOrder(
+            len(self.val_source),
+            self.share,
+            rank=self.processes.rank,
+            processes=self.processes.count,
+        )
+        examples = Examples(self.val_source, transform, seed=None)
+        return batches(examples, order, workers=self.running.workers, device=self.device)
+
+    @property
+    def stage(self) -> StageCost:
+        """Of the schedule, in the present epoch."""
+        coarseness = coarseness_at(self.schedule, min(self.state.epoch, self.recipe.epochs - 1))
+        return next(stage for stage in self.stages if stage.coarseness == coarseness)
+
+    @property
+    def macs(self) -> int:
+        """Of one image in the present stage."""
+        return self.stage.macs
+
+    @property
+    def planned_macs(self) -> int:
+        """Of the whole training."""
+        images = self.order.steps * self.recipe.batch_size
+        return BACKWARD * images * sum(stage.epochs * stage.macs for stage in self.stages)
+
+    def run(self, folder: Path, watch: Watch) -> TrainResult:
+        """Train to the end; see :meth:`Training.train`."""
+        self.train(folder, watch)
+        return self.result(folder)
+
+    def begin_epoch(self) -> None:
+        """Enter the stage of the present epoch."""
+        for model in filter(None, (self.model, self.average and self.average.module)):
+            enter(model, self.stage.coarseness)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """A batch on the device, its images mixed."""
+        batch = batch.to(self.device, self.running.memory_format)
+        if self.mix is None:
+            return batch
+        return Batch(*self.mix(batch.images, batch.labels), batch.problems)
+
+    def losses(self, batch: Batch) -> tuple[Tensor]:
+        """Cross entropy; labels that were mixed have been smoothed as well."""
+        with self.autocast():
+            logits = self.stepping(batch.images)
+        smoothing = 0.0 if self.mix is not None else self.recipe.label_smoothing
+        return (F.cross_entropy(logits.float(), batch.labels, label_smoothing=smoothing),)
+
+    def evaluate(self) -> Scores:
+        """Scores of the network that counts, on the validation images."""
+        return evaluate(
+            self.evaluated,
+            self.val_loader,
+            classes=self.task.num_classes,
+            device=self.device,
+            precision=self.running.precision,
+            processes=self.processes,
+            memory_format=self.running.memory_format,
+        )
+
+    def finish_epoch(self) -> Epoch:
+        """Accuracy on the validation images, at the stage's tokens."""
+        scores = self.evaluate()
+        return Epoch(
+            **self.epoch_facts(),
+            coarseness=self.stage.coarseness,
+            loss=scores.loss,
+            top1=scores.top1,
+            top5=scores.top5,
+            left_out=int(self.processes.total(torch.tensor(len(scores.unreadable), device=self.device))),
+        )
+
+    def best(self) -> Epoch | None:
+        """The epoch of the highest accuracy."""
+        return best_of(self.state.epochs)
+
+    @property
+    def header(self) -> ClassifierHeader:
+        """What a checkpoint of the present state says."""
+        trained = self.state.epoch if self.state.step else self.state.epoch - 1
+        return ClassifierHeader(
+            network=self.name,
+            task=self.task,
+            classes=self.train_source.classes,
+            test_crop=self.recipe.test_crop,
+            coarseness=coarseness_at(self.schedule, trained),
+            state=self.state,
+        )
+
+    def result(self, folder: Path) -> TrainResult:
+        """What the finished training found."""
+        best = best_of(self.state.epochs)
+        assert best is not None  # the last stage of a schedule is at full resolution
+        return TrainResult(
+            network=self.name,
+            task=self.task,
+            classes=self.train_source.classes,
+            params=count_params(self.model),
+            stages=self.stages,
+            saved_macs=saved_share(self.stages),
+            saved_time=saved_time(self.state.epochs),
+            best=best,
+            checkpoint=str(checkpoint_path(Path(folder.name), State(epoch=best.epoch))),
+            unreadable=self.state.unreadable[:100],
+            epochs=self.state.epochs,
+        )
+
+
+def mixing(recipe: TrainRecipe, classes: int) -> Mixup:
+    """Mixup and CutMix with label smoothing."""
+    return Mixup(recipe.mixup, recipe.cutmix, label_smoothing=recipe.label_smoothing, num_classes=classes)

@@ -1,0 +1,111 @@
+"""A trained classifier: from a checkpoint of ours, or timm's pretrained weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import nn
+
+from asvit.architecture import Task
+from asvit.errors import UserError
+from asvit.subject import one_line
+from asvit.training.checkpoint import EMA, MODEL, Header, State, fill, read_checkpoint, without_prefix
+from asvit.training.network import build
+from asvit.training.results import Epoch
+from asvit.training.retokenize import enter
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierHeader(Header):
+    """What a classifier's checkpoint says beside its weights."""
+
+    schema: ClassVar[str] = "asvit-checkpoint-1"
+    job: ClassVar[str] = "asvit train"
+
+    network: str
+    """Text form of an architecture, or ``timm:NAME``."""
+    task: Task
+    classes: tuple[str, ...]
+    test_crop: float
+    coarseness: int
+    """Of the tokens that the weights were last trained with."""
+    state: State[Epoch] = field(default_factory=State)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and what one needs to know to use it."""
+
+    model: nn.Module
+    task: Task
+    classes: tuple[str, ...]
+    looking: dict[str, Any]
+    """Of :func:`asvit.training.augment.evaluation_transform`: how it looks at an image, its size aside."""
+
+
+def load_network(path: Path, *, averaged: bool = True) -> Trained:
+    """The network of a checkpoint with its weights, in evaluation mode.
+
+    Args:
+        path: checkpoint, or the run directory of a training: then its best one.
+        averaged: whether to take the moving average of the weights where there is one.
+    """
+    file = best_checkpoint(path) if path.is_dir() else path
+    tensors, header = read_checkpoint(file, ClassifierHeader, (MODEL, EMA))
+    prefix = EMA if averaged and any(name.startswith(EMA) for name in tensors) else MODEL
+    model = build(header.network, header.task)
+    fill(model, without_prefix(tensors, prefix), file)
+    if header.coarseness > 1:
+        enter(model, header.coarseness)
+    return Trained(model.eval(), header.task, header.classes, {"test_crop": header.test_crop})
+
+
+def best_checkpoint(run: Path) -> Path:
+    """Checkpoint that a finished training names as its best."""
+    from asvit.records import RESULT, read_file
+
+    result = read_file(run / RESULT)
+    if "checkpoint" not in result:
+        raise UserError(f"{run} is not the run directory of `asvit train`: expected one, or a checkpoint file")
+    return run / result["checkpoint"]
+
+
+def load_pretrained(model_name: str) -> Trained:
+    """A pretrained timm model in evaluation mode.
+
+    Raises:
+        UserError: timm has no such model or weights, or cannot fetch them.
+    """
+    import timm
+    from timm.data.imagenet_info import ImageNetInfo
+
+    if not timm.is_model(model_name):
+        raise UserError(f"timm has no model named {model_name!r}: see timm.list_models(pretrained=True)")
+    try:
+        model: Any = timm.create_model(model_name, pretrained=True).eval()
+    except (RuntimeError, OSError, ValueError) as error:
+        raise UserError(f"timm has no weights of {model_name} here: {one_line(error)}") from error
+    config = model.pretrained_cfg
+    in_chans, *size = config["input_size"]
+    count = model.num_classes
+    names = ImageNetInfo().label_names() if count == 1000 else map(str, range(count))
+    task = Task(image_size=(size[0], size[1]), in_chans=in_chans, num_classes=count)
+    looking = {key: config[key] for key in ("mean", "std", "interpolation")} | {"test_crop": config["crop_pct"]}
+    return Trained(model, task, tuple(names), looking)
+
+
+def labels_of(classes: Sequence[str], outputs: Sequence[str], network: str) -> tuple[int, ...]:
+    """Output of a network for every class of some images.
+
+    >>> labels_of(["cat", "owl"], ["ant", "cat", "owl"], "a network")
+    (1, 2)
+    """
+    place = {name: i for i, name in enumerate(outputs)}
+    unknown = [name for name in classes if name not in place]
+    if unknown:
+        known = ", ".join(outputs[:5]) + (", ..." if len(outputs) > 5 else "")
+        raise UserError(
+            f"{network} does not know the class {unknown[0]}: expected images of its {len(outputs)} classes ({known})"
+        )
+    return tuple(place[name] for name in classes)
