@@ -12,7 +12,7 @@ from PIL import Image
 from asvit.errors import UserError
 from asvit.photos import normalise
 from asvit.training.augment import evaluation_transform, training_transform
-from asvit.training.data import Draws, EvaluationOrder, Examples, TrainingOrder, batches, seed_everything
+from asvit.training.data import Draws, EvaluationOrder, Examples, Labelled, TrainingOrder, batches, seed_everything
 from asvit.training.recipe import RECIPES
 from asvit.training.sources import Digits, open_source
 
@@ -70,7 +70,7 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(tmp_path):
     transform = training_transform(SMOKE)
 
     def sample(epoch, index, seed=0):
-        return Examples(source, transform, seed=seed)[epoch, index].image
+        return Examples(source, Labelled(transform), seed=seed)[epoch, index].content[0]
 
     first = sample(3, 5)
     seed_everything(Draws.STEP, 7)
@@ -82,7 +82,7 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(tmp_path):
 
 def test_workers_load_the_same_batches(tmp_path):
     source = open_source(str(image_folder(tmp_path)), "train")
-    examples = Examples(source, training_transform(SMOKE), seed=0)
+    examples = Examples(source, Labelled(training_transform(SMOKE)), seed=0)
     alone, helped = (list(batches(examples, order(24, 6), workers=workers, device=CPU)) for workers in (0, 2))
     assert len(alone) == 4
     for a, b in zip(alone, helped, strict=True):
@@ -93,14 +93,14 @@ def test_workers_load_the_same_batches(tmp_path):
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_arrays_are_flipped_and_cropped_only(tmp_path, channels):
     source = open_source(str(array_folder(tmp_path, channels)), "train")
-    examples = Examples(source, training_transform(SMOKE), seed=0)
+    examples = Examples(source, Labelled(training_transform(SMOKE)), seed=0)
     image, label = source.read(0)
-    whole, seen = normalise(image[None])[0], examples[0, 0].image
+    whole, seen = normalise(image[None])[0], examples[0, 0].content[0]
     assert seen.shape == (channels, 32, 32)
     # Bilinear resizing stays within the values that are there.
     assert (whole.amin((1, 2)) - 1e-5 <= seen.amin((1, 2))).all()
     assert (seen.amax((1, 2)) <= whole.amax((1, 2)) + 1e-5).all()
-    assert examples[0, 0].label == label
+    assert examples[0, 0].content[1] == label
 
 
 def test_evaluation_looks_at_the_centre():
@@ -111,8 +111,8 @@ def test_evaluation_looks_at_the_centre():
 
 
 def test_digits_are_scaled_up():
-    examples = Examples(Digits("val"), evaluation_transform((32, 32), 1.0), seed=None)
-    assert examples[0, 0].image.shape == (1, 32, 32)
+    examples = Examples(Digits("val"), Labelled(evaluation_transform((32, 32), 1.0)), seed=None)
+    assert examples[0, 0].content[0].shape == (1, 32, 32)
 
 
 def spoil(root):
@@ -124,10 +124,10 @@ def spoil(root):
 
 def test_unreadable_training_images_are_named_and_replaced_by_the_next(tmp_path):
     source = spoil(image_folder(tmp_path))
-    examples = Examples(source, evaluation_transform((8, 8), 1.0), seed=0)
+    examples = Examples(source, Labelled(evaluation_transform((8, 8), 1.0)), seed=0)
     first, second = examples[0, 0], examples[0, 1]
     assert first.problem.startswith("dark/0.png: cannot identify image file")
-    assert torch.equal(first.image, second.image)
+    assert torch.equal(first.content[0], second.content[0])
     assert second.problem is None
     (place,) = [i for i in range(len(source)) if source.file(i) == "light/3.png"]
     assert examples[0, place].problem == "light/3.png: it is 1x1 pixels: too small"
@@ -135,7 +135,7 @@ def test_unreadable_training_images_are_named_and_replaced_by_the_next(tmp_path)
 
 def test_unreadable_images_are_left_out_of_evaluation(tmp_path):
     source = spoil(image_folder(tmp_path))
-    examples = Examples(source, evaluation_transform((8, 8), 1.0), seed=None)
+    examples = Examples(source, Labelled(evaluation_transform((8, 8), 1.0)), seed=None)
     found = list(batches(examples, EvaluationOrder(24, 8, rank=0, processes=1), workers=0, device=CPU))
     assert sum(len(batch.labels) for batch in found) == 22
     assert len([problem for batch in found for problem in batch.problems]) == 2
@@ -145,13 +145,13 @@ def test_after_ten_unreadable_images_in_a_row_a_sample_is_given_up(tmp_path):
     root = image_folder(tmp_path, train=5, val=1)
     for file in (root / "train").rglob("*.png"):
         file.write_text("no image")
-    examples = Examples(open_source(str(root), "train"), evaluation_transform((8, 8), 1.0), seed=0)
-    assert examples[0, 6].image is None
+    examples = Examples(open_source(str(root), "train"), Labelled(evaluation_transform((8, 8), 1.0)), seed=0)
+    assert examples[0, 6].content is None
     assert examples[0, 6].problem == "light/1.png: cannot identify image file"
 
 
 def test_what_is_said_of_a_damaged_image_in_a_tar_file_is_always_the_same(tmp_path):
     folder = spoil(image_folder(tmp_path / "set")).name
     source = open_source(str(tar_of(Path(folder).parent, tmp_path / "set.tar")), "train")
-    examples = Examples(source, evaluation_transform((8, 8), 1.0), seed=0)
+    examples = Examples(source, Labelled(evaluation_transform((8, 8), 1.0)), seed=0)
     assert examples[0, 0].problem == examples[1, 0].problem == "set.tar/train/dark/0.png: cannot identify image file"

@@ -1,33 +1,33 @@
 """The jobs behind train, evaluate and predict."""
 
-import os
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import torch
 
 from asvit.architecture import Task
 from asvit.errors import UserError
-from asvit.job import choose_device, recorded_threads, tell, use_threads, working_in
+from asvit.job import choose_device, use_threads
 from asvit.options import DeviceOptions, RunOptions
 from asvit.photos import UNREADABLE
-from asvit.progress import ProgressDisplay
-from asvit.records import SCHEMA, Json, RunDirectory, default_path, read_architecture, to_json, write_file
+from asvit.records import Json, read_architecture
 from asvit.subject import TIMM, refusing
-from asvit.train_options import DataOptions, LoadingOptions, RunningOptions, TrainOptions, TrainRecipeName
+from asvit.train_options import (
+    ClassifierLoadingOptions,
+    ClassifierRunningOptions,
+    DataOptions,
+    TrainOptions,
+    TrainRecipeName,
+)
 from asvit.train_show import show_plan, show_predictions, show_scores, show_training
 from asvit.training.augment import evaluation_transform
 from asvit.training.classifier import ClassifierTraining
-from asvit.training.data import EvaluationOrder, Examples, batches, check_size
+from asvit.training.data import EvaluationOrder, Examples, Labelled, batches, check_size
 from asvit.training.evaluate import evaluate
 from asvit.training.network import build, place
 from asvit.training.parallel import Processes, launched
-from asvit.training.recipe import RECIPES, Precision, TrainRecipe
-from asvit.training.results import Epoch, TrainResult, as_csv, as_lines
+from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.retokenize import (
     Schedule,
     named_schedule,
@@ -40,10 +40,10 @@ from asvit.training.retokenize import (
 from asvit.training.running import Running
 from asvit.training.sources import Source, Split, check_classes, decode, open_source
 from asvit.training.trained import labels_of, load_network, load_pretrained
+from asvit.training_job import CHECKPOINTS, Watcher, finish, settings, training_in
 
-CHECKPOINTS = "checkpoints"
-SLOW_DATA = 0.2
-"""Share of the time spent waiting for images from which the progress line says so."""
+SCALARS = ("train_loss", "loss", "top1", "top5", "lr", "coarseness", "macs", "images_per_second")
+"""Of an epoch, for TensorBoard."""
 
 
 def run_train(
@@ -52,8 +52,8 @@ def run_train(
     plan: bool,
     data: DataOptions,
     options: TrainOptions,
-    loading: LoadingOptions,
-    running: RunningOptions,
+    loading: ClassifierLoadingOptions,
+    running: ClassifierRunningOptions,
     run: RunOptions,
 ) -> None:
     """`asvit train`: a classifier from an architecture, or what its schedule would save."""
@@ -72,104 +72,29 @@ def run_train(
         costs = stage_costs(build(name, task), schedule, images)
         show_plan(name, costs, saved_share(costs), as_json=run.json)
         return
-    with launched(choose_device(run.device)) as processes, ExitStack() as stack:
+    with launched(choose_device(run.device)) as processes:
         device = processes.device(choose_device(run.device))
-        how = settings(loading, running, data, device, processes)
+        how = classifier_settings(loading, running, data, device, processes)
         config = train_config(name, recipe_name, recipe, schedule, data, (train, val), run.seed, how)
-        directory = None
-        if processes.first:
-            directory = stack.enter_context(working_in("train", recipe_name, config, run, device))
-        path = directory.path if directory else run.out or default_path("train", recipe_name, config)
-        processes.wait()
-        use_threads(run.threads or recorded_threads(path))
-        training = ClassifierTraining(
-            name, train, val, recipe, schedule, seed=run.seed, device=device, running=how, processes=processes
-        )
-        display = stack.enter_context(ProgressDisplay()) if processes.first else None
-        watcher = Watcher(directory, display, running.tensorboard)
-        result = training.run(path / CHECKPOINTS, watcher)
-        if directory is not None:
-            finish(directory, result, run)
+        with training_in("train", recipe_name, config, run, device, processes) as (path, directory):
+            training = ClassifierTraining(
+                name, train, val, recipe, schedule, seed=run.seed, device=device, running=how, processes=processes
+            )
+            with Watcher(directory, facts, scalars=SCALARS, tensorboard=running.tensorboard) as watcher:
+                result = training.run(path / CHECKPOINTS, watcher)
+            if directory is not None:
+                finish(directory, result, run, show_training)
 
 
-def finish(directory: RunDirectory, result: TrainResult, run: RunOptions) -> None:
-    """Write the result and the report, and say what was found."""
-    from asvit.report import write_report
-
-    write_epochs(directory, result.epochs)
-    directory.write_result(result)
-    report = write_report(directory.path)
-    if run.json:
-        print(to_json({"schema": SCHEMA, "job": "train", **msgspec.to_builtins(result)}).decode(), end="")
-    else:
-        show_training(result)
-        tell(f"best checkpoint: {directory.path / result.checkpoint}\nreport: {report}")
-
-
-def write_epochs(directory: RunDirectory, epochs: Sequence[Epoch]) -> None:
-    """Write ``metrics.jsonl`` and ``summary.csv``."""
-    write_file(directory.path / "metrics.jsonl", as_lines(epochs))
-    write_file(directory.path / "summary.csv", as_csv(epochs))
-
-
-class Watcher:
-    """Shows how far a training is, and writes what every epoch gave."""
-
-    def __init__(self, directory: RunDirectory | None, display: ProgressDisplay | None, tensorboard: bool) -> None:
-        """Write to a directory; None: this process is silent."""
-        self.directory, self.display = directory, display
-        self.board = board(directory.path) if directory is not None and tensorboard else None
-
-    def __call__(self, training: ClassifierTraining) -> None:
-        """Show the state; after an epoch, write its row."""
-        if self.directory is None or self.display is None:
-            return
-        state, recipe = training.state, training.recipe
-        epochs = state.epochs
-        if state.step == 0 and epochs:
-            write_epochs(self.directory, epochs)
-            if self.board is not None:
-                for field in ("train_loss", "loss", "top1", "top5", "lr", "coarseness", "macs", "images_per_second"):
-                    self.board.add_scalar(field, getattr(epochs[-1], field), epochs[-1].epoch)
-                self.board.flush()
-        self.display.update(
-            "training",
-            state.macs,
-            training.planned_macs,
-            count=f"epoch {min(state.epoch + 1, recipe.epochs)} of {recipe.epochs}",
-            facts=facts(training),
-        )
-
-
-def board(path: Path) -> Any:
-    """Writer of TensorBoard files."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UserError("--tensorboard needs the package tensorboard: `pip install tensorboard`") from error
-    return SummaryWriter(str(path / "tensorboard"))
-
-
-def facts(training: ClassifierTraining) -> str:
-    """Speed, waiting, and the last epoch's figures."""
-    state = training.state
+def facts(training: ClassifierTraining) -> list[str]:
+    """Tokens, and the last epoch's figures."""
     words = []
-    if state.step:
-        words.append(f"{state.step * training.recipe.batch_size / state.seconds:.0f} images/s")
-        share = state.waiting / state.seconds
-    else:
-        words.append(f"{state.epochs[-1].images_per_second:.0f} images/s")
-        share = state.epochs[-1].waiting
-    if share > SLOW_DATA:
-        words.append(f"{share:.0%} of the time waiting for images (more --workers?)")
     if training.stage.coarseness > 1:
         words.append(f"{share_of_tokens(training.stage.coarseness)} of the tokens")
-    if state.epochs:
-        last = state.epochs[-1]
+    if training.state.epochs:
+        last = training.state.epochs[-1]
         words.append(f"loss {last.train_loss:.3f}, top-1 {last.top1:.1%}")
-    if state.unreadable:
-        words.append(f"{len(state.unreadable)} unreadable, last {state.unreadable[-1]}")
-    return ", ".join(words)
+    return words
 
 
 def run_evaluate(
@@ -179,7 +104,7 @@ def run_evaluate(
     batch_size: int,
     image_size: tuple[int, int] | None,
     data: DataOptions,
-    loading: LoadingOptions,
+    loading: ClassifierLoadingOptions,
     run: DeviceOptions,
 ) -> None:
     """`asvit evaluate`: scores of a checkpoint or of a pretrained timm model."""
@@ -202,8 +127,8 @@ def run_evaluate(
         take_any_size(trained.model)
     transform = evaluation_transform(image_size or trained.task.image_size, **trained.looking)
     order = EvaluationOrder(len(source), batch_size, rank=0, processes=1)
-    how = settings(loading, RunningOptions(), data, device, Processes())
-    examples = Examples(source, transform, seed=None, labels=labels)
+    how = classifier_settings(loading, ClassifierRunningOptions(), data, device, Processes())
+    examples = Examples(source, Labelled(transform, labels), seed=None)
     with refusing(network, "evaluated", "choose another image size"):
         scores = evaluate(
             place(trained.model, device, how.memory_format),
@@ -248,24 +173,16 @@ def network_name(arch: str) -> str:
     return arch if arch.startswith(TIMM) else str(read_architecture(arch))
 
 
-def settings(
-    loading: LoadingOptions, running: RunningOptions, data: DataOptions, device: torch.device, processes: Processes
+def classifier_settings(
+    loading: ClassifierLoadingOptions,
+    running: ClassifierRunningOptions,
+    data: DataOptions,
+    device: torch.device,
+    processes: Processes,
 ) -> Running:
     """How to run, with defaults for the device and the data."""
-    precision: Precision = loading.precision or ("bfloat16" if device.type == "cuda" else "float32")
-    cores = len(os.sched_getaffinity(0)) // processes.local_count
-    workers = 0 if data.data == "digits" else min(8, max(0, cores - 1))
-    return Running(
-        workers=workers if loading.workers is None else loading.workers,
-        precision=precision,
-        channels_last=loading.channels_last,
-        accumulate=running.accumulate,
-        compile=running.compile,
-        checkpointing=running.checkpointing,
-        minutes=running.checkpoint_minutes,
-        keep=running.keep,
-        max_unreadable=running.max_unreadable,
-    )
+    how = settings(loading, running, device, processes, workers=0 if data.data == "digits" else None)
+    return replace(how, channels_last=loading.channels_last, compile=running.compile)
 
 
 def train_config(

@@ -87,6 +87,13 @@ class LoadingOptions:
     """Processes that load images (default: 0 for digits, else the cores less one, at most 8)."""
     precision: Precision | None = None
     """Of matrix products (default: bfloat16 on a GPU, float32 on a CPU)."""
+
+
+@Parameter(name="*", group=_RUNNING)
+@dataclass(frozen=True, kw_only=True)
+class ClassifierLoadingOptions(LoadingOptions):
+    """The same, and how images lie in memory."""
+
     channels_last: Annotated[bool, Parameter(negative=())] = False
     """Keep images pixel by pixel in memory."""
 
@@ -98,8 +105,6 @@ class RunningOptions:
 
     accumulate: int = 1
     """Passes over parts of a batch for one optimiser step, to fit memory."""
-    compile: Annotated[bool, Parameter(negative=())] = False
-    """Use torch.compile."""
     checkpointing: Annotated[bool, Parameter(negative=())] = False
     """Compute activations again in the backward pass rather than keep them."""
     checkpoint_minutes: float = 10.0
@@ -110,3 +115,12 @@ class RunningOptions:
     """Training images that may be replaced because they cannot be read."""
     tensorboard: Annotated[bool, Parameter(negative=())] = False
     """Write TensorBoard files as well."""
+
+
+@Parameter(name="*", group=_RUNNING)
+@dataclass(frozen=True, kw_only=True)
+class ClassifierRunningOptions(RunningOptions):
+    """The same, and compilation."""
+
+    compile: Annotated[bool, Parameter(negative=())] = False
+    """Use torch.compile."""

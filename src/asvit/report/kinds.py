@@ -10,6 +10,8 @@ from asvit.report.charts import Panel
 from asvit.report.design.page import design_page
 from asvit.report.design.panels import design_panels
 from asvit.report.design.record import RESULTS
+from asvit.report.detection.page import detection_page
+from asvit.report.detection.panels import detection_panels
 from asvit.report.parts import Page
 from asvit.report.read import RunFile, read_run
 from asvit.report.training.page import training_page
@@ -25,7 +27,11 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
-    {**dict.fromkeys(RESULTS, Kind(design_page, design_panels)), "train": Kind(training_page, training_panels)}
+    {
+        **dict.fromkeys(RESULTS, Kind(design_page, design_panels)),
+        "train": Kind(training_page, training_panels),
+        "detect": Kind(detection_page, detection_panels),
+    }
 )
 """By the name of the job in ``run.json``."""
 

@@ -97,3 +97,24 @@ def settings(everything: Iterable[tuple[str, object]]) -> Markup:
     """All that was asked for and all versions, folded away."""
     rows = (tag("div", tag("dt", name), tag("dd", str(value))) for name, value in everything)
     return folded("All settings and versions", tag("dl", join(rows), class_="settings"))
+
+
+def unreadable_list(problems: Sequence[str], total: int) -> Markup:
+    """How many training images could not be read, which, and why; nothing where all could.
+
+    Args:
+        problems: of the first ones.
+        total: how many there are.
+    """
+    listed = len(problems)
+    if not total:
+        return Markup("")
+    more = f"; the first {listed} are listed" if listed < total else ""
+    summary = f"{count(total, 'training image')} could not be read and gave way to another{more}"
+    items = (tag("li", wrapped(problem)) for problem in problems)
+    return folded(summary, tag("ul", *items), shown=listed <= MOST_SHOWN)
+
+
+def classes_list(classes: Sequence[str]) -> Markup:
+    """Names of the classes, in the order of the network's outputs."""
+    return folded(f"Names of the {len(classes):,} classes", tag("p", wrapped(", ".join(classes))))

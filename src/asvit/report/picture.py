@@ -20,10 +20,10 @@ WIDTH, HEIGHT = 840, 240
 
 
 def write_picture(directory: Path, target: Path) -> Path:
-    """Draw a run for a first glance: search and growth of a design, accuracy and loss of a training.
+    """Draw a run for a first glance: search and growth of a design, accuracy or precision and loss of a training.
 
     Args:
-        directory: run directory of search, grow, design or train.
+        directory: run directory of search, grow, design, train or detect train.
         target: file to write, ``.png`` or ``.svg``.
 
     Raises:

@@ -54,7 +54,7 @@ class Header:
     schema: ClassVar[str]
     """Of the file."""
     job: ClassVar[str]
-    """Command that writes such files."""
+    """That writes such files."""
 
     state: State[Any] = field(default_factory=State)
 
@@ -97,15 +97,25 @@ def read_checkpoint(
             tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefixes)}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise UserError(
-            f"cannot read the checkpoint {path}: {error}; expected a whole file of `{header_type.job}` (a training "
-            "whose last one is damaged goes on from the one before when it is removed)"
+            f"cannot read the checkpoint {path}: {error}; expected a whole file of `asvit {header_type.job}` (a "
+            "training whose last one is damaged goes on from the one before when it is removed)"
         ) from error
     try:
         if metadata.get("schema") != header_type.schema:
             raise msgspec.ValidationError("it has no header of ours")
         return tensors, msgspec.json.decode(metadata["asvit"], type=header_type)
     except (msgspec.DecodeError, KeyError) as error:
-        raise UserError(f"{path} is not a checkpoint of `{header_type.job}`: {error}; expected one") from error
+        raise UserError(f"{path} is not a checkpoint of `asvit {header_type.job}`: {error}; expected one") from error
+
+
+def best_checkpoint(run: Path, job: str) -> Path:
+    """Checkpoint that a finished training of a job names as its best."""
+    from asvit.records import RESULT, read_file
+
+    result = read_file(run / RESULT)
+    if result.get("job") != job or "checkpoint" not in result:
+        raise UserError(f"{run} is not the run directory of `asvit {job}`: expected one, or a checkpoint file")
+    return run / result["checkpoint"]
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:

@@ -13,7 +13,7 @@ from asvit.complexity.cost import count_params
 from asvit.errors import UserError
 from asvit.training.augment import evaluation_transform, training_transform
 from asvit.training.checkpoint import State, checkpoint_path
-from asvit.training.data import Batch, Draws, EvaluationOrder, Examples, batches, seed_everything
+from asvit.training.data import Batch, Draws, EvaluationOrder, Examples, Labelled, batches, seed_everything
 from asvit.training.evaluate import Scores, evaluate
 from asvit.training.loop import Training, Watch
 from asvit.training.network import build, set_checkpointing
@@ -75,7 +75,7 @@ class ClassifierTraining(Training[Batch, Epoch]):
 
     def load_batches(self) -> Iterable[Batch]:
         """Augmented images of this process."""
-        examples = Examples(self.train_source, training_transform(self.recipe), seed=self.seed)
+        examples = Examples(self.train_source, Labelled(training_transform(self.recipe)), seed=self.seed)
         return batches(examples, self.order, workers=self.running.workers, device=self.device)
 
     def load_validation(self) -> Iterable[Batch]:
@@ -87,7 +87,7 @@ class ClassifierTraining(Training[Batch, Epoch]):
             rank=self.processes.rank,
             processes=self.processes.count,
         )
-        examples = Examples(self.val_source, transform, seed=None)
+        examples = Examples(self.val_source, Labelled(transform), seed=None)
         return batches(examples, order, workers=self.running.workers, device=self.device)
 
     @property

@@ -3,11 +3,15 @@
 What happens to a sample is a function of (seed, epoch, index) alone: not of the process, the worker, or the past.
 """
 
+import multiprocessing
+import os
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from functools import partial
+from threading import Thread
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,11 +21,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from asvit.errors import UserError
 from asvit.photos import UNREADABLE
 from asvit.training.augment import Transform
-from asvit.training.sources import Source
 
 REPLACEMENTS = 10
 """Images in a row that are tried before a sample is given up."""
 
+BatchT = TypeVar("BatchT")
 Place = tuple[int, int]
 """Epoch and index of a sample."""
 
@@ -50,13 +54,27 @@ def seed_everything(draws: Draws, *key: int) -> None:
     torch.manual_seed(int(state[2]))
 
 
+@runtime_checkable
+class Readable(Protocol):
+    """A list of images with what is known about them."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> tuple[Any, Any]:
+        """An image and what is known about it; one of :data:`asvit.photos.UNREADABLE` where it is damaged."""
+        ...
+
+    def file(self, index: int) -> str:
+        """Name of an image, for messages."""
+        ...
+
+
 @dataclass(frozen=True)
 class Example:
-    """An image ready for the network."""
+    """What a network is to learn from, or be scored on, at a time."""
 
-    image: Tensor | None
+    content: Any
     """None where the file could not be read and nothing stands in for it."""
-    label: int
     problem: str | None
     """File and reason, where it could not be read."""
 
@@ -68,6 +86,14 @@ class Batch:
     images: Tensor
     labels: Tensor
     problems: tuple[str, ...]
+
+    @classmethod
+    def of(cls, contents: Sequence[tuple[Tensor, int]], problems: tuple[str, ...]) -> "Batch":
+        """Stack images and labels."""
+        if not contents:
+            return cls(torch.empty(0), torch.empty(0, dtype=torch.long), problems)
+        images, labels = zip(*contents, strict=True)
+        return cls(torch.stack(images), torch.tensor(labels), problems)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -87,23 +113,36 @@ class Batch:
         return [Batch(images, labels, self.problems) for images, labels in pairs]
 
 
-class Examples(Dataset[Example]):
-    """Transformed images of a source by epoch and index."""
+class Labelled:
+    """Makes an image and its label ready for a classifier."""
 
-    def __init__(
-        self, source: Source, transform: Transform, *, seed: int | None, labels: Sequence[int] | None = None
-    ) -> None:
+    def __init__(self, transform: Transform, labels: Sequence[int] | None = None) -> None:
+        """Transform images.
+
+        Args:
+            transform: that makes a tensor of an image.
+            labels: what a network calls the source's classes, where it counts them differently.
+        """
+        self.transform, self.labels = transform, labels
+
+    def __call__(self, image: Any, label: int) -> tuple[Tensor, int]:
+        """The tensor and the network's label."""
+        return self.transform(check_size(image)), label if self.labels is None else self.labels[label]
+
+
+class Examples(Dataset[Example]):
+    """Images of a source made ready for a network, by epoch and index."""
+
+    def __init__(self, source: Readable, prepare: Callable[[Any, Any], Any], *, seed: int | None) -> None:
         """Read from a source.
 
         Args:
-            source: labelled images.
-            transform: that makes tensors of them.
+            source: images.
+            prepare: makes an image, and what is known about it, ready for the network.
             seed: of training, where a damaged image is replaced by the next one; None for evaluation, which is not
                 random and leaves it out.
-            labels: what a network calls the source's classes, where it counts them differently.
         """
-        self.source, self.transform, self.seed = source, transform, seed
-        self.labels = range(len(source.classes)) if labels is None else labels
+        self.source, self.prepare, self.seed = source, prepare, seed
 
     def __getitem__(self, place: Place) -> Example:
         epoch, index = place
@@ -113,11 +152,10 @@ class Examples(Dataset[Example]):
         for next_index in range(index, index + (1 if self.seed is None else REPLACEMENTS)):
             i = next_index % len(self.source)
             try:
-                image, label = self.source.read(i)
-                return Example(self.transform(check_size(image)), self.labels[label], problem)
+                return Example(self.prepare(*self.source.read(i)), problem)
             except UNREADABLE as error:
                 problem = problem or f"{self.source.file(i)}: {error}"
-        return Example(None, 0, problem)
+        return Example(None, problem)
 
 
 def check_size(image: Any) -> Any:
@@ -128,14 +166,10 @@ def check_size(image: Any) -> Any:
     return image
 
 
-def collate(examples: list[Example]) -> Batch:
-    """Stack what could be read."""
+def collate(batch_type: Any, examples: list[Example]) -> Any:
+    """A batch of what could be read."""
     problems = tuple(example.problem for example in examples if example.problem is not None)
-    read = [(example.image, example.label) for example in examples if example.image is not None]
-    if not read:
-        return Batch(torch.empty(0), torch.empty(0, dtype=torch.long), problems)
-    images, labels = zip(*read, strict=True)
-    return Batch(torch.stack(images), torch.tensor(labels), problems)
+    return batch_type.of([example.content for example in examples if example.content is not None], problems)
 
 
 class TrainingOrder(Sampler[list[Place]]):
@@ -190,15 +224,35 @@ class EvaluationOrder(Sampler[list[Place]]):
             yield self.places[start : start + self.batch_size]
 
 
-def batches(examples: Examples, order: Sampler[list[Place]], *, workers: int, device: torch.device) -> Iterable[Batch]:
+def batches(
+    examples: Examples,
+    order: Sampler[list[Place]],
+    *,
+    workers: int,
+    device: torch.device,
+    batch_type: type[BatchT] = Batch,
+) -> Iterable[BatchT]:
     """Batches in an order; the workers that load them live on between epochs and share no random state."""
     loader: Any = DataLoader(
         examples,
         batch_sampler=order,
-        collate_fn=collate,
+        collate_fn=partial(collate, batch_type),
         num_workers=workers,
         persistent_workers=workers > 0,
         multiprocessing_context="forkserver" if workers else None,
+        worker_init_fn=leave_with_parent if workers else None,
         pin_memory=device.type == "cuda",
     )
     return loader
+
+
+def leave_with_parent(worker: int) -> None:
+    """Let a loading process end when the training process does, even by SIGKILL: the fork server would keep it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: Any) -> None:
+    parent.join()
+    os._exit(1)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -288,7 +289,7 @@ class Training(ABC, Generic[BatchT, EpochT]):
         count = self.processes.total(torch.tensor(float(len(problems)), device=self.device))
         if not count:
             return
-        said = self.processes.from_all(problems)
+        said = chain.from_iterable(self.processes.from_all(problems))
         fresh = tuple(problem for problem in dict.fromkeys(said) if problem not in self.state.unreadable)
         self.state = replace(self.state, unreadable=self.state.unreadable + fresh)
         if len(self.state.unreadable) > self.running.max_unreadable:

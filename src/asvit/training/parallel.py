@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -71,13 +72,13 @@ class Processes:
             dist.broadcast_object_list(words, 0)
         return words[0]
 
-    def from_all(self, words: tuple[str, ...]) -> tuple[str, ...]:
-        """What each process says, one after the other, in all of them."""
-        found: list[tuple[str, ...] | None] = [words]
+    def from_all(self, thing: Any) -> list[Any]:
+        """What each process has, in the order of their ranks, in all of them."""
+        things = [thing]
         if self.count > 1:
-            found = [None] * self.count
-            dist.all_gather_object(found, words)
-        return tuple(word for some in found if some for word in some)
+            things = [None] * self.count
+            dist.all_gather_object(things, thing)
+        return things
 
     def wait(self) -> None:
         """Until every process is here."""

@@ -3,8 +3,9 @@
 import csv
 import io
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import msgspec
 
@@ -96,8 +97,19 @@ def as_lines(epochs: Sequence[EpochRecord]) -> bytes:
 
 def as_csv(epochs: Sequence[EpochRecord]) -> bytes:
     """``summary.csv``: the same as a table."""
+    rows = [dict(_columns(asdict(epoch))) for epoch in epochs]
+    names = max(rows, key=len)  # a field that is None lacks the columns of its own fields
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(epochs[0])], lineterminator="\n")
+    writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(asdict(epoch) for epoch in epochs)
+    writer.writerows(rows)
     return text.getvalue().encode()
+
+
+def _columns(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Fields, and fields of fields as ``boxes.ap``."""
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            yield from _columns(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

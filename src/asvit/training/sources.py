@@ -231,10 +231,10 @@ def _folder(path: Path, in_chans: int | None) -> Files:
         raise UserError(f"{path} has no images of the class {empty[0]}: add some or remove the folder")
     classes = sorted(reader.class_to_idx, key=reader.class_to_idx.__getitem__)
     first = path / reader.filename(0)
-    return Files(str(path), reader, classes, _channels(first, first.suffix, str(first), in_chans))
+    return Files(str(path), reader, classes, channels_of(first, first.suffix, str(first), in_chans))
 
 
-def _channels(first: Path | BytesIO, suffix: str, name: str, in_chans: int | None) -> int:
+def channels_of(first: Path | BytesIO, suffix: str, name: str, in_chans: int | None) -> int:
     """Of arrays, what the first one has; of other images what is asked for."""
     if suffix.lower() not in ARRAYS:
         return in_chans or 3
@@ -251,14 +251,14 @@ def _tar(name: str, members: Sequence[Member], in_chans: int | None) -> TarFiles
     classes = sorted(sorted({member.folder for member in members}), key=natural_key)
     label_of = {folder: label for label, folder in enumerate(classes)}
     labels = [label_of[member.folder] for member in members]
-    return TarFiles(name, members, labels, classes, _channels_of(members, in_chans))
+    return TarFiles(name, members, labels, classes, _channels_of_members(members, in_chans))
 
 
-def _channels_of(members: Sequence[Member], in_chans: int | None) -> int:
+def _channels_of_members(members: Sequence[Member], in_chans: int | None) -> int:
     if not members:
         return in_chans or 3
     first = members[0]
-    return _channels(BytesIO(first.read()), first.suffix, f"{first.tar}/{first.name}", in_chans)
+    return channels_of(BytesIO(first.read()), first.suffix, f"{first.tar}/{first.name}", in_chans)
 
 
 def _shards(root: Path, split: Split, in_chans: int | None) -> TarFiles:
@@ -283,7 +283,7 @@ def _shards(root: Path, split: Split, in_chans: int | None) -> TarFiles:
         raise UserError(
             f"{names} names {len(classes)} classes, but the labels in {root} go up to {count - 1}: add them"
         )
-    return TarFiles(f"{root}, {split}", members, labels, classes, _channels_of(members, in_chans))
+    return TarFiles(f"{root}, {split}", members, labels, classes, _channels_of_members(members, in_chans))
 
 
 def _hugging_face(name: str, split: Split, folder: Path | None, in_chans: int | None) -> Files:

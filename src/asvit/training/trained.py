@@ -9,8 +9,8 @@ from torch import nn
 
 from asvit.architecture import Task
 from asvit.errors import UserError
-from asvit.subject import one_line
-from asvit.training.checkpoint import EMA, MODEL, Header, State, fill, read_checkpoint, without_prefix
+from asvit.subject import TIMM, one_line
+from asvit.training.checkpoint import EMA, MODEL, Header, State, best_checkpoint, fill, read_checkpoint, without_prefix
 from asvit.training.network import build
 from asvit.training.results import Epoch
 from asvit.training.retokenize import enter
@@ -21,7 +21,7 @@ class ClassifierHeader(Header):
     """What a classifier's checkpoint says beside its weights."""
 
     schema: ClassVar[str] = "asvit-checkpoint-1"
-    job: ClassVar[str] = "asvit train"
+    job: ClassVar[str] = "train"
 
     network: str
     """Text form of an architecture, or ``timm:NAME``."""
@@ -37,6 +37,8 @@ class ClassifierHeader(Header):
 class Trained:
     """A trained network and what one needs to know to use it."""
 
+    name: str
+    """Text form of an architecture, or ``timm:NAME``."""
     model: nn.Module
     task: Task
     classes: tuple[str, ...]
@@ -51,24 +53,14 @@ def load_network(path: Path, *, averaged: bool = True) -> Trained:
         path: checkpoint, or the run directory of a training: then its best one.
         averaged: whether to take the moving average of the weights where there is one.
     """
-    file = best_checkpoint(path) if path.is_dir() else path
+    file = best_checkpoint(path, ClassifierHeader.job) if path.is_dir() else path
     tensors, header = read_checkpoint(file, ClassifierHeader, (MODEL, EMA))
     prefix = EMA if averaged and any(name.startswith(EMA) for name in tensors) else MODEL
     model = build(header.network, header.task)
     fill(model, without_prefix(tensors, prefix), file)
     if header.coarseness > 1:
         enter(model, header.coarseness)
-    return Trained(model.eval(), header.task, header.classes, {"test_crop": header.test_crop})
-
-
-def best_checkpoint(run: Path) -> Path:
-    """Checkpoint that a finished training names as its best."""
-    from asvit.records import RESULT, read_file
-
-    result = read_file(run / RESULT)
-    if "checkpoint" not in result:
-        raise UserError(f"{run} is not the run directory of `asvit train`: expected one, or a checkpoint file")
-    return run / result["checkpoint"]
+    return Trained(header.network, model.eval(), header.task, header.classes, {"test_crop": header.test_crop})
 
 
 def load_pretrained(model_name: str) -> Trained:
@@ -92,7 +84,7 @@ def load_pretrained(model_name: str) -> Trained:
     names = ImageNetInfo().label_names() if count == 1000 else map(str, range(count))
     task = Task(image_size=(size[0], size[1]), in_chans=in_chans, num_classes=count)
     looking = {key: config[key] for key in ("mean", "std", "interpolation")} | {"test_crop": config["crop_pct"]}
-    return Trained(model, task, tuple(names), looking)
+    return Trained(TIMM + model_name, model, task, tuple(names), looking)
 
 
 def labels_of(classes: Sequence[str], outputs: Sequence[str], network: str) -> tuple[int, ...]:

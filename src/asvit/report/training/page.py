@@ -5,10 +5,10 @@ from pathlib import Path
 from asvit.budget import format_size
 from asvit.report.charts import figure
 from asvit.report.markup import Markup, architecture, join, tag
-from asvit.report.parts import Page, count, head, images, wrapped
+from asvit.report.parts import Page, classes_list, count, head, images, unreadable_list, wrapped
 from asvit.report.training.charts import accuracy_chart, loss_chart
 from asvit.report.training.record import TrainReport, read_training
-from asvit.report.training.tables import classes_list, epochs_table, stages_table, unreadable_list
+from asvit.report.training.tables import epochs_table, stages_table
 from asvit.training.results import TrainResult
 
 
@@ -26,11 +26,11 @@ def training_page(directory: Path) -> Page:
         [
             *head(run, heading, words, [run.config.seed]),
             _found(result),
-            unreadable_list(result),
+            unreadable_list(result.unreadable, result.epochs[-1].unreadable),
             *_curves(report),
             *_stages(report),
             *_epochs(result),
-            classes_list(result),
+            classes_list(result.classes),
         ],
     )
 

@@ -2,7 +2,7 @@
 
 from asvit.budget import format_size
 from asvit.report.markup import Markup, table, tag
-from asvit.report.parts import MOST_SHOWN, count, folded, unbroken, wrapped
+from asvit.report.parts import MOST_SHOWN, folded, unbroken
 from asvit.report.training.record import TrainReport
 from asvit.training.results import Epoch, TrainResult
 from asvit.training.retokenize import share_of_tokens
@@ -43,19 +43,3 @@ def _cells(epoch: Epoch) -> list[str]:
         f"{epoch.images_per_second:,.0f}",
         f"{epoch.waiting:.1%}",
     ]
-
-
-def unreadable_list(result: TrainResult) -> Markup:
-    """How many training images could not be read, which, and why; nothing where all could."""
-    listed, total = len(result.unreadable), result.epochs[-1].unreadable
-    if not total:
-        return Markup("")
-    more = f"; the first {listed} are listed" if listed < total else ""
-    summary = f"{count(total, 'training image')} could not be read and gave way to another{more}"
-    items = (tag("li", wrapped(problem)) for problem in result.unreadable)
-    return folded(summary, tag("ul", *items), shown=listed <= MOST_SHOWN)
-
-
-def classes_list(result: TrainResult) -> Markup:
-    """Names of the classes, in the order of the network's outputs."""
-    return folded(f"Names of the {len(result.classes):,} classes", tag("p", wrapped(", ".join(result.classes))))

@@ -1,0 +1,251 @@
+"""Pictures and objects in COCO's JSON format: read, checked, and found to fit each other before anything is done."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from faster_coco_eval.core import mask as rle
+from msgspec import Struct
+
+from asvit.errors import UserError
+from asvit.photos import ARRAYS, UNREADABLE, load_array
+
+
+class Rle(Struct):
+    """A mask by the lengths of its runs, column by column: numbers, or COCO's compressed text."""
+
+    size: tuple[int, int]
+    counts: list[int] | str
+
+
+class Picture(Struct):
+    """An entry of ``images``."""
+
+    id: int
+    file_name: str
+    height: int
+    width: int
+
+
+class Annotation(Struct):
+    """An entry of ``annotations``."""
+
+    id: int
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]
+    """Left, top, width and height in pixels."""
+    segmentation: list[list[float]] | Rle | None = None
+    iscrowd: int = 0
+    area: float | None = None
+
+
+class Category(Struct):
+    """An entry of ``categories``."""
+
+    id: int
+    name: str
+
+
+class Document(Struct):
+    """The whole file."""
+
+    images: list[Picture]
+    annotations: list[Annotation]
+    categories: list[Category]
+
+
+@dataclass(frozen=True)
+class Coco:
+    """Pictures with their objects, which fit each other."""
+
+    path: Path
+    """JSON file."""
+    folder: Path
+    """Of the pictures."""
+    pictures: tuple[Picture, ...]
+    objects: tuple[tuple[Annotation, ...], ...]
+    """Of every picture; crowds as well."""
+    categories: tuple[Category, ...]
+    """By ascending id; the first is label 1."""
+    left_out: tuple[str, ...]
+    """Annotations that nothing can be learned from, each with the reason."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the categories, in the order of the labels."""
+        return tuple(category.name for category in self.categories)
+
+    @cached_property
+    def labels(self) -> dict[int, int]:
+        """Labels, from 1, by the ids of the categories, which may have gaps."""
+        return {category.id: label for label, category in enumerate(self.categories, start=1)}
+
+    def masks(self, index: int) -> np.ndarray:
+        """Outlines of a picture's objects, crowds left out: ``n x height x width``, 0 or 1, uint8."""
+        picture = self.pictures[index]
+        size = picture.height, picture.width
+        runs = [run_lengths(one, picture) for one in self.objects[index] if not one.iscrowd]
+        return np.ascontiguousarray(rle.decode(runs).transpose(2, 0, 1)) if runs else np.zeros((0, *size), np.uint8)
+
+
+def run_lengths(annotation: Annotation, picture: Picture) -> dict[str, Any]:
+    """Compressed run lengths of an object's mask."""
+    shape: Any = annotation.segmentation
+    if isinstance(shape, Rle):
+        shape = {"size": list(shape.size), "counts": shape.counts}
+    return rle.segmToRle(shape, picture.width, picture.height)
+
+
+def read_coco(path: Path, folder: Path, *, max_left_out: int = 0) -> Coco:
+    """Read a file of COCO's format and check that it fits its pictures.
+
+    Args:
+        path: JSON file.
+        folder: where its ``file_name`` are.
+        max_left_out: annotations that may be left out since nothing can be learned from them: boxes without area,
+            boxes or outlines beside their picture, outlines that are missing.
+
+    Raises:
+        UserError: the file is damaged or refers to what is not there, a picture is missing or of another size, or more
+            annotations would have to be left out.
+    """
+    document = _decode(path)
+    _refuse_twins(path, "images", (picture.id for picture in document.images))
+    _refuse_twins(path, "annotations", (one.id for one in document.annotations))
+    _refuse_twins(path, "categories", (category.id for category in document.categories))
+    _refuse_twins(path, "names of categories", (category.name for category in document.categories))
+    if not document.images or not document.categories:
+        raise UserError(f"{path} has no {'categories' if document.images else 'images'}: expected COCO's JSON format")
+    pictures = {picture.id: picture for picture in document.images}
+    known = {category.id for category in document.categories}
+    objects: dict[int, list[Annotation]] = {picture.id: [] for picture in document.images}
+    left_out: list[str] = []
+    for one in document.annotations:
+        if one.image_id not in pictures or one.category_id not in known:
+            what = f"image {one.image_id}" if one.image_id not in pictures else f"category {one.category_id}"
+            raise UserError(f"annotation {one.id} in {path} is of {what}, which the file does not have: mend the file")
+        problem = problem_of(one, pictures[one.image_id])
+        if problem is None:
+            objects[one.image_id].append(one)
+        else:
+            left_out.append(f"annotation {one.id} of {pictures[one.image_id].file_name} {problem}")
+    if len(left_out) > max_left_out:
+        raise UserError(
+            f"{len(left_out)} annotations in {path} cannot be used, the first: {left_out[0]}; mend the file, or leave "
+            f"such annotations out with --max-left-out {len(left_out)} (now {max_left_out})"
+        )
+    for picture in document.images:
+        _check_file(path, folder, picture)
+    return Coco(
+        path,
+        folder,
+        tuple(document.images),
+        tuple(tuple(objects[picture.id]) for picture in document.images),
+        tuple(sorted(document.categories, key=lambda category: category.id)),
+        tuple(left_out),
+    )
+
+
+def _decode(path: Path) -> Document:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Document)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; expected a file of COCO's JSON format") from error
+    except msgspec.DecodeError as error:
+        raise UserError(f"{path} is not of COCO's format: {error}; expected images, annotations, categories") from error
+
+
+def _refuse_twins(path: Path, what: str, ids: Iterable[Any]) -> None:
+    seen: set[Any] = set()
+    for one in ids:
+        if one in seen:
+            raise UserError(f"{path} has two {what} {one!r}: expected each once")
+        seen.add(one)
+
+
+def problem_of(one: Annotation, picture: Picture) -> str | None:
+    """Why nothing can be learned from an annotation, or None."""
+    left, top, width, height = one.bbox
+    if not (width > 0 and height > 0):
+        return f"has a box of {width:g} by {height:g} pixels: expected an area"
+    if not _touches(picture, left, top, left + width, top + height):
+        return f"has a box beside its picture of {picture.width} by {picture.height} pixels"
+    shape = one.segmentation
+    if isinstance(shape, Rle):
+        if shape.size != (picture.height, picture.width):
+            height, width = shape.size
+            return f"has a mask of {width} by {height} pixels, its picture {picture.width} by {picture.height}"
+        if isinstance(shape.counts, list) and (
+            min(shape.counts, default=0) < 0 or sum(shape.counts) != picture.height * picture.width
+        ):
+            return "has a mask whose runs do not add up to its picture"
+        return None
+    if not shape or any(len(polygon) < 6 or len(polygon) % 2 for polygon in shape):
+        return "has no outline: expected polygons of three points or more, or run lengths"
+    if not any(_touches(picture, *_bounds(polygon)) for polygon in shape):
+        return f"has an outline beside its picture of {picture.width} by {picture.height} pixels"
+    return None
+
+
+def _bounds(polygon: Sequence[float]) -> tuple[float, float, float, float]:
+    x, y = polygon[::2], polygon[1::2]
+    return min(x), min(y), max(x), max(y)
+
+
+def _touches(picture: Picture, left: float, top: float, right: float, bottom: float) -> bool:
+    return left < picture.width and top < picture.height and right > 0 and bottom > 0
+
+
+def _check_file(path: Path, folder: Path, picture: Picture) -> None:
+    """Refuse a picture that is missing or of another size; one that is damaged is found when it is decoded."""
+    file = folder / picture.file_name
+    try:
+        size = image_size(file)
+    except FileNotFoundError as error:
+        raise UserError(f"there is no {file}, which {path} names: choose the folder of its images") from error
+    except UNREADABLE:
+        return
+    if size != (picture.height, picture.width):
+        raise UserError(
+            f"{file} has {size[1]} by {size[0]} pixels, but {path} says {picture.width} by {picture.height}: "
+            "expected the images that were annotated"
+        )
+
+
+def image_size(file: Path) -> tuple[int, int]:
+    """Height and width of an image file, of which only the head is read where it can be."""
+    from PIL import Image
+
+    if file.suffix.lower() in ARRAYS:
+        height, width, *_ = load_array(file, file.suffix).shape
+        return height, width
+    with Image.open(file) as image:
+        return image.height, image.width
+
+
+def find_coco(root: Path, split: str, *, max_left_out: int = 0) -> Coco:
+    """The part of a data set that is laid out like COCO: ``annotations/*train*.json``, ``*val*.json`` and pictures.
+
+    The pictures are in a folder named after the JSON file (``train2017`` for ``instances_train2017.json``), the split
+    or ``images``, or in one of the former within ``images``.
+    """
+    files = sorted((root / "annotations").glob(f"instances_*{split}*.json")) or sorted(
+        (root / "annotations").glob(f"*{split}*.json")
+    )
+    if len(files) != 1:
+        found = ", ".join(path.name for path in files) or "none"
+        raise UserError(
+            f"expected one JSON file for {split} in {root / 'annotations'}, such as instances_{split}2017.json, "
+            f"found {found}: choose a folder laid out like COCO"
+        )
+    name = files[0].stem.removeprefix("instances_")
+    folders = [root / name, root / "images" / name, root / split, root / "images" / split, root / "images"]
+    folder = next((folder for folder in folders if folder.is_dir()), None)
+    if folder is None:
+        raise UserError(f"there is no folder of images for {files[0]}: expected {root / name} or {root / 'images'}")
+    return read_coco(files[0], folder, max_left_out=max_left_out)

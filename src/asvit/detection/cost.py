@@ -1,0 +1,81 @@
+"""What a detector costs, part by part: parameters and multiply-adds of one image (Table 8)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from asvit.complexity.cost import count_macs, count_params
+from asvit.detection.cascade import BOX_SIDE, MASK_SIDE, POSITIVE_SHARE
+from asvit.detection.detector import CascadeMaskRCNN
+from asvit.detection.settings import DetectorSettings
+
+
+@dataclass(frozen=True)
+class PartCost:
+    """A part of a detector."""
+
+    part: str
+    params: int
+    """Trainable ones."""
+    macs: int
+    """Multiply-adds when it is used."""
+    training_macs: int
+    """Of its forward pass in training, where other numbers of boxes are looked at."""
+
+
+def whole(parts: Sequence[PartCost]) -> PartCost:
+    """All parts together."""
+    return PartCost(
+        "detector",
+        sum(part.params for part in parts),
+        sum(part.macs for part in parts),
+        sum(part.training_macs for part in parts),
+    )
+
+
+class _Levels(nn.Module):
+    """The proposal network's head over a pyramid."""
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def forward(self, images: Tensor) -> None:
+        """Look at every level."""
+        self.head(list(self.backbone(images).values()))
+
+
+def detector_costs(model: CascadeMaskRCNN, images: Tensor) -> tuple[PartCost, ...]:
+    """Parameters and multiply-adds by part: convolutions, matrix products and attention.
+
+    In use all proposals pass every box stage and as many objects as may be found every mask head; in training, at
+    most, the boxes that a stage learns from, a quarter of which are on objects.
+
+    Args:
+        model: detector.
+        images: one image as the backbone sees it, resized and padded, of which only the shape counts.
+    """
+    settings, heads = model.settings, model.roi_heads
+    body, proposals = model.backbone.body, model.rpn.head
+    of_body, of_pyramid = count_macs(body, images), count_macs(model.backbone, images)
+    of_proposals = count_macs(_Levels(model.backbone, proposals), images) - of_pyramid
+    box = sum(count_macs(stage, torch.zeros(1, settings.channels, BOX_SIDE, BOX_SIDE)) for stage in heads.boxes)
+    mask = sum(count_macs(stage, torch.zeros(1, settings.channels, MASK_SIDE, MASK_SIDE)) for stage in heads.masks)
+    learned = settings.box_samples
+    return (
+        PartCost("backbone", count_params(body), of_body, of_body),
+        PartCost("pyramid", count_params(model.backbone.fpn), of_pyramid - of_body, of_pyramid - of_body),
+        PartCost("proposals", count_params(proposals), of_proposals, of_proposals),
+        PartCost("boxes", count_params(heads.boxes), settings.proposals * box, learned * box),
+        PartCost("masks", count_params(heads.masks), settings.detections * mask, int(learned * POSITIVE_SHARE) * mask),
+    )
+
+
+def padded_image(settings: DetectorSettings, in_chans: int) -> Tensor:
+    """An image of the size that the backbone sees: of the largest shape where sizes differ."""
+    resize = settings.resize
+    height = resize.long_side if resize.square else -(-resize.short_side // 32) * 32
+    width = resize.long_side if resize.square else -(-resize.long_side // 32) * 32
+    return torch.zeros(1, in_chans, height, width)

@@ -1,0 +1,138 @@
+"""From pictures with objects to batches for a detector; resizing is the detector's own."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as V
+
+from asvit.detection.cascade import Target
+from asvit.detection.coco import Coco
+from asvit.detection.recipe import Augmentation
+from asvit.detection.settings import Resize
+from asvit.errors import UserError
+from asvit.photos import GREY_MEAN, RGB_MEAN
+from asvit.training.augment import to_tensor
+from asvit.training.data import check_size
+from asvit.training.sources import channels_of, decode
+
+SMALLEST_SIDE = 1.0
+"""Pixels of a side below which a box is no longer learned after jitter has cut it."""
+
+
+class Scenes:
+    """Pictures with their objects, as images and targets."""
+
+    def __init__(self, coco: Coco, *, in_chans: int | None = None) -> None:
+        """Read pictures.
+
+        Args:
+            coco: what to read.
+            in_chans: 1 for grey, 3 for colour (default: 3, or as many as the first array has).
+        """
+        self.coco = coco
+        first = coco.folder / coco.pictures[0].file_name
+        self.channels = channels_of(first, first.suffix, str(first), in_chans)
+
+    def __len__(self) -> int:
+        return len(self.coco.pictures)
+
+    def file(self, index: int) -> str:
+        """Path of a picture."""
+        return str(self.coco.folder / self.coco.pictures[index].file_name)
+
+    def read(self, index: int) -> tuple[Tensor, Target]:
+        """An image ``C x H x W`` from 0 to 1, and its objects but for crowds; ``index`` says which picture it is.
+
+        Raises:
+            One of :data:`asvit.photos.UNREADABLE`: the picture is damaged.
+        """
+        path = Path(self.file(index))
+        with open(path, "rb") as file:
+            image = tv_tensors.Image(to_tensor(check_size(decode(file, path.suffix, self.channels))))
+        objects = [one for one in self.coco.objects[index] if not one.iscrowd]
+        boxes = torch.tensor([one.bbox for one in objects], dtype=torch.float32).reshape(-1, 4)
+        size: Any = image.shape[-2:]
+        in_frame = tv_tensors.BoundingBoxes(boxes, format="XYWH", canvas_size=size)  # pyright: ignore[reportCallIssue]
+        corners = tv_tensors.BoundingBoxFormat.XYXY
+        target = {
+            "boxes": V.clamp_bounding_boxes(V.convert_bounding_box_format(in_frame, new_format=corners)),
+            "labels": torch.tensor([self.coco.labels[one.category_id] for one in objects], dtype=torch.long),
+            "masks": tv_tensors.Mask(torch.from_numpy(self.coco.masks(index))),
+            "index": torch.tensor(index),
+        }
+        return image, target
+
+
+class Prepare:
+    """Makes an image and its target ready for a detector: augmented in training."""
+
+    def __init__(self, augmentation: Augmentation, resize: Resize, channels: int) -> None:
+        """Mirror and, where it is asked for, scale and crop at random (large-scale jitter, Ghiasi et al., 2021)."""
+        steps: list[Any] = [v2.RandomHorizontalFlip(augmentation.flip)]
+        if augmentation.jitter is not None:
+            if not resize.square:
+                raise UserError("large-scale jitter cuts squares: choose a square size, or no --jitter")
+            side = [resize.long_side] * 2
+            fill: Any = {tv_tensors.Image: list(RGB_MEAN) if channels == 3 else [GREY_MEAN] * channels, "others": 0}
+            steps += [
+                v2.ScaleJitter((side[0], side[1]), augmentation.jitter, antialias=True),
+                v2.RandomCrop(side, pad_if_needed=True, fill=fill),
+                v2.SanitizeBoundingBoxes(min_size=SMALLEST_SIDE, labels_getter=_labels),
+            ]
+        self.transform = v2.Compose(steps)
+
+    def __call__(self, image: Tensor, target: Target) -> tuple[Tensor, Target]:
+        """Plain tensors."""
+        image, target = self.transform(image, target)
+        return plain(image, target)
+
+
+def plain(image: Tensor, target: Target) -> tuple[Tensor, Target]:
+    """An image and its target as plain tensors, which is all that evaluation makes of them."""
+    return image.as_subclass(Tensor), {name: x.as_subclass(Tensor) for name, x in target.items()}
+
+
+def _labels(inputs: Any) -> Tensor:
+    """Where torchvision finds what goes with the boxes."""
+    return inputs[1]["labels"]
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """Images and targets of one process, and what could not be read on the way."""
+
+    images: tuple[Tensor, ...]
+    targets: tuple[Target, ...]
+    problems: tuple[str, ...]
+
+    @classmethod
+    def of(cls, contents: Sequence[tuple[Tensor, Target]], problems: tuple[str, ...]) -> "SceneBatch":
+        """Images of all sizes together."""
+        return cls(tuple(image for image, _ in contents), tuple(target for _, target in contents), problems)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def pin_memory(self) -> "SceneBatch":
+        """A copy from which a GPU can fetch; called by the loader."""
+        return self._each(lambda x: x.pin_memory())
+
+    def to(self, device: torch.device) -> "SceneBatch":
+        """The batch on a device."""
+        return self._each(lambda x: x.to(device, non_blocking=True))
+
+    def parts(self, count: int) -> "list[SceneBatch]":
+        """The batch in parts of at least one image."""
+        size = -(-len(self) // count)
+        starts: Iterable[int] = range(0, len(self), size)
+        return [SceneBatch(self.images[i : i + size], self.targets[i : i + size], self.problems) for i in starts]
+
+    def _each(self, change: Any) -> "SceneBatch":
+        targets = tuple({name: change(x) for name, x in target.items()} for target in self.targets)
+        return SceneBatch(tuple(map(change, self.images)), targets, self.problems)

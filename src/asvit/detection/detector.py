@@ -1,0 +1,84 @@
+"""Cascade Mask R-CNN (Section 5.3): backbone, feature pyramid, proposals, cascade; a torchvision detection model."""
+
+from typing import Any
+
+from torch import nn
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+from asvit.detection.backbone import PyramidBackbone
+from asvit.detection.cascade import CascadeHeads
+from asvit.detection.settings import STRIDES, DetectorSettings
+from asvit.photos import GREY_MEAN, GREY_STD, RGB_MEAN, RGB_STD
+
+RATIOS = (0.5, 1.0, 2.0)
+"""Height over width of the anchors."""
+
+
+class CascadeMaskRCNN(GeneralizedRCNN):
+    """Finds objects, their outlines and classes.
+
+    Like torchvision's detection models: in training, a list of images and one of targets to a dictionary of losses; in
+    evaluation, a list of images to one of dictionaries. An image is ``C x H x W`` from 0 to 1, of any size. A target
+    has ``boxes`` (n x 4: x1, y1, x2, y2 in pixels), ``labels`` (n, from 1 to the number of classes) and ``masks``
+    (n x H x W, uint8); what is found has ``scores`` (n) as well, and masks as probabilities, n x 1 x H x W.
+
+    >>> import torch
+    >>> from asvit.architecture import Task
+    >>> from asvit.training.network import build
+    >>> from asvit.detection.settings import Resize
+    >>> settings = DetectorSettings(resize=Resize.to_square(64), channels=16, hidden=32)
+    >>> model = CascadeMaskRCNN(build("seed", Task(image_size=(64, 64))), num_classes=80, settings=settings)
+    >>> sorted(model.eval()([torch.zeros(3, 50, 40)])[0])
+    ['boxes', 'labels', 'masks', 'scores']
+    """
+
+    backbone: PyramidBackbone
+    rpn: RegionProposalNetwork
+    roi_heads: CascadeHeads
+
+    def __init__(
+        self,
+        classifier: nn.Module,
+        *,
+        num_classes: int,
+        settings: DetectorSettings = DetectorSettings(),
+        in_chans: int = 3,
+    ) -> None:
+        """Build a detector around a backbone.
+
+        Args:
+            classifier: of timm's kind, with maps of strides 4, 8, 16 and 32; it becomes the backbone.
+            num_classes: kinds of objects, without the background.
+            settings: sizes of the parts.
+            in_chans: channels of an image.
+        """
+        channels = settings.channels
+        backbone = PyramidBackbone(classifier, channels=channels)
+        sizes = tuple((stride * settings.anchor_scale,) for stride in (*STRIDES, 2 * STRIDES[-1]))
+        proposals = RegionProposalNetwork(
+            AnchorGenerator(sizes, (RATIOS,) * len(sizes)),
+            RPNHead(channels, len(RATIOS)),
+            fg_iou_thresh=0.7,
+            bg_iou_thresh=0.3,
+            batch_size_per_image=settings.anchor_samples,
+            positive_fraction=0.5,
+            pre_nms_top_n={"training": 2 * settings.proposals, "testing": settings.proposals},
+            post_nms_top_n={"training": settings.proposals, "testing": settings.proposals},
+            nms_thresh=0.7,
+        )
+        heads = CascadeHeads(settings, num_classes)
+        super().__init__(backbone, proposals, heads, fitting(settings, in_chans))
+        self.settings, self.num_classes = settings, num_classes
+
+
+def fitting(settings: DetectorSettings, in_chans: int) -> GeneralizedRCNNTransform:
+    """Normalise images, resize them with their targets, and pad them to one size."""
+    resize = settings.resize
+    mean, std = (RGB_MEAN, RGB_STD) if in_chans == 3 else ((GREY_MEAN,) * in_chans, (GREY_STD,) * in_chans)
+    divisible: Any = resize.long_side if resize.square else STRIDES[-1]
+    return GeneralizedRCNNTransform(
+        resize.short_side, resize.long_side, list(mean), list(std), size_divisible=divisible
+    )

@@ -1,0 +1,69 @@
+"""What a detector is: the sizes of its parts and how images are fitted to it."""
+
+from dataclasses import dataclass
+
+from asvit.errors import UserError
+
+STRIDES = (4, 8, 16, 32)
+"""Of a backbone's four maps."""
+IOUS = (0.5, 0.6, 0.7)
+"""Overlap with an object from which a box is its own, by stage of the cascade."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resize:
+    """How images are fitted to the detector: as large as both bounds allow, their shape kept."""
+
+    short_side: int
+    """Largest short side in pixels."""
+    long_side: int
+    """Largest long side in pixels."""
+    square: bool
+    """Whether every image is padded to a square of the long side, right and bottom (the paper: 1024)."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.short_side <= self.long_side:
+            raise UserError(
+                f"images are fitted to {self.short_side} and {self.long_side} pixels: expected a short and a long side"
+            )
+
+    @classmethod
+    def to_square(cls, side: int) -> "Resize":
+        """Into a square.
+
+        >>> Resize.to_square(1024)
+        Resize(short_side=1024, long_side=1024, square=True)
+        """
+        return cls(short_side=side, long_side=side, square=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorSettings:
+    """Sizes of a Cascade Mask R-CNN; the defaults are the paper's or, where it is silent, those of common use."""
+
+    resize: Resize = Resize(short_side=1024, long_side=1024, square=True)
+    channels: int = 256
+    """Of the feature pyramid and all that reads it."""
+    hidden: int = 1024
+    """Width of the two fully connected layers of a box stage."""
+    anchor_scale: float = 8.0
+    """Side of the anchors of a map over its stride."""
+    proposals: int = 1000
+    """Boxes that the proposal network hands on for an image."""
+    anchor_samples: int = 256
+    """Anchors of an image that the proposal network learns from."""
+    box_samples: int = 512
+    """Boxes of an image that a stage learns from, up to a quarter of them on objects."""
+    detections: int = 100
+    """Most objects found in an image."""
+    min_score: float = 0.05
+    """Least score of an object found."""
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "hidden", "proposals", "anchor_samples", "box_samples", "detections"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}: expected at least 1")
+        if not self.anchor_scale > 0:
+            raise UserError(f"anchor_scale is {self.anchor_scale}: expected a number above 0")
+        if not 0 <= self.min_score < 1:
+            raise UserError(f"min_score is {self.min_score}: expected a number from 0 up to, not including, 1")

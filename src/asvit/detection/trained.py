@@ -1,0 +1,119 @@
+"""Building a detector: freshly drawn, on a trained backbone, or from its own checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from timm.layers.norm_act import freeze_batch_norm_2d
+from torch import Tensor
+
+from asvit.architecture import Task
+from asvit.detection.detector import CascadeMaskRCNN
+from asvit.detection.results import DetectEpoch
+from asvit.detection.settings import DetectorSettings
+from asvit.errors import UserError
+from asvit.subject import TIMM
+from asvit.training.checkpoint import EMA, MODEL, Header, State, best_checkpoint, fill, read_checkpoint, without_prefix
+from asvit.training.network import build
+from asvit.training.trained import load_network, load_pretrained
+
+START_TIMM = "timm"
+"""Names timm's own pretrained weights as a start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorSpec:
+    """All that the weights of a detector have to fit."""
+
+    network: str
+    """Backbone: text form of an architecture, or ``timm:NAME``."""
+    task: Task
+    """That the backbone is laid out for; its classes are the detector's."""
+    settings: DetectorSettings
+    frozen_norms: bool = False
+    """Whether the backbone's batch norms keep the means they came with, as is usual after pretraining."""
+
+    def build(self, *, drop_path: float = 0.0) -> CascadeMaskRCNN:
+        """A freshly drawn detector.
+
+        >>> from asvit.detection.settings import Resize
+        >>> settings = DetectorSettings(resize=Resize.to_square(64), channels=16, hidden=32)
+        >>> spec = DetectorSpec(network="seed", task=Task(image_size=(64, 64), num_classes=3), settings=settings)
+        >>> spec.build().num_classes
+        3
+        """
+        model = CascadeMaskRCNN(
+            build(self.network, self.task, drop_path=drop_path),
+            num_classes=self.task.num_classes,
+            settings=self.settings,
+            in_chans=self.task.in_chans,
+        )
+        if self.frozen_norms:
+            freeze_batch_norm_2d(model.backbone.body)
+        return model
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorHeader(Header):
+    """What a detector's checkpoint says beside its weights."""
+
+    schema: ClassVar[str] = "asvit-detector-1"
+    job: ClassVar[str] = "detect"
+
+    spec: DetectorSpec
+    classes: tuple[str, ...]
+    """Names, label 1 first."""
+    state: State[DetectEpoch] = field(default_factory=State)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A trained classifier that a backbone starts from."""
+
+    name: str
+    task: Task
+    weights: Mapping[str, Tensor]
+
+    def fill(self, model: CascadeMaskRCNN) -> None:
+        """Give a detector's backbone these weights; the classifier's head is left out."""
+        network = model.backbone.network
+        wanted = network.state_dict()
+        shapes = {name: x.shape for name, x in self.weights.items()}
+        missing = [name for name, x in wanted.items() if shapes.get(name) != x.shape]
+        if missing:
+            raise UserError(f"{self.name} has no fitting weights for {missing[0]}: expected the same network, trained")
+        network.load_state_dict({name: self.weights[name] for name in wanted})
+
+
+def load_start(start: str, network: str) -> Start:
+    """A trained classifier.
+
+    Args:
+        start: checkpoint or run directory of `asvit train`, or ``timm`` for timm's own pretrained weights.
+        network: that it has to be.
+    """
+    if start == START_TIMM:
+        if not network.startswith(TIMM):
+            raise UserError(f"timm has no weights of {network}: give a checkpoint of `asvit train`")
+        trained = load_pretrained(network.removeprefix(TIMM))
+    else:
+        trained = load_network(Path(start))
+        if trained.name != network:
+            raise UserError(f"{start} is a training of {trained.name}, the backbone is {network}: expected the same")
+    return Start(f"{start} ({network})", trained.task, trained.model.state_dict())
+
+
+def load_detector(path: Path, *, averaged: bool = True) -> tuple[CascadeMaskRCNN, DetectorHeader]:
+    """The detector of a checkpoint with its weights, in evaluation mode, and what the checkpoint says.
+
+    Args:
+        path: checkpoint, or the run directory of a training: then its best one.
+        averaged: whether to take the moving average of the weights where there is one.
+    """
+    file = best_checkpoint(path, DetectorHeader.job) if path.is_dir() else path
+    tensors, header = read_checkpoint(file, DetectorHeader, (MODEL, EMA))
+    prefix = EMA if averaged and any(name.startswith(EMA) for name in tensors) else MODEL
+    model = header.spec.build()
+    fill(model, without_prefix(tensors, prefix), file)
+    return model.eval(), header

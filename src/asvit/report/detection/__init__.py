@@ -1,0 +1,1 @@
+"""Page and picture of a detector in training."""

@@ -1,0 +1,54 @@
+"""From the files of a detector's training to what a report shows of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asvit.detection.recipe import DetectRecipe
+from asvit.detection.results import DetectResult
+from asvit.records import RESULT
+from asvit.report.read import Config, RunFile, damaged, read_result, read_run
+
+
+@dataclass(frozen=True)
+class DetectConfig(Config):
+    """What a training was asked."""
+
+    data: str
+    start: str | None
+    detect: DetectRecipe
+
+
+@dataclass(frozen=True)
+class DetectRun(RunFile):
+    """``run.json``."""
+
+    config: DetectConfig
+
+
+@dataclass(frozen=True)
+class DetectReport:
+    """All that is drawn."""
+
+    run: DetectRun
+    result: DetectResult
+
+
+def read_detection(directory: Path) -> DetectReport:
+    """Read ``run.json`` and ``result.json``.
+
+    Args:
+        directory: run directory of detect train.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    run = read_run(directory, DetectRun)
+    result = read_result(directory, run, DetectResult)
+    path = directory / RESULT
+    if [epoch.epoch for epoch in result.epochs] != list(range(1, run.config.detect.epochs + 1)):
+        raise damaged(path, "its epochs are not those of the recipe")
+    if result.best not in result.epochs or result.best.boxes is None or result.best.masks is None:
+        raise damaged(path, "its best epoch is none of its evaluated epochs")
+    if len(result.classes) != result.task.num_classes:
+        raise damaged(path, f"it names {len(result.classes)} of {result.task.num_classes} classes")
+    return DetectReport(run, result)

@@ -1,0 +1,67 @@
+"""Tables of a detector's training."""
+
+from asvit.budget import format_size
+from asvit.detection.cost import whole
+from asvit.detection.results import DetectEpoch, DetectResult
+from asvit.detection.scores import TWELVE
+from asvit.report.markup import Markup, table, tag
+from asvit.report.parts import MOST_SHOWN, count, folded, wrapped
+
+
+def scores_table(epoch: DetectEpoch) -> Markup:
+    """COCO's twelve numbers of an epoch."""
+    rows = (
+        [words, *(per_cent(getattr(scores, name)) for scores in (epoch.boxes, epoch.masks))]
+        for name, words in TWELVE.items()
+    )
+    return table(["%", "boxes", "masks"], rows, class_="numbers")
+
+
+def per_cent(share: float | None) -> str:
+    """A share without its sign; a dash where there is nothing to find.
+
+    >>> per_cent(0.5271), per_cent(None)
+    ('52.7', '–')
+    """
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def costs_table(result: DetectResult) -> Markup:
+    """A row a part of the detector, and their sums."""
+    cells = (
+        [part.part, f"{part.params:,}", format_size(part.macs), format_size(part.training_macs)]
+        for part in [*result.costs, whole(result.costs)]
+    )
+    return table(["part", "parameters", "MACs of an image", "in training, forward"], cells, class_="numbers")
+
+
+def epochs_table(result: DetectResult) -> Markup:
+    """A row an epoch, the best in bold."""
+    headers = ["epoch", "learning rate", "loss", "box AP", "mask AP", "seconds", "images/s", "waiting"]
+    rows = (
+        [tag("strong", cell) if epoch == result.best else cell for cell in _cells(epoch)] for epoch in result.epochs
+    )
+    content = table(headers, rows, class_="numbers")
+    if len(result.epochs) <= MOST_SHOWN:
+        return content
+    return folded(f"All {len(result.epochs)} epochs", content)
+
+
+def _cells(epoch: DetectEpoch) -> list[str]:
+    return [
+        str(epoch.epoch),
+        tag("span", f"{epoch.lr:.2e}", style="white-space: nowrap"),  # a hyphen may end a line
+        f"{epoch.train_loss:.4f}",
+        *("" if scores is None else per_cent(scores.ap) for scores in (epoch.boxes, epoch.masks)),
+        f"{epoch.seconds:,.1f}",
+        f"{epoch.images_per_second:,.3g}",
+        f"{epoch.waiting:.1%}",
+    ]
+
+
+def left_out_list(result: DetectResult) -> Markup:
+    """Annotations that nothing could be learned from; nothing where there are none."""
+    if not result.left_out:
+        return Markup("")
+    items = (tag("li", wrapped(problem)) for problem in result.left_out)
+    return folded(f"{count(len(result.left_out), 'annotation')} of the training images left out", tag("ul", *items))

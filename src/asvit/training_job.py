@@ -1,0 +1,187 @@
+"""What the jobs that train share: processes, run directory, progress, and what every epoch leaves behind."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from asvit.job import recorded_threads, tell, use_threads, working_in
+from asvit.options import RunOptions
+from asvit.progress import ProgressDisplay
+from asvit.records import SCHEMA, Json, RunDirectory, default_path, to_json, write_file
+from asvit.train_options import LoadingOptions, RunningOptions
+from asvit.training.loop import Training
+from asvit.training.parallel import Processes
+from asvit.training.recipe import Precision
+from asvit.training.results import EpochRecord, as_csv, as_lines
+from asvit.training.running import Running
+
+CHECKPOINTS = "checkpoints"
+SLOW_DATA = 0.2
+"""Share of the time spent waiting for images from which the progress line says so."""
+
+
+@contextmanager
+def training_in(
+    job: str, recipe_name: str, config: Json, run: RunOptions, device: torch.device, processes: Processes
+) -> Iterator[tuple[Path, RunDirectory | None]]:
+    """Folder of the run, in all processes, and for the first one, which alone writes in it, the run directory."""
+    if not processes.first:
+        processes.wait()
+        path = run.out or default_path(job, recipe_name, config)
+        use_threads(run.threads or recorded_threads(path))
+        yield path, None
+        return
+    with working_in(job, recipe_name, config, run, device) as directory:
+        processes.wait()
+        yield directory.path, directory
+
+
+class Watcher:
+    """Shows how far a training is, and writes what every epoch gave."""
+
+    def __init__(
+        self,
+        directory: RunDirectory | None,
+        facts: Callable[[Any], list[str]],
+        *,
+        scalars: Sequence[str],
+        tensorboard: bool,
+    ) -> None:
+        """Write to a directory.
+
+        Args:
+            directory: of the run; None: this process is silent.
+            facts: what the progress line says of a training.
+            scalars: fields of an epoch that go to TensorBoard.
+            tensorboard: whether to write its files.
+        """
+        self.directory, self.facts, self.scalars = directory, facts, scalars
+        self.display = ProgressDisplay()
+        self.board = board(directory.path) if directory is not None and tensorboard else None
+
+    def __enter__(self) -> "Watcher":
+        """Begin to show."""
+        if self.directory is not None:
+            self.display.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Leave the last state on the screen."""
+        if self.directory is not None:
+            self.display.__exit__(*error)
+
+    def __call__(self, training: Training[Any, Any]) -> None:
+        """Show the state; after an epoch, write its row."""
+        if self.directory is None:
+            return
+        state, epochs = training.state, training.loop.epochs
+        if state.step == 0 and state.epochs:
+            write_epochs(self.directory, state.epochs)
+            if self.board is not None:
+                write_scalars(self.board, state.epochs[-1], self.scalars)
+        self.display.update(
+            "training",
+            state.macs,
+            training.planned_macs,
+            count=f"epoch {min(state.epoch + 1, epochs)} of {epochs}",
+            facts=", ".join([*speed(training), *self.facts(training), *unreadable(training)]),
+        )
+
+
+def speed(training: Training[Any, Any]) -> list[str]:
+    """Images a second, and whether they are waited for."""
+    state = training.state
+    if state.step:
+        rate, share = state.step * training.loop.batch_size / state.seconds, state.waiting / state.seconds
+    else:
+        rate, share = state.epochs[-1].images_per_second, state.epochs[-1].waiting
+    words = [f"{rate:.3g} images/s"]
+    if share > SLOW_DATA:
+        words.append(f"{share:.0%} of the time waiting for images (more --workers?)")
+    return words
+
+
+def unreadable(training: Training[Any, Any]) -> list[str]:
+    """Images that could not be read."""
+    found = training.state.unreadable
+    return [f"{len(found)} unreadable, last {found[-1]}"] if found else []
+
+
+def write_epochs(directory: RunDirectory, epochs: Sequence[EpochRecord]) -> None:
+    """Write ``metrics.jsonl`` and ``summary.csv``."""
+    write_file(directory.path / "metrics.jsonl", as_lines(epochs))
+    write_file(directory.path / "summary.csv", as_csv(epochs))
+
+
+def board(path: Path) -> Any:
+    """Writer of TensorBoard files."""
+    from asvit.errors import UserError
+
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UserError("--tensorboard needs the package tensorboard: `pip install tensorboard`") from error
+    return SummaryWriter(str(path / "tensorboard"))
+
+
+def write_scalars(board: Any, epoch: EpochRecord, names: Sequence[str]) -> None:
+    """Add an epoch to TensorBoard's files: fields, or fields of fields such as ``boxes.ap``."""
+    for name in names:
+        value: Any = epoch
+        for part in name.split("."):
+            value = getattr(value, part, None)
+        if value is not None:
+            board.add_scalar(name, value, epoch.epoch)
+    board.flush()
+
+
+def finish(directory: RunDirectory, result: Any, run: RunOptions, show: Callable[[Any], None]) -> None:
+    """Write the result and the report, and say what was found.
+
+    Args:
+        directory: of the run.
+        result: with ``epochs`` and ``checkpoint``.
+        run: how the job answers.
+        show: prints the result for a reader.
+    """
+    from asvit.report import write_report
+
+    write_epochs(directory, result.epochs)
+    directory.write_result(result)
+    report = write_report(directory.path)
+    if run.json:
+        print(to_json({"schema": SCHEMA, "job": directory.job, **msgspec.to_builtins(result)}).decode(), end="")
+    else:
+        show(result)
+        tell(f"best checkpoint: {directory.path / result.checkpoint}\nreport: {report}")
+
+
+def settings(
+    loading: LoadingOptions, running: RunningOptions, device: torch.device, processes: Processes, *, workers: int | None
+) -> Running:
+    """How to run, with defaults for the device and the data.
+
+    Args:
+        loading: what was asked.
+        running: what was asked.
+        device: where.
+        processes: how many share this machine.
+        workers: that suit the data; None: a core each but for one, at most 8.
+    """
+    precision: Precision = loading.precision or ("bfloat16" if device.type == "cuda" else "float32")
+    cores = len(os.sched_getaffinity(0)) // processes.local_count
+    usual = min(8, max(0, cores - 1)) if workers is None else workers
+    return Running(
+        workers=usual if loading.workers is None else loading.workers,
+        precision=precision,
+        accumulate=running.accumulate,
+        checkpointing=running.checkpointing,
+        minutes=running.checkpoint_minutes,
+        keep=running.keep,
+        max_unreadable=running.max_unreadable,
+    )
