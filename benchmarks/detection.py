@@ -25,7 +25,7 @@ from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 
 from asvit.detection.backbone import PyramidBackbone
-from asvit.detection.cascade import BOX_SIDE
+from asvit.detection.cascade import BOX_SIDE, MASK_SIDE, cutter
 from asvit.detection.coco import find_coco
 from asvit.detection.cost import PartCost, detector_costs, padded_image
 from asvit.detection.data import Scenes
@@ -61,6 +61,8 @@ class MaskRCNNTraining(DetectorTraining):
             rpn_post_nms_top_n_train=s.proposals,
             rpn_post_nms_top_n_test=s.proposals,
             rpn_batch_size_per_image=s.anchor_samples,
+            box_roi_pool=cutter(BOX_SIDE),
+            mask_roi_pool=cutter(MASK_SIDE),
             box_head=TwoMLPHead(s.channels * BOX_SIDE**2, s.hidden),
             box_predictor=FastRCNNPredictor(s.hidden, classes),
             box_score_thresh=s.min_score,
@@ -140,7 +142,7 @@ def main() -> None:
         train(options.only, networks[options.only], options)
         return
     both = [subprocess.Popen([sys.executable, *sys.argv, "--only", kind]) for kind in networks]
-    if any(process.wait() for process in both):
+    if any([process.wait() for process in both]):
         sys.exit("a training failed")
     rows = [json.loads((options.out / f"{kind}.json").read_bytes()) for kind in networks]
     for row in rows:

@@ -87,6 +87,31 @@ BROKEN = {
         lambda d: first(d).update(segmentation={"size": [72, 96], "counts": [5, 6]}),
         "has a mask whose runs do not add up to its picture",
     ),
+    "runs in text": (
+        lambda d: first(d).update(segmentation={"size": [72, 96], "counts": "garbage"}),
+        "has a mask that cannot be decoded: ",
+    ),
+    "text of another length": (
+        lambda d: first(d).update(segmentation={"size": [72, 96], "counts": "zzzz"}),
+        "has a mask that cannot be decoded: ",
+    ),
+    "far away": (
+        lambda d: first(d).update(segmentation=[[0.0, 0, 1e30, 0, 1e30, 9]]),
+        "has an outline far from its picture of 96 by 72 pixels",
+    ),
+    "a sliver": (
+        lambda d: first(d).update(bbox=[50, 10, 1e-6, 9]),
+        "has a box of 1e-06 by 9 pixels within its",
+    ),
+    "all but outside": (
+        lambda d: first(d).update(bbox=[95.9999999, 1, 9, 9]),
+        "pixels within its picture: expected",
+    ),
+    "endless": (
+        lambda d: first(d).update(bbox=[-1e300, 10, 2e300, 9]),
+        "has a box far beyond its picture of 96 by 72 pixels",
+    ),
+    "a word": (lambda d: first(d).update(image_id="seven"), "is not of COCO's format: Expected `int`"),
     "missing file": (lambda d: d["images"][2].update(file_name="gone.jpg"), "there is no .*gone.jpg, which .* names"),
     "another size": (
         lambda d: d["images"][2].update(width=90),
@@ -141,4 +166,22 @@ def test_layouts(tmp_path):
 
 def test_a_damaged_picture_is_left_to_the_reader(root):
     (root / "train2017" / "002.png").write_bytes(b"no picture")
+    assert len(find_coco(root, "train").pictures) == 9
+
+
+@pytest.mark.parametrize("content", [b'{"images": "\xff"}', b"[" * 100_000, b"", b"null"])
+def test_what_is_no_json_is_refused(root, content):
+    (root / "annotations" / "instances_train2017.json").write_bytes(content)
+    with pytest.raises(UserError, match="is not of COCO's format"):
+        find_coco(root, "train")
+
+
+def test_polygons_of_two_points_are_no_part_of_an_outline(root):
+    before = find_coco(root, "train").masks(0)
+    edit(root, "train", lambda d: first(d)["segmentation"].append([1.0, 2, 3, 4]))
+    assert np.array_equal(find_coco(root, "train").masks(0), before)
+
+
+def test_a_picture_too_large_to_open_is_left_to_the_reader(root, monkeypatch):
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 10)
     assert len(find_coco(root, "train").pictures) == 9

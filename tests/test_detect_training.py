@@ -8,8 +8,9 @@ import torch
 from coco_sets import coco_folder, write_part
 from safetensors.torch import load_file
 
+from asvit.detection.batch import SceneBatch
 from asvit.detection.coco import find_coco
-from asvit.detection.data import Prepare, SceneBatch, Scenes, plain
+from asvit.detection.data import Prepare, Scenes, plain
 from asvit.detection.recipe import RECIPES, Augmentation, DetectRecipe
 from asvit.detection.settings import Resize
 from asvit.detection.trained import load_detector, load_start
@@ -120,8 +121,12 @@ def test_accumulated_parts_of_a_batch_are_averaged_by_their_images(root):
     whole, parts = training(root, PLAIN), training(root, PLAIN, accumulate=2)
     (expected,), (found,) = losses(whole, 1), losses(parts, 1)
     assert found[0] == pytest.approx(expected[0], rel=0.1)  # other boxes are drawn
-    batch = SceneBatch.of([(torch.zeros(3, 8, 8), {}) for _ in range(5)], ())
-    assert [len(part) for part in batch.parts(2)] == [3, 2]
+    scenes = [plain(*whole.train_scenes.read(i)) for i in range(5)]
+    first, second = SceneBatch.of(scenes, ()).parts(2)
+    assert (len(first), len(second)) == (3, 2)
+    for (image, target), (wanted, of) in zip(first.scenes() + second.scenes(), scenes, strict=True):
+        assert torch.equal(image, wanted)
+        assert all(torch.equal(target[name], x) for name, x in of.items())
 
 
 def test_a_backbone_starts_from_a_trained_classifier(root, tmp_path):

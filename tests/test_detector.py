@@ -79,15 +79,16 @@ def test_any_network_with_four_maps_is_a_backbone(network):
         "3": (1, 8, 3, 5),
         "pool": (1, 8, 2, 3),
     }
-    assert all(parameter.requires_grad for parameter in backbone.parameters())
+    sum(x.sum() for x in backbone.train()(torch.rand(2, 3, 96, 160)).values()).backward()
+    assert all(parameter.grad is not None for parameter in backbone.parameters())  # as several processes need it
 
 
 def test_networks_without_four_maps_are_refused():
     with pytest.raises(UserError, match=r"has feature maps of strides 16, .*: a detector needs 4, 8, 16, 32"):
         PyramidBackbone(build("timm:vit_tiny_patch16_224", Task()), channels=8)
-    maxvit = PyramidBackbone(build("timm:maxvit_pico_rw_256", Task(image_size=(256, 256))), channels=8)
+    spec = DetectorSpec(network="timm:maxvit_pico_rw_256", task=Task(image_size=(256, 256)), settings=SMALL)
     with pytest.raises(UserError, match=r"cannot be used on images of this size here: .*; choose another size"):
-        maxvit(torch.zeros(1, 3, 96, 96))
+        detector_costs(spec.build(), torch.zeros(1, 3, 96, 96))
 
 
 def detector(in_chans: int = 3, **changes) -> CascadeMaskRCNN:
@@ -173,3 +174,25 @@ def test_settings_that_make_no_sense_are_refused(change):
 def test_sides_that_make_no_sense_are_refused():
     with pytest.raises(UserError, match="images are fitted to 90 and 40 pixels: expected a short and a long side"):
         Resize(short_side=90, long_side=40, square=False)
+
+
+def test_what_is_found_does_not_depend_on_the_images_before():
+    """A wide image is padded; torchvision's pooler would take its scales from the first image it sees."""
+    wide, tall = torch.rand(3, 30, 96), torch.rand(3, 96, 96)
+    first = detector(min_score=0.0).eval()([wide])[0]
+    later = detector(min_score=0.0).eval()
+    later([tall])
+    for name, x in later([wide])[0].items():
+        torch.testing.assert_close(x, first[name])
+    assert detector().roi_heads.cut_boxes.scales == [1 / 4, 1 / 8, 1 / 16, 1 / 32]
+
+
+def test_boxes_keep_their_precision_in_bfloat16():
+    model = detector(min_score=0.0).eval()
+    proposals = []
+    model.roi_heads.register_forward_pre_hook(lambda module, inputs: proposals.extend(inputs[1]))
+    with torch.autocast("cpu", torch.bfloat16):
+        (found,) = model([torch.rand(3, 70, 96)])
+    for boxes in (*proposals, found["boxes"]):
+        assert boxes.dtype == torch.float32
+        assert not torch.equal(boxes, boxes.bfloat16().float())

@@ -27,6 +27,7 @@ ROOMS = [
     ["job"],
     ["training_job"],
     ["jobs", "train_jobs", "detect_jobs"],
+    ["detect_cli"],
     ["cli"],
     ["__main__"],
 ]

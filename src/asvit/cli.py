@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from asvit.design.recipes import StartFrom
-from asvit.detect_options import DetectorOptions, DetectRecipeName, DetectTrainOptions, SceneOptions
+from asvit.detect_cli import detect
 from asvit.errors import UserError
 from asvit.options import (
     BudgetOptions,
@@ -28,13 +28,12 @@ from asvit.train_options import (
     ClassifierLoadingOptions,
     ClassifierRunningOptions,
     DataOptions,
-    LoadingOptions,
-    RunningOptions,
     TrainOptions,
     TrainRecipeName,
 )
 
 app = App(name="asvit", help="Design Vision Transformers without training them (As-ViT, ICLR 2022).")
+app.command(detect)
 
 
 @app.command
@@ -257,137 +256,6 @@ def predict(
     from asvit import train_jobs
 
     train_jobs.run_predict(checkpoint, images, top, averaged, run)
-
-
-detect = App(
-    name="detect", help="Find objects and their outlines: Cascade Mask R-CNN on a designed backbone (Section 5.3)."
-)
-app.command(detect)
-
-
-@detect.command(name="describe")
-def detect_describe(
-    backbone: str,
-    /,
-    *,
-    recipe: DetectRecipeName = "coco",
-    num_classes: int = 80,
-    in_chans: int = 3,
-    json: Annotated[bool, Parameter(negative=())] = False,
-    sizes: DetectorOptions = DetectorOptions(),
-) -> None:
-    """Print a detector's parameters and multiply-adds, part by part.
-
-    Parameters
-    ----------
-    backbone
-        Published name, text form, file that a job wrote, or timm:NAME of a model with maps of strides 4, 8, 16 and 32.
-    recipe
-        Of which the sizes are, where they are not given.
-    num_classes
-        Kinds of objects.
-    in_chans
-        Channels of the images.
-    json
-        Print a JSON record on stdout and nothing else.
-    """
-    from asvit import detect_jobs
-
-    detect_jobs.run_describe(backbone, recipe, num_classes, in_chans, sizes, json)
-
-
-@detect.command(name="train")
-def detect_train(
-    backbone: str,
-    /,
-    *,
-    data: SceneOptions,
-    recipe: DetectRecipeName = "coco",
-    start: str | None = None,
-    training: DetectTrainOptions = DetectTrainOptions(),
-    sizes: DetectorOptions = DetectorOptions(),
-    loading: LoadingOptions = LoadingOptions(),
-    running: RunningOptions = RunningOptions(),
-    run: RunOptions = RunOptions(),
-) -> None:
-    """Train a detector; under torchrun, on many GPUs and machines.
-
-    Parameters
-    ----------
-    backbone
-        Published name, text form, file that a job wrote, or timm:NAME of a model with maps of strides 4, 8, 16 and 32.
-    recipe
-        coco: the paper's. small: for hundreds of photographs, a small detector. smoke: seconds.
-    start
-        Trained classifier that the backbone starts from: checkpoint or run directory of asvit train, or timm for timm's
-        pretrained weights (default: none).
-    """
-    from asvit import detect_jobs
-
-    detect_jobs.run_train(backbone, recipe, start, data, training, sizes, loading, running, run)
-
-
-@detect.command(name="evaluate")
-def detect_evaluate(
-    checkpoint: Path,
-    /,
-    *,
-    data: SceneOptions,
-    split: Literal["train", "val"] = "val",
-    averaged: Annotated[bool, Parameter(negative="--raw")] = True,
-    batch_size: int = 8,
-    results: Path | None = None,
-    loading: LoadingOptions = LoadingOptions(),
-    run: DeviceOptions = DeviceOptions(),
-) -> None:
-    """Score a trained detector: COCO's twelve numbers for boxes and for masks.
-
-    Parameters
-    ----------
-    checkpoint
-        Checkpoint file, or run directory of detect train (its best checkpoint).
-    split
-        val or train.
-    averaged
-        Use the moving average of the weights, where there is one; --raw: the weights themselves.
-    batch_size
-        Images at a time.
-    results
-        File for what was found, in COCO's results format.
-    """
-    from asvit import detect_jobs
-
-    detect_jobs.run_evaluate(checkpoint, split, averaged, batch_size, results, data, loading, run)
-
-
-@detect.command(name="predict")
-def detect_predict(
-    checkpoint: Path,
-    /,
-    *images: Path,
-    out: Path = Path("detections"),
-    min_score: float = 0.5,
-    averaged: Annotated[bool, Parameter(negative="--raw")] = True,
-    run: DeviceOptions = DeviceOptions(),
-) -> None:
-    """Find objects in images and draw them: boxes, outlines, classes, scores.
-
-    Parameters
-    ----------
-    checkpoint
-        Checkpoint file, or run directory of detect train (its best checkpoint).
-    images
-        Image files.
-    out
-        Folder for the drawn pictures.
-    min_score
-        Least score of what is drawn.
-    averaged
-        Use the moving average of the weights, where there is one; --raw: the weights themselves.
-    """
-    from asvit import detect_jobs
-
-    detect_jobs.run_predict(checkpoint, images, min_score, averaged, out, run)
 
 
 @app.command

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,6 @@ from asvit.detection.data import Scenes, plain
 from asvit.detection.draw import draw
 from asvit.detection.evaluate import evaluation_batches, find_all
 from asvit.detection.recipe import RECIPES, DetectRecipe
-from asvit.detection.scores import Kind, coco_scores
 from asvit.detection.trained import DetectorSpec, load_detector, load_start
 from asvit.detection.training import DetectorTraining, plan
 from asvit.errors import UserError
@@ -41,7 +41,6 @@ SCALARS = (
     "images_per_second",
 )  # fmt: skip
 """Of an epoch, for TensorBoard."""
-KINDS: dict[str, Kind] = {"boxes": "bbox", "masks": "segm"}
 
 
 def run_describe(
@@ -151,6 +150,8 @@ def detect_config(
         "start": start,
         "data": str(data.data),
         "images": {"train": len(scenes[0]), "val": len(scenes[1])},
+        "annotations": {"train": scenes[0].coco.digest, "val": scenes[1].coco.digest},
+        "max_left_out": data.max_left_out,
         "classes": len(scenes[0].coco.classes),
         "in_chans": scenes[0].channels,
         "seed": seed,
@@ -182,20 +183,20 @@ def run_evaluate(
     tell_left_out(scenes.coco)
     how = settings(loading, RunningOptions(), device, Processes(), workers=None)
     loader = evaluation_batches(scenes, batch_size, how, device)
-    found, unreadable = find_all(model.to(device), scenes.coco, loader, device=device, precision=how.precision)
+    found = find_all(model.to(device), scenes.coco, loader, device=device, precision=how.precision)
     if results is not None:
-        write_file(results, msgspec.json.encode(found))
-    scores = {name: coco_scores(scenes.coco, found, kind) for name, kind in KINDS.items()}
+        write_file(results, msgspec.json.encode(found.detections))
+    boxes, masks = found.scores(scenes.coco)
     record = {
         "network": header.spec.network,
-        "images": len(scenes) - len(unreadable),
+        "images": len(found.seen),
         "annotations": str(scenes.coco.path),
-        "detections": len(found),
-        "unreadable": unreadable,
+        "detections": len(found.detections),
+        "unreadable": found.unreadable,
     }
-    show_coco_scores(scores, record, as_json=run.json)
-    if unreadable:
-        tell(f"{len(unreadable)} images were left out, the first: {unreadable[0]}")
+    show_coco_scores({"boxes": boxes, "masks": masks}, record, as_json=run.json)
+    if found.unreadable:
+        tell(f"{len(found.unreadable)} images were left out, the first: {found.unreadable[0]}")
 
 
 def check_channels(channels: int, task: Task, of: str) -> None:
@@ -210,21 +211,20 @@ def run_predict(
     """`asvit detect predict`: what is found in some images, drawn on them."""
     if not images:
         raise UserError("no image to look at: expected one or more files")
-    if not 0 <= min_score <= 1:
-        raise UserError(f"min_score is {min_score}: expected a number from 0 to 1")
+    if not 0 <= min_score < 1:
+        raise UserError(f"min_score is {min_score}: expected a number from 0 up to, not including, 1")
     use_threads(run.threads)
     device = choose_device(run.device)
-    model, header = load_detector(checkpoint, averaged=averaged)
+    model, header = load_detector(checkpoint, averaged=averaged, min_score=min_score)
     model.to(device)
-    rows = []
-    for number, path in enumerate(images):
+    rows, taken = [], {path.resolve() for path in images}
+    for path in images:
         image = read_image(path, header.spec.task.in_chans)
         with torch.inference_mode():
             found = {name: x.cpu() for name, x in model([image.to(device)])[0].items()}
-        found = {name: x[found["scores"] >= min_score] for name, x in found.items()}
-        drawn = out / f"{path.stem}.png"
-        if drawn in {Path(row["drawn"]) for row in rows}:
-            drawn = out / f"{path.stem}-{number + 1}.png"
+        names = chain([path.stem], (f"{path.stem}-{number}" for number in count(2)))
+        drawn = next(file for name in names if (file := out / f"{name}.png").resolve() not in taken)
+        taken.add(drawn.resolve())
         save(drawn, draw(image, found, header.classes))
         rows.append({"image": str(path), "drawn": str(drawn), "objects": objects_of(found, header.classes)})
     show_found(rows, as_json=run.json)

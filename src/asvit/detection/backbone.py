@@ -11,7 +11,6 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from asvit.detection.settings import STRIDES
 from asvit.errors import UserError
-from asvit.subject import refusing
 from asvit.training.retokenize import take_any_size
 
 Images = Float[Tensor, "B in_chans height width"]
@@ -51,12 +50,12 @@ class PyramidBackbone(nn.Module):
 
     def maps(self, images: Images) -> list[Float[Tensor, "B C H W"]]:
         """The four maps, finest first."""
-        with refusing(type(self.network).__name__, "used on images of this size", "choose another size or network"):
-            return self.body(images)
+        return self.body(images)
 
     def forward(self, images: Images) -> "OrderedDict[str, Float[Tensor, 'B C H W']]":
         """The pyramid, finest level first: ``0`` to ``3`` and ``pool``."""
-        return self.fpn(OrderedDict((str(i), x) for i, x in enumerate(self.maps(images))))
+        levels = self.fpn(OrderedDict((str(i), x) for i, x in enumerate(self.maps(images))))
+        return OrderedDict((name, x.float()) for name, x in levels.items())  # anchors take after them
 
 
 def four_maps(classifier: nn.Module) -> tuple[int, int, int, int]:

@@ -4,6 +4,7 @@
 ``x1, y1, x2, y2`` in pixels of the resized image.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from torchvision.models.detection.faster_rcnn import TwoMLPHead
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.roi_heads import maskrcnn_inference, maskrcnn_loss
 from torchvision.ops import MultiScaleRoIAlign, batched_nms, box_iou, clip_boxes_to_image, remove_small_boxes
+from torchvision.ops.poolers import initLevelMapper
 
-from asvit.detection.settings import IOUS, DetectorSettings
+from asvit.detection.settings import IOUS, STRIDES, DetectorSettings
 
 Boxes = Float[Tensor, "_ 4"]
 Target = dict[str, Tensor]
@@ -72,7 +74,7 @@ class BoxStage(nn.Module):
     def forward(self, regions: Float[Tensor, "n C 7 7"]) -> tuple[Float[Tensor, "n classes"], Float[Tensor, "n 4"]]:
         """Logits of the classes, the first for no object, and coded moves."""
         x = self.head(regions)
-        return self.score(x), self.move(x)
+        return self.score(x).float(), self.move(x).float()  # boxes lose pixels in bfloat16
 
     def sample(self, proposals: Boxes, target: Target) -> Sample:
         """Match boxes and the ground truth with the objects of an image, and draw those to learn from."""
@@ -119,6 +121,15 @@ class MaskStage(nn.Sequential):
         )
 
 
+def cutter(side: int) -> MultiScaleRoIAlign:
+    """Cuts boxes out of the level of the pyramid that suits their size (Lin et al., 2017)."""
+    align = MultiScaleRoIAlign([str(i) for i in range(len(STRIDES))], side, sampling_ratio=2)
+    # Left alone it takes the scales from the first images it sees, and wrong ones where these are padded.
+    align.scales = [1 / stride for stride in STRIDES]
+    align.map_levels = initLevelMapper(int(math.log2(STRIDES[0])), int(math.log2(STRIDES[-1])))
+    return align
+
+
 class CascadeHeads(nn.Module):
     """Three box stages and three mask heads; takes the place of torchvision's ``RoIHeads``."""
 
@@ -128,9 +139,7 @@ class CascadeHeads(nn.Module):
     def __init__(self, settings: DetectorSettings, num_classes: int) -> None:
         super().__init__()
         self.settings = settings
-        levels = ["0", "1", "2", "3"]
-        self.cut_boxes = MultiScaleRoIAlign(levels, BOX_SIDE, sampling_ratio=2)
-        self.cut_masks = MultiScaleRoIAlign(levels, MASK_SIDE, sampling_ratio=2)
+        self.cut_boxes, self.cut_masks = cutter(BOX_SIDE), cutter(MASK_SIDE)
         stages = (BoxStage(iou, coding, settings, num_classes) for iou, coding in zip(IOUS, CODING, strict=True))
         self.boxes = nn.ModuleList(stages)
         self.masks = nn.ModuleList(MaskStage(settings.channels, num_classes) for _ in IOUS)
@@ -177,7 +186,7 @@ class CascadeHeads(nn.Module):
         boxes = [sample.boxes[sample.positive] for sample in samples]
         logits = stage(self.cut_masks(features, boxes, sizes))
         return maskrcnn_loss(
-            logits,
+            logits.float(),
             boxes,
             [target["masks"] for target in targets],
             [target["labels"] - 1 for target in targets],  # nothing is drawn for no object
@@ -196,7 +205,7 @@ class CascadeHeads(nn.Module):
         found = [self.select(some, p) for some, p in zip(boxes, mean, strict=True)]
         regions = self.cut_masks(features, [one["boxes"] for one in found], sizes)
         labels = [one["labels"] - 1 for one in found]
-        masks = [maskrcnn_inference(stage(regions), labels) for stage in self.masks]
+        masks = [maskrcnn_inference(stage(regions).float(), labels) for stage in self.masks]
         for one, *of_stages in zip(found, *masks, strict=True):
             one["masks"] = torch.stack(of_stages).mean(0)
         return found

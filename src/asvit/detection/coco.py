@@ -1,5 +1,6 @@
 """Pictures and objects in COCO's JSON format: read, checked, and found to fit each other before anything is done."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,11 +9,17 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import torch
 from faster_coco_eval.core import mask as rle
 from msgspec import Struct
 
 from asvit.errors import UserError
 from asvit.photos import ARRAYS, UNREADABLE, load_array
+
+SMALLEST_SIDE = 0.01
+"""Pixels of a box within its picture that are still a side when it is resized in float32."""
+FARTHEST = 10
+"""Times a picture's longer side: an outline that goes beyond would take long to draw."""
 
 
 class Rle(Struct):
@@ -59,6 +66,29 @@ class Document(Struct):
     categories: list[Category]
 
 
+class Packed(Sequence[list[Annotation]]):
+    """Annotations of every picture in one tensor, which loading processes share rather than copy."""
+
+    def __init__(self, groups: Iterable[list[Annotation]]) -> None:
+        """Pack the annotations of each picture.
+
+        >>> Packed([[], [Annotation(1, 2, 3, (0.0, 0.0, 5.0, 5.0))]])[1][0].category_id
+        3
+        """
+        encoded = [msgspec.msgpack.encode(group) for group in groups]
+        self.ends = torch.tensor([0, *map(len, encoded)]).cumsum(0)
+        self.content = torch.frombuffer(bytearray(b"".join(encoded)), dtype=torch.uint8)
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return Packed(self[i] for i in range(*index.indices(len(self))))
+        start, end = self.ends[range(len(self))[index]], self.ends[range(1, len(self) + 1)[index]]
+        return msgspec.msgpack.decode(self.content[start:end].numpy().data, type=list[Annotation])
+
+
 @dataclass(frozen=True)
 class Coco:
     """Pictures with their objects, which fit each other."""
@@ -68,12 +98,14 @@ class Coco:
     folder: Path
     """Of the pictures."""
     pictures: tuple[Picture, ...]
-    objects: tuple[tuple[Annotation, ...], ...]
+    objects: Sequence[list[Annotation]]
     """Of every picture; crowds as well."""
     categories: tuple[Category, ...]
     """By ascending id; the first is label 1."""
     left_out: tuple[str, ...]
     """Annotations that nothing can be learned from, each with the reason."""
+    digest: str
+    """Of the JSON file: equal digests, equal files."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -108,13 +140,13 @@ def read_coco(path: Path, folder: Path, *, max_left_out: int = 0) -> Coco:
         path: JSON file.
         folder: where its ``file_name`` are.
         max_left_out: annotations that may be left out since nothing can be learned from them: boxes without area,
-            boxes or outlines beside their picture, outlines that are missing.
+            boxes or outlines beside their picture, outlines that are missing. They are no part of the truth either.
 
     Raises:
         UserError: the file is damaged or refers to what is not there, a picture is missing or of another size, or more
             annotations would have to be left out.
     """
-    document = _decode(path)
+    document, digest = _decode(path)
     _refuse_twins(path, "images", (picture.id for picture in document.images))
     _refuse_twins(path, "annotations", (one.id for one in document.annotations))
     _refuse_twins(path, "categories", (category.id for category in document.categories))
@@ -129,6 +161,7 @@ def read_coco(path: Path, folder: Path, *, max_left_out: int = 0) -> Coco:
         if one.image_id not in pictures or one.category_id not in known:
             what = f"image {one.image_id}" if one.image_id not in pictures else f"category {one.category_id}"
             raise UserError(f"annotation {one.id} in {path} is of {what}, which the file does not have: mend the file")
+        without_slivers(one)
         problem = problem_of(one, pictures[one.image_id])
         if problem is None:
             objects[one.image_id].append(one)
@@ -145,18 +178,20 @@ def read_coco(path: Path, folder: Path, *, max_left_out: int = 0) -> Coco:
         path,
         folder,
         tuple(document.images),
-        tuple(tuple(objects[picture.id]) for picture in document.images),
+        Packed(objects[picture.id] for picture in document.images),
         tuple(sorted(document.categories, key=lambda category: category.id)),
         tuple(left_out),
+        digest,
     )
 
 
-def _decode(path: Path) -> Document:
+def _decode(path: Path) -> tuple[Document, str]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Document)
+        content = path.read_bytes()
+        return msgspec.json.decode(content, type=Document), hashlib.sha256(content).hexdigest()[:16]
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; expected a file of COCO's JSON format") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path} is not of COCO's format: {error}; expected images, annotations, categories") from error
 
 
@@ -168,12 +203,27 @@ def _refuse_twins(path: Path, what: str, ids: Iterable[Any]) -> None:
         seen.add(one)
 
 
+def without_slivers(one: Annotation) -> None:
+    """Take polygons of fewer than three points out of an outline, in place; COCO has some."""
+    if isinstance(one.segmentation, list):
+        one.segmentation = [some for some in one.segmentation if len(some) >= 6 and len(some) % 2 == 0]
+
+
 def problem_of(one: Annotation, picture: Picture) -> str | None:
     """Why nothing can be learned from an annotation, or None."""
     left, top, width, height = one.bbox
     if not (width > 0 and height > 0):
         return f"has a box of {width:g} by {height:g} pixels: expected an area"
-    if not _touches(picture, left, top, left + width, top + height):
+    far = FARTHEST * max(picture.width, picture.height)
+    if any(abs(x) > far for x in one.bbox):
+        return f"has a box far beyond its picture of {picture.width} by {picture.height} pixels"
+    across, down = (
+        min(start + side, most) - max(start, 0)
+        for start, side, most in ((left, width, picture.width), (top, height, picture.height))
+    )
+    if 0 < min(across, down) < SMALLEST_SIDE:
+        return f"has a box of {across:g} by {down:g} pixels within its picture: expected an area"
+    if min(across, down) <= 0:
         return f"has a box beside its picture of {picture.width} by {picture.height} pixels"
     shape = one.segmentation
     if isinstance(shape, Rle):
@@ -184,9 +234,15 @@ def problem_of(one: Annotation, picture: Picture) -> str | None:
             min(shape.counts, default=0) < 0 or sum(shape.counts) != picture.height * picture.width
         ):
             return "has a mask whose runs do not add up to its picture"
+        try:
+            rle.decode([run_lengths(one, picture)])
+        except (RuntimeError, ValueError, TypeError) as error:
+            return f"has a mask that cannot be decoded: {error}"
         return None
-    if not shape or any(len(polygon) < 6 or len(polygon) % 2 for polygon in shape):
+    if not shape:
         return "has no outline: expected polygons of three points or more, or run lengths"
+    if any(abs(x) > far for polygon in shape for x in polygon):
+        return f"has an outline far from its picture of {picture.width} by {picture.height} pixels"
     if not any(_touches(picture, *_bounds(polygon)) for polygon in shape):
         return f"has an outline beside its picture of {picture.width} by {picture.height} pixels"
     return None
@@ -224,8 +280,11 @@ def image_size(file: Path) -> tuple[int, int]:
     if file.suffix.lower() in ARRAYS:
         height, width, *_ = load_array(file, file.suffix).shape
         return height, width
-    with Image.open(file) as image:
-        return image.height, image.width
+    try:
+        with Image.open(file) as image:
+            return image.height, image.width
+    except Image.DecompressionBombError as error:
+        raise ValueError(error) from error
 
 
 def find_coco(root: Path, split: str, *, max_left_out: int = 0) -> Coco:

@@ -10,6 +10,7 @@ from asvit.complexity.cost import count_macs, count_params
 from asvit.detection.cascade import BOX_SIDE, MASK_SIDE, POSITIVE_SHARE
 from asvit.detection.detector import CascadeMaskRCNN
 from asvit.detection.settings import DetectorSettings
+from asvit.subject import refusing
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,16 @@ def detector_costs(model: CascadeMaskRCNN, images: Tensor) -> tuple[PartCost, ..
     Args:
         model: detector.
         images: one image as the backbone sees it, resized and padded, of which only the shape counts.
+
+    Raises:
+        UserError: the backbone does not take such images.
     """
     settings, heads = model.settings, model.roi_heads
     body, proposals = model.backbone.body, model.rpn.head
-    of_body, of_pyramid = count_macs(body, images), count_macs(model.backbone, images)
+    with refusing(
+        type(model.backbone.network).__name__, "used on images of this size", "choose another size or network"
+    ):
+        of_body, of_pyramid = count_macs(body, images), count_macs(model.backbone, images)
     of_proposals = count_macs(_Levels(model.backbone, proposals), images) - of_pyramid
     box = sum(count_macs(stage, torch.zeros(1, settings.channels, BOX_SIDE, BOX_SIDE)) for stage in heads.boxes)
     mask = sum(count_macs(stage, torch.zeros(1, settings.channels, MASK_SIDE, MASK_SIDE)) for stage in heads.masks)

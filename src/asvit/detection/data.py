@@ -1,7 +1,5 @@
-"""From pictures with objects to batches for a detector; resizing is the detector's own."""
+"""From pictures with objects to images and targets for a detector; resizing is the detector's own."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -101,38 +99,3 @@ def plain(image: Tensor, target: Target) -> tuple[Tensor, Target]:
 def _labels(inputs: Any) -> Tensor:
     """Where torchvision finds what goes with the boxes."""
     return inputs[1]["labels"]
-
-
-@dataclass(frozen=True)
-class SceneBatch:
-    """Images and targets of one process, and what could not be read on the way."""
-
-    images: tuple[Tensor, ...]
-    targets: tuple[Target, ...]
-    problems: tuple[str, ...]
-
-    @classmethod
-    def of(cls, contents: Sequence[tuple[Tensor, Target]], problems: tuple[str, ...]) -> "SceneBatch":
-        """Images of all sizes together."""
-        return cls(tuple(image for image, _ in contents), tuple(target for _, target in contents), problems)
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def pin_memory(self) -> "SceneBatch":
-        """A copy from which a GPU can fetch; called by the loader."""
-        return self._each(lambda x: x.pin_memory())
-
-    def to(self, device: torch.device) -> "SceneBatch":
-        """The batch on a device."""
-        return self._each(lambda x: x.to(device, non_blocking=True))
-
-    def parts(self, count: int) -> "list[SceneBatch]":
-        """The batch in parts of at least one image."""
-        size = -(-len(self) // count)
-        starts: Iterable[int] = range(0, len(self), size)
-        return [SceneBatch(self.images[i : i + size], self.targets[i : i + size], self.problems) for i in starts]
-
-    def _each(self, change: Any) -> "SceneBatch":
-        targets = tuple({name: change(x) for name, x in target.items()} for target in self.targets)
-        return SceneBatch(tuple(map(change, self.images)), targets, self.problems)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
@@ -60,7 +60,7 @@ class CascadeMaskRCNN(GeneralizedRCNN):
         sizes = tuple((stride * settings.anchor_scale,) for stride in (*STRIDES, 2 * STRIDES[-1]))
         proposals = RegionProposalNetwork(
             AnchorGenerator(sizes, (RATIOS,) * len(sizes)),
-            RPNHead(channels, len(RATIOS)),
+            ProposalHead(channels, len(RATIOS)),
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
             batch_size_per_image=settings.anchor_samples,
@@ -72,6 +72,15 @@ class CascadeMaskRCNN(GeneralizedRCNN):
         heads = CascadeHeads(settings, num_classes)
         super().__init__(backbone, proposals, heads, fitting(settings, in_chans))
         self.settings, self.num_classes = settings, num_classes
+
+
+class ProposalHead(RPNHead):
+    """The proposal network's head, whose moves are float32 whatever it is computed in: boxes lose pixels otherwise."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits of objects and coded moves, by level."""
+        logits, moves = super().forward(x)
+        return [some.float() for some in logits], [some.float() for some in moves]
 
 
 def fitting(settings: DetectorSettings, in_chans: int) -> GeneralizedRCNNTransform:

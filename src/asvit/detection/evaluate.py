@@ -1,18 +1,37 @@
-"""Running a detector over pictures."""
+"""Running a detector over pictures, alone or among processes, and scoring what it finds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import nn
 
+from asvit.detection.batch import SceneBatch
 from asvit.detection.coco import Coco
-from asvit.detection.data import SceneBatch, Scenes, plain
-from asvit.detection.scores import Detection, detections_of
+from asvit.detection.data import Scenes, plain
+from asvit.detection.scores import CocoScores, Detection, coco_scores, detections_of
 from asvit.errors import UserError
 from asvit.training.data import EvaluationOrder, Examples, batches
 from asvit.training.parallel import Processes
 from asvit.training.recipe import Precision
 from asvit.training.running import Running
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a detector found in some pictures."""
+
+    detections: Sequence[Detection]
+    """In COCO's results format."""
+    seen: Sequence[int]
+    """Ids of the pictures it looked at."""
+    unreadable: Sequence[str]
+    """Pictures that could not be read, each with the reason."""
+
+    def scores(self, coco: Coco) -> tuple[CocoScores, CocoScores]:
+        """COCO's numbers for boxes and for masks, over the pictures that could be read."""
+        return coco_scores(coco, self.detections, self.seen)
 
 
 def evaluation_batches(
@@ -32,8 +51,9 @@ def find_all(
     *,
     device: torch.device,
     precision: Precision = "float32",
-) -> tuple[list[Detection], tuple[str, ...]]:
-    """What a detector finds in pictures, in COCO's results format, and what could not be read.
+    processes: Processes = Processes(),
+) -> Found:
+    """What a detector finds in pictures; of all processes' shares.
 
     Args:
         model: in evaluation mode.
@@ -41,23 +61,27 @@ def find_all(
         loader: batches of them.
         device: of the model.
         precision: of the matrix products.
+        processes: that share the pictures.
 
     Raises:
         UserError: no picture can be read.
     """
-    found: list[Detection] = []
+    detections: list[Detection] = []
+    seen: list[int] = []
     unreadable: list[str] = []
-    seen = 0
     for batch in loader:
         unreadable += batch.problems
-        if len(batch) == 0:
+        scenes = batch.to(device).scenes() if len(batch) else []
+        if not scenes:
             continue
-        batch = batch.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            outputs = model(list(batch.images))
-        for output, target in zip(outputs, batch.targets, strict=True):
-            found += detections_of(output, coco, int(target["index"]))
-        seen += len(batch)
-    if unreadable and not seen:
-        raise UserError(f"none of the images to evaluate on can be read, the first: {unreadable[0]}")
-    return found, tuple(unreadable)
+            outputs = model([image for image, _ in scenes])
+        for output, (_, target) in zip(outputs, scenes, strict=True):
+            index = int(target["index"])
+            detections += detections_of(output, coco, index)
+            seen.append(coco.pictures[index].id)
+    everything = processes.from_all((detections, seen, unreadable))
+    found = Found(*(list(chain.from_iterable(parts)) for parts in zip(*everything, strict=True)))
+    if not found.seen:
+        raise UserError(f"none of the images to evaluate on can be read, the first: {next(iter(found.unreadable), '')}")
+    return found

@@ -94,18 +94,24 @@ def outlines(masks: Tensor) -> list[dict[str, Any]]:
     ]
 
 
-def coco_scores(coco: Coco, detections: Sequence[Detection], kind: Kind) -> CocoScores:
-    """COCO's evaluation of boxes or masks over all pictures.
+def coco_scores(coco: Coco, detections: Sequence[Detection], seen: Sequence[int]) -> tuple[CocoScores, CocoScores]:
+    """COCO's evaluation of boxes and of masks.
 
     Args:
         coco: the truth.
         detections: of any of its pictures.
-        kind: ``bbox`` or ``segm``.
+        seen: ids of the pictures that count.
     """
     truth = COCO(ground_truth(coco))
+    return evaluated(truth, detections, seen, "bbox"), evaluated(truth, detections, seen, "segm")
+
+
+def evaluated(truth: COCO, detections: Sequence[Detection], seen: Sequence[int], kind: Kind) -> CocoScores:
+    """COCO's evaluation of boxes (``bbox``) or masks (``segm``)."""
     left_out = "segmentation" if kind == "bbox" else "bbox"  # the area of what is found is that of the other's mask
     found = truth.loadRes([{key: x for key, x in one.items() if key != left_out} for one in detections])
     evaluation = COCOeval_faster(truth, found, kind, print_function=_silent)
+    evaluation.params.imgIds = sorted(seen)
     evaluation.run()
     numbers = [float(x) for x in evaluation.stats[: len(fields(CocoScores))]]
     names = [field.name for field in fields(CocoScores)]

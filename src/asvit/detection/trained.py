@@ -1,7 +1,7 @@
 """Building a detector: freshly drawn, on a trained backbone, or from its own checkpoint."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -104,16 +104,21 @@ def load_start(start: str, network: str) -> Start:
     return Start(f"{start} ({network})", trained.task, trained.model.state_dict())
 
 
-def load_detector(path: Path, *, averaged: bool = True) -> tuple[CascadeMaskRCNN, DetectorHeader]:
+def load_detector(
+    path: Path, *, averaged: bool = True, min_score: float = 0.0
+) -> tuple[CascadeMaskRCNN, DetectorHeader]:
     """The detector of a checkpoint with its weights, in evaluation mode, and what the checkpoint says.
 
     Args:
         path: checkpoint, or the run directory of a training: then its best one.
         averaged: whether to take the moving average of the weights where there is one.
+        min_score: least score of what it finds, where the detector's own is lower.
     """
     file = best_checkpoint(path, DetectorHeader.job) if path.is_dir() else path
     tensors, header = read_checkpoint(file, DetectorHeader, (MODEL, EMA))
     prefix = EMA if averaged and any(name.startswith(EMA) for name in tensors) else MODEL
-    model = header.spec.build()
+    settings = header.spec.settings
+    least = replace(settings, min_score=max(min_score, settings.min_score))
+    model = replace(header.spec, settings=least).build()
     fill(model, without_prefix(tensors, prefix), file)
     return model.eval(), header

@@ -1,7 +1,6 @@
 """Training a detector: the classifiers' loop, on pictures with objects, with COCO's numbers after an epoch."""
 
 from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,13 @@ from torch import Tensor
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from asvit.architecture import Task
+from asvit.detection.batch import SceneBatch
 from asvit.detection.cost import PartCost, detector_costs, padded_image
-from asvit.detection.data import Prepare, SceneBatch, Scenes
+from asvit.detection.data import Prepare, Scenes
 from asvit.detection.evaluate import evaluation_batches, find_all
 from asvit.detection.recipe import DetectRecipe
 from asvit.detection.results import DetectEpoch, DetectResult, best_of
-from asvit.detection.scores import CocoScores, Detection, coco_scores
+from asvit.detection.scores import CocoScores
 from asvit.detection.trained import DetectorHeader, DetectorSpec, Start
 from asvit.training.checkpoint import State, checkpoint_path
 from asvit.training.data import Draws, Examples, batches, seed_everything
@@ -52,6 +52,10 @@ def plan(network: str, train: Scenes, recipe: DetectRecipe, start: Start | None 
     with torch.device("meta"):
         spec.build(drop_path=recipe.drop_path)
     return spec
+
+
+MOST_AT_A_TIME = 8
+"""Validation images: masks of all that is found in them are held as large as the pictures."""
 
 
 class DetectorTraining(Training[SceneBatch, DetectEpoch]):
@@ -92,7 +96,8 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch]):
         if running.checkpointing:
             set_checkpointing(model.backbone.network)  # pyright: ignore[reportArgumentType, reportAttributeAccessIssue]
         super().__init__(model, recipe, len(train), seed=seed, device=device, running=running, processes=processes)
-        self.val_batches = evaluation_batches(val, self.share, running, device, processes)
+        at_a_time = min(-(-self.share // running.accumulate), MOST_AT_A_TIME)
+        self.val_batches = evaluation_batches(val, at_a_time, running, device, processes)
 
     def build(self, start: Start | None) -> tuple[GeneralizedRCNN, tuple[PartCost, ...]]:
         """A freshly drawn detector, its backbone from a start where there is one, and what it costs."""
@@ -131,8 +136,9 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch]):
 
     def losses(self, batch: SceneBatch) -> tuple[Tensor, ...]:
         """Sum of the detector's losses, and its parts."""
+        images, targets = map(list, zip(*batch.scenes(), strict=True))
         with self.autocast():
-            losses: dict[str, Tensor] = self.stepping(list(batch.images), list(batch.targets))
+            losses: dict[str, Tensor] = self.stepping(images, targets)
         parts = [
             torch.stack([loss.float() for name, loss in losses.items() if name.startswith(prefixes)]).sum()
             for prefixes in PARTS.values()
@@ -151,14 +157,17 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch]):
 
     def evaluate(self) -> tuple[CocoScores, CocoScores, int]:
         """Scores of boxes and masks of the network that counts, and the number of images that were left out."""
-        found, unreadable = find_all(
-            self.evaluated, self.val_scenes.coco, self.val_batches, device=self.device, precision=self.running.precision
+        coco, precision = self.val_scenes.coco, self.running.precision
+        found = find_all(
+            self.evaluated,
+            coco,
+            self.val_batches,
+            device=self.device,
+            precision=precision,
+            processes=self.processes,
         )
-        everything = self.processes.from_all((found, unreadable))
-        detections: list[Detection] = list(chain.from_iterable(found for found, _ in everything))
-        coco = self.val_scenes.coco
-        boxes, masks = (coco_scores(coco, detections, kind) for kind in ("bbox", "segm"))
-        return boxes, masks, sum(len(unreadable) for _, unreadable in everything)
+        boxes, masks = self.processes.from_first(found.scores(coco) if self.processes.first else None)
+        return boxes, masks, len(found.unreadable)
 
     def best(self) -> DetectEpoch | None:
         """The epoch of the highest average precision."""

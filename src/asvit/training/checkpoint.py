@@ -6,6 +6,7 @@ Reading one runs no code. It is written under a temporary name and renamed, so i
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -77,7 +78,8 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Header) 
             os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         last = last_checkpoint(path.parent)
         kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
         raise UserError(f"cannot write {path}: {error}; {kept}: make room, then repeat the command") from error

@@ -2,7 +2,7 @@
 
 Classifiers (:mod:`asvit.training.classifier`) and detectors (:mod:`asvit.detection.training`) are trained by it.
 Every random state is a function of (seed, epoch, step, process) or, for a sample, of (seed, epoch, index). So weights,
-moments and a position are all that a checkpoint needs, and a killed training ends with the same weights.
+moments and a position are all that a checkpoint needs, and on a CPU a killed training ends with the same weights.
 """
 
 import math

@@ -65,12 +65,12 @@ class Processes:
             for buffer in model.buffers():
                 dist.broadcast(buffer, 0)
 
-    def from_first(self, word: str | None) -> str | None:
-        """What the first process says, in all of them."""
-        words = [word]
+    def from_first(self, thing: Any) -> Any:
+        """What the first process has, in all of them."""
+        things = [thing]
         if self.count > 1:
-            dist.broadcast_object_list(words, 0)
-        return words[0]
+            dist.broadcast_object_list(things, 0)
+        return things[0]
 
     def from_all(self, thing: Any) -> list[Any]:
         """What each process has, in the order of their ranks, in all of them."""
