@@ -216,3 +216,10 @@ def test_recipes_that_make_no_sense_are_refused(change):
         replace(SMOKE, **change)
     with pytest.raises(UserError, match=r"jitter goes from 2.0 to 1.0: expected two rising numbers"):
         Augmentation(jitter=(2.0, 1.0))
+
+
+def test_biases_norms_and_position_embedding_are_not_decayed(root):
+    one = training(root, network="seed")
+    decayed = {id(p) for group in one.optimiser.param_groups if group["weight_decay"] > 0 for p in group["params"]}
+    for name, parameter in one.model.named_parameters():
+        assert (id(parameter) in decayed) == (parameter.ndim > 1 and not name.endswith("position")), name

@@ -5,13 +5,14 @@ Imports no torch, so that help and usage errors answer at once.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
 from asvit.detection.recipe import Augmentation, DetectRecipe
 from asvit.detection.settings import DetectorSettings, Resize
 from asvit.errors import UserError
+from asvit.train_options import LoopOptions
 
 DetectRecipeName = Literal["coco", "small", "smoke"]
 
@@ -41,7 +42,7 @@ class DetectorOptions:
 
     square: int | None = None
     """Fit every image into a square of so many pixels (the paper: 1024)."""
-    sides: tuple[int, int] | None = None
+    sides: Annotated[tuple[int, int] | None, Parameter(negative=())] = None
     """Or bound the short and the long side, such as 800 1333; without the recipe's jitter, which cuts squares."""
     channels: int | None = None
     """Of the feature pyramid (the paper: 256)."""
@@ -71,24 +72,12 @@ class DetectorOptions:
 
 @Parameter(name="*", group=_TRAIN)
 @dataclass(frozen=True, kw_only=True)
-class DetectTrainOptions:
-    """How to train; what is not given is the recipe's."""
+class DetectTrainOptions(LoopOptions):
+    """How to train a detector; what is not given is the recipe's."""
 
-    epochs: int | None = None
-    """Passes over the training images."""
-    batch_size: int | None = None
-    """Images of one optimiser step, over all processes."""
-    lr: float | None = None
-    """Learning rate after the warm-up."""
-    warmup_epochs: int | None = None
-    """Epochs over which the learning rate rises."""
-    weight_decay: float | None = None
-    """Of matrices and convolutions."""
-    drop_path: float | None = None
-    """Stochastic depth of the backbone's last block."""
     backbone_size: int | None = None
     """Image side that the backbone's windows are laid out for, where it starts afresh."""
-    jitter: tuple[float, float] | None = None
+    jitter: Annotated[tuple[float, float] | None, Parameter(negative=())] = None
     """Large-scale jitter: least and largest random scale before a random crop, such as 0.1 2."""
     evaluate_every: int | None = None
     """Epochs from one evaluation to the next."""

@@ -36,11 +36,9 @@ class DataOptions:
 
 @Parameter(name="*", group=_TRAIN)
 @dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """How to train; what is not given is the recipe's."""
+class LoopOptions:
+    """How to train anything; what is not given is the recipe's."""
 
-    image_size: str | None = None
-    """Side of the images in pixels, or height x width such as 96x128."""
     epochs: int | None = None
     """Passes over the training images."""
     batch_size: int | None = None
@@ -53,6 +51,15 @@ class TrainOptions:
     """Of matrices and convolutions."""
     drop_path: float | None = None
     """Stochastic depth of the last block."""
+
+
+@Parameter(name="*", group=_TRAIN)
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(LoopOptions):
+    """How to train a classifier; what is not given is the recipe's."""
+
+    image_size: str | None = None
+    """Side of the images in pixels, or height x width such as 96x128."""
     mixup: float | None = None
     """Parameter of Mixup; 0: off."""
     cutmix: float | None = None

@@ -73,6 +73,13 @@ class CascadeMaskRCNN(GeneralizedRCNN):
         super().__init__(backbone, proposals, heads, fitting(settings, in_chans))
         self.settings, self.num_classes = settings, num_classes
 
+    def no_weight_decay(self) -> set[str]:
+        """Parameters of more than one dimension that are not decayed: the backbone's own, by their names here."""
+        network = self.backbone.network
+        own: set[str] = getattr(network, "no_weight_decay", set)()
+        parameters = {parameter: name for name, parameter in self.named_parameters()}
+        return {parameters[parameter] for name, parameter in network.named_parameters() if name in own}
+
 
 class ProposalHead(RPNHead):
     """The proposal network's head, whose moves are float32 whatever it is computed in: boxes lose pixels otherwise."""
