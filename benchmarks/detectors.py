@@ -125,7 +125,8 @@ def main() -> None:
                 run(models[name], scene)
                 synchronize(options.device)
                 total = time.perf_counter() - begin
-                rows[name, way].append({**parts[name], "whole": total})
+                rest = total - sum(parts[name].values())
+                rows[name, way].append({**parts[name], "rest": rest, "whole": total})
     table = [summary(name, way, found[1:]) for (name, way), found in rows.items()]
     whole = {row["way"]: row["whole"] for row in table if row["detector"] == TORCHVISION}
     for row in table:
@@ -140,9 +141,9 @@ def main() -> None:
 
 def summary(name: str, way: str, found: list[dict[str, float]]) -> dict[str, Any]:
     """Medians; the rest is resizing, sampling and pasting and, in training, the backward pass."""
-    medians = {part: statistics.median(row.get(part, 0.0) for row in found) for part in (*PARTS, "whole")}
-    rest = medians["whole"] - sum(medians[part] for part in PARTS)
-    return {"detector": name, "way": way, **{part: round(x, 4) for part, x in (medians | {"rest": rest}).items()}}
+    names = (*PARTS, "rest", "whole")
+    medians = {part: round(statistics.median(row.get(part, 0.0) for row in found), 4) for part in names}
+    return {"detector": name, "way": way, **medians}
 
 
 if __name__ == "__main__":
