@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from io import BytesIO
 from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal
@@ -241,8 +242,6 @@ def read_image(path: Path, channels: int) -> Tensor:
 
 def save(path: Path, picture: Any) -> None:
     """Write a PNG file, whole or not at all."""
-    from io import BytesIO
-
     content = BytesIO()
     picture.save(content, "PNG")
     write_file(path, content.getvalue())
