@@ -25,6 +25,7 @@ from asvit.options import (
     parse_image_size,
 )
 from asvit.train_options import (
+    Averaged,
     ClassifierLoadingOptions,
     ClassifierRunningOptions,
     DataOptions,
@@ -204,7 +205,7 @@ def evaluate(
     *,
     data: DataOptions,
     split: Literal["train", "val"] = "val",
-    averaged: Annotated[bool, Parameter(negative="--raw")] = True,
+    averaged: Averaged = True,
     batch_size: int = 64,
     image_size: str | None = None,
     loading: ClassifierLoadingOptions = ClassifierLoadingOptions(),
@@ -218,8 +219,6 @@ def evaluate(
         Checkpoint file, run directory of train (its best checkpoint), or timm:NAME with timm's pretrained weights.
     split
         val or train.
-    averaged
-        Use the moving average of the weights, where there is one; --raw: the weights themselves.
     batch_size
         Images at a time.
     image_size
@@ -237,7 +236,7 @@ def predict(
     /,
     *images: Path,
     top: int = 5,
-    averaged: Annotated[bool, Parameter(negative="--raw")] = True,
+    averaged: Averaged = True,
     run: DeviceOptions = DeviceOptions(),
 ) -> None:
     """Print classes and probabilities of images.
@@ -250,8 +249,6 @@ def predict(
         Image files.
     top
         Classes to print.
-    averaged
-        Use the moving average of the weights, where there is one; --raw: the weights themselves.
     """
     from asvit import train_jobs
 

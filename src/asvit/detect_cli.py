@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from asvit.detect_options import DetectorOptions, DetectRecipeName, DetectTrainOptions, SceneOptions
 from asvit.options import DeviceOptions, RunOptions
-from asvit.train_options import LoadingOptions, RunningOptions
+from asvit.train_options import Averaged, LoadingOptions, RunningOptions
 
 detect = App(
     name="detect", help="Find objects and their outlines: Cascade Mask R-CNN on a designed backbone (Section 5.3)."
@@ -83,7 +83,7 @@ def evaluate(
     *,
     data: SceneOptions,
     split: Literal["train", "val"] = "val",
-    averaged: Annotated[bool, Parameter(negative="--raw")] = True,
+    averaged: Averaged = True,
     batch_size: int = 8,
     results: Path | None = None,
     loading: LoadingOptions = LoadingOptions(),
@@ -97,8 +97,6 @@ def evaluate(
         Checkpoint file, or run directory of detect train (its best checkpoint).
     split
         val or train.
-    averaged
-        Use the moving average of the weights, where there is one; --raw: the weights themselves.
     batch_size
         Images at a time.
     results
@@ -116,7 +114,7 @@ def predict(
     *images: Path,
     out: Path = Path("detections"),
     min_score: float = 0.5,
-    averaged: Annotated[bool, Parameter(negative="--raw")] = True,
+    averaged: Averaged = True,
     run: DeviceOptions = DeviceOptions(),
 ) -> None:
     """Find objects in images and draw them: boxes, outlines, classes, scores.
@@ -131,8 +129,6 @@ def predict(
         Folder for the drawn pictures.
     min_score
         Least score of what is drawn.
-    averaged
-        Use the moving average of the weights, where there is one; --raw: the weights themselves.
     """
     from asvit import detect_jobs
 

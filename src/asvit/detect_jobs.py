@@ -16,7 +16,7 @@ from asvit.detect_options import DetectorOptions, DetectRecipeName, DetectTrainO
 from asvit.detect_show import show_coco_scores, show_costs, show_detector, show_found, shown
 from asvit.detection.coco import Coco, find_coco
 from asvit.detection.cost import detector_costs, padded_image
-from asvit.detection.data import Scenes, plain
+from asvit.detection.data import Scenes
 from asvit.detection.draw import draw
 from asvit.detection.evaluate import evaluation_batches, find_all
 from asvit.detection.recipe import RECIPES, DetectRecipe
@@ -26,15 +26,13 @@ from asvit.errors import UserError
 from asvit.job import choose_device, tell, use_threads
 from asvit.model import AsViT
 from asvit.options import DeviceOptions, RunOptions
-from asvit.photos import UNREADABLE
 from asvit.records import Json, write_file
 from asvit.train_jobs import network_name
 from asvit.train_options import LoadingOptions, RunningOptions
 from asvit.training.augment import to_tensor
-from asvit.training.data import check_size
+from asvit.training.data import read_image
 from asvit.training.parallel import Processes, launched
 from asvit.training.running import Running
-from asvit.training.sources import decode
 from asvit.training_job import CHECKPOINTS, Watcher, finish, settings, training_in
 
 SCALARS = (
@@ -83,11 +81,10 @@ def run_train(
     if train.channels != val.channels:
         raise UserError(f"training images have {train.channels} channels, validation images {val.channels}")
     begun = None if start is None else load_start(start, name)
-    if begun is not None and begun.task.in_chans != train.channels:
-        raise UserError(f"{start} reads {begun.task.in_chans} channels, the images have {train.channels}")
+    if begun is not None:
+        check_channels(train.channels, begun.task, begun.name)
     spec = plan(name, train, recipe, begun)
-    with launched(choose_device(run.device)) as processes:
-        device = processes.device(choose_device(run.device))
+    with launched(choose_device(run.device)) as (processes, device):
         how = settings(loading, running, device, processes, workers=None)
         config = detect_config(name, recipe_name, recipe, start, data, (train, val), run.seed, how)
         with training_in("detect", recipe_name, config, run, device, processes) as (path, directory):
@@ -220,7 +217,7 @@ def run_predict(
     model.to(device)
     rows, taken = [], {path.resolve() for path in images}
     for path in images:
-        image = read_image(path, header.spec.task.in_chans)
+        image = to_tensor(read_image(path, header.spec.task.in_chans))
         with torch.inference_mode():
             found = {name: x.cpu() for name, x in model([image.to(device)])[0].items()}
         names = chain([path.stem], (f"{path.stem}-{number}" for number in count(2)))
@@ -229,15 +226,6 @@ def run_predict(
         save(drawn, draw(image, found, header.classes))
         rows.append({"image": str(path), "drawn": str(drawn), "objects": objects_of(found, header.classes)})
     show_found(rows, as_json=run.json)
-
-
-def read_image(path: Path, channels: int) -> Tensor:
-    """An image from 0 to 1."""
-    try:
-        with open(path, "rb") as file:
-            return plain(to_tensor(check_size(decode(file, path.suffix, channels))), {})[0]
-    except UNREADABLE as error:
-        raise UserError(f"cannot read the image {path}: {error}; expected a JPEG, PNG, .npy or TIFF file") from error
 
 
 def save(path: Path, picture: Any) -> None:

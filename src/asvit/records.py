@@ -183,7 +183,7 @@ def open_run(path: Path, job: str, config: Json, environment: Json, command: str
 
 
 def _refuse_difference(path: Path, earlier: Json, now: Json) -> None:
-    before, after = _flat({key: earlier.get(key) for key in now}), _flat(now)
+    before, after = flat({key: earlier.get(key) for key in now}), flat(now)
     changes = [
         f"{key.removeprefix('config.')} was {before.get(key)}, is {after.get(key)}"
         for key in sorted(before.keys() | after.keys())
@@ -196,10 +196,15 @@ def _refuse_difference(path: Path, earlier: Json, now: Json) -> None:
         )
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested mappings by dotted names.
+
+    >>> flat({"a": 1, "b": {"c": None, "d": {"e": 2}}})
+    {'a': 1, 'b.c': None, 'b.d.e': 2}
+    """
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
-        leaves |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return leaves
 
 

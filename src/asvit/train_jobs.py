@@ -10,7 +10,6 @@ from asvit.architecture import Task
 from asvit.errors import UserError
 from asvit.job import choose_device, use_threads
 from asvit.options import DeviceOptions, RunOptions
-from asvit.photos import UNREADABLE
 from asvit.records import Json, read_architecture
 from asvit.subject import TIMM, refusing
 from asvit.train_options import (
@@ -23,7 +22,7 @@ from asvit.train_options import (
 from asvit.train_show import show_plan, show_predictions, show_scores, show_training
 from asvit.training.augment import evaluation_transform
 from asvit.training.classifier import ClassifierTraining
-from asvit.training.data import EvaluationOrder, Examples, Labelled, batches, check_size
+from asvit.training.data import EvaluationOrder, Examples, Labelled, batches, read_image
 from asvit.training.evaluate import evaluate
 from asvit.training.network import build, place
 from asvit.training.parallel import Processes, launched
@@ -38,7 +37,7 @@ from asvit.training.retokenize import (
     take_any_size,
 )
 from asvit.training.running import Running
-from asvit.training.sources import Source, Split, check_classes, decode, open_source
+from asvit.training.sources import Source, Split, check_classes, open_source
 from asvit.training.trained import labels_of, load_network, load_pretrained
 from asvit.training_job import CHECKPOINTS, Watcher, finish, settings, training_in
 
@@ -72,8 +71,7 @@ def run_train(
         costs = stage_costs(build(name, task), schedule, images)
         show_plan(name, costs, saved_share(costs), as_json=run.json)
         return
-    with launched(choose_device(run.device)) as processes:
-        device = processes.device(choose_device(run.device))
+    with launched(choose_device(run.device)) as (processes, device):
         how = classifier_settings(loading, running, data, device, processes)
         config = train_config(name, recipe_name, recipe, schedule, data, (train, val), run.seed, how)
         with training_in("train", recipe_name, config, run, device, processes) as (path, directory):
@@ -154,13 +152,7 @@ def run_predict(checkpoint: Path, images: Sequence[Path], top: int, averaged: bo
     transform = evaluation_transform(trained.task.image_size, **trained.looking)
     rows = []
     for path in images:
-        try:
-            with open(path, "rb") as file:
-                image = transform(check_size(decode(file, path.suffix, trained.task.in_chans)))
-        except UNREADABLE as error:
-            raise UserError(
-                f"cannot read the image {path}: {error}; expected a JPEG, PNG, .npy or TIFF file"
-            ) from error
+        image = transform(read_image(path, trained.task.in_chans))
         with torch.inference_mode():
             best = model(image[None].to(device)).softmax(1)[0].cpu().topk(min(top, len(classes)))
         found = zip(best.indices.tolist(), best.values.tolist(), strict=True)

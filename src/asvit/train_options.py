@@ -15,6 +15,14 @@ from asvit.training.recipe import Precision, TrainRecipe
 
 TrainRecipeName = Literal["imagenet", "imagenette", "cifar10", "digits", "smoke"]
 
+Averaged = Annotated[
+    bool,
+    Parameter(
+        negative="--raw",
+        help="Use the moving average of the weights, where there is one; --raw: the weights themselves.",
+    ),
+]
+
 _DATA = Group("Images", sort_key=2)
 _TRAIN = Group("Training", sort_key=3)
 _RUNNING = Group("Running", sort_key=5)

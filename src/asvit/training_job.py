@@ -75,7 +75,7 @@ class Watcher:
         if self.directory is not None:
             self.display.__exit__(*error)
 
-    def __call__(self, training: Training[Any, Any]) -> None:
+    def __call__(self, training: Training[Any, Any, Any]) -> None:
         """Show the state; after an epoch, write its row."""
         if self.directory is None:
             return
@@ -93,7 +93,7 @@ class Watcher:
         )
 
 
-def speed(training: Training[Any, Any]) -> list[str]:
+def speed(training: Training[Any, Any, Any]) -> list[str]:
     """Images a second, and whether they are waited for."""
     state = training.state
     if state.step:
@@ -106,7 +106,7 @@ def speed(training: Training[Any, Any]) -> list[str]:
     return words
 
 
-def unreadable(training: Training[Any, Any]) -> list[str]:
+def unreadable(training: Training[Any, Any, Any]) -> list[str]:
     """Images that could not be read."""
     found = training.state.unreadable
     return [f"{len(found)} unreadable, last {found[-1]}"] if found else []

@@ -48,13 +48,9 @@ class PyramidBackbone(nn.Module):
         """The classifier without its head."""
         return self.body.model
 
-    def maps(self, images: Images) -> list[Float[Tensor, "B C H W"]]:
-        """The four maps, finest first."""
-        return self.body(images)
-
     def forward(self, images: Images) -> "OrderedDict[str, Float[Tensor, 'B C H W']]":
         """The pyramid, finest level first: ``0`` to ``3`` and ``pool``."""
-        levels = self.fpn(OrderedDict((str(i), x) for i, x in enumerate(self.maps(images))))
+        levels = self.fpn(OrderedDict((str(i), x) for i, x in enumerate(self.body(images))))
         return OrderedDict((name, x.float()) for name, x in levels.items())  # anchors take after them
 
 

@@ -117,11 +117,15 @@ class Coco:
         """Labels, from 1, by the ids of the categories, which may have gaps."""
         return {category.id: label for label, category in enumerate(self.categories, start=1)}
 
+    def learned(self, index: int) -> list[Annotation]:
+        """Objects of a picture that a detector learns: crowds are left out."""
+        return [one for one in self.objects[index] if not one.iscrowd]
+
     def masks(self, index: int) -> np.ndarray:
-        """Outlines of a picture's objects, crowds left out: ``n x height x width``, 0 or 1, uint8."""
+        """Outlines of :meth:`learned`: ``n x height x width``, 0 or 1, uint8."""
         picture = self.pictures[index]
         size = picture.height, picture.width
-        runs = [run_lengths(one, picture) for one in self.objects[index] if not one.iscrowd]
+        runs = [run_lengths(one, picture) for one in self.learned(index)]
         return np.ascontiguousarray(rle.decode(runs).transpose(2, 0, 1)) if runs else np.zeros((0, *size), np.uint8)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from asvit.complexity.cost import count_macs, count_params
 from asvit.detection.cascade import BOX_SIDE, MASK_SIDE, POSITIVE_SHARE
 from asvit.detection.detector import CascadeMaskRCNN
-from asvit.detection.settings import DetectorSettings
+from asvit.detection.settings import STRIDES, DetectorSettings
 from asvit.subject import refusing
 
 
@@ -83,6 +83,7 @@ def detector_costs(model: CascadeMaskRCNN, images: Tensor) -> tuple[PartCost, ..
 def padded_image(settings: DetectorSettings, in_chans: int) -> Tensor:
     """An image of the size that the backbone sees: of the largest shape where sizes differ."""
     resize = settings.resize
-    height = resize.long_side if resize.square else -(-resize.short_side // 32) * 32
-    width = resize.long_side if resize.square else -(-resize.long_side // 32) * 32
+    if resize.square:
+        return torch.zeros(1, in_chans, resize.long_side, resize.long_side)
+    height, width = (-(-side // STRIDES[-1]) * STRIDES[-1] for side in (resize.short_side, resize.long_side))
     return torch.zeros(1, in_chans, height, width)

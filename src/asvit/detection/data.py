@@ -16,8 +16,8 @@ from asvit.detection.settings import Resize
 from asvit.errors import UserError
 from asvit.photos import GREY_MEAN, RGB_MEAN
 from asvit.training.augment import to_tensor
-from asvit.training.data import check_size
-from asvit.training.sources import channels_of, decode
+from asvit.training.data import open_image
+from asvit.training.sources import channels_of
 
 SMALLEST_SIDE = 1.0
 """Pixels of a side below which a box is no longer learned after jitter has cut it."""
@@ -50,10 +50,8 @@ class Scenes:
         Raises:
             One of :data:`asvit.photos.UNREADABLE`: the picture is damaged.
         """
-        path = Path(self.file(index))
-        with open(path, "rb") as file:
-            image = tv_tensors.Image(to_tensor(check_size(decode(file, path.suffix, self.channels))))
-        objects = [one for one in self.coco.objects[index] if not one.iscrowd]
+        image = tv_tensors.Image(to_tensor(open_image(Path(self.file(index)), self.channels)))
+        objects = self.coco.learned(index)
         boxes = torch.tensor([one.bbox for one in objects], dtype=torch.float32).reshape(-1, 4)
         size: Any = image.shape[-2:]
         in_frame = tv_tensors.BoundingBoxes(boxes, format="XYWH", canvas_size=size)  # pyright: ignore[reportCallIssue]

@@ -14,7 +14,7 @@ from asvit.detection.results import DetectEpoch
 from asvit.detection.settings import DetectorSettings
 from asvit.errors import UserError
 from asvit.subject import TIMM
-from asvit.training.checkpoint import EMA, MODEL, Header, State, best_checkpoint, fill, read_checkpoint, without_prefix
+from asvit.training.checkpoint import Header, State, fill, load_weights
 from asvit.training.network import build
 from asvit.training.trained import load_network, load_pretrained
 
@@ -114,11 +114,9 @@ def load_detector(
         averaged: whether to take the moving average of the weights where there is one.
         min_score: least score of what it finds, where the detector's own is lower.
     """
-    file = best_checkpoint(path, DetectorHeader.job) if path.is_dir() else path
-    tensors, header = read_checkpoint(file, DetectorHeader, (MODEL, EMA))
-    prefix = EMA if averaged and any(name.startswith(EMA) for name in tensors) else MODEL
+    weights, header, file = load_weights(path, DetectorHeader, averaged=averaged)
     settings = header.spec.settings
     least = replace(settings, min_score=max(min_score, settings.min_score))
     model = replace(header.spec, settings=least).build()
-    fill(model, without_prefix(tensors, prefix), file)
+    fill(model, weights, file)
     return model.eval(), header

@@ -19,7 +19,7 @@ from asvit.detection.scores import CocoScores
 from asvit.detection.trained import DetectorHeader, DetectorSpec, Start
 from asvit.training.checkpoint import State, checkpoint_path
 from asvit.training.data import Draws, Examples, batches, seed_everything
-from asvit.training.loop import Training, Watch
+from asvit.training.loop import Training
 from asvit.training.network import set_checkpointing
 from asvit.training.parallel import Processes
 from asvit.training.results import BACKWARD
@@ -58,7 +58,7 @@ MOST_AT_A_TIME = 8
 """Validation images: masks of all that is found in them are held as large as the pictures."""
 
 
-class DetectorTraining(Training[SceneBatch, DetectEpoch]):
+class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
     """A detector in training."""
 
     header_type = DetectorHeader
@@ -115,11 +115,6 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch]):
     def planned_macs(self) -> int:
         """Of the whole training."""
         return BACKWARD * self.order.steps * self.recipe.batch_size * self.recipe.epochs * self.macs
-
-    def run(self, folder: Path, watch: Watch) -> DetectResult:
-        """Train to the end; see :meth:`Training.train`."""
-        self.train(folder, watch)
-        return self.result(folder)
 
     def load_batches(self) -> Iterable[SceneBatch]:
         """Augmented images of this process."""

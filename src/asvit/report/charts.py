@@ -6,10 +6,15 @@ from typing import Any
 import altair as alt
 
 from asvit.report.markup import Markup, escape_json, tag
+from asvit.report.theme import FOUND
 
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 """The version that altair writes for."""
 
+DENSE = 60
+"""Points of a line from which they are small."""
+WHOLE_NUMBERS = "datum.value % 1 ? '' : datum.label"
+"""Labels of an axis that counts epochs."""
 Row = dict[str, Any]
 Panel = tuple[str, alt.LayerChart]
 """A chart of a picture, and what stands over it."""
@@ -23,6 +28,16 @@ def chart(rows: Iterable[Row]) -> alt.Chart:
 def layered(*layers: Any) -> alt.LayerChart:
     """Charts on top of each other, the first lowest."""
     return alt.LayerChart(layer=layers)
+
+
+def diamond(base: alt.Chart) -> alt.Chart:
+    """The mark of what a job found."""
+    return base.mark_point(filled=True, shape="diamond", color=FOUND, opacity=1, size=130, stroke="white")
+
+
+def point_size(points: int) -> int:
+    """Of the points of a line: small where there are many."""
+    return 40 if points < DENSE else 12
 
 
 def tooltips(**titles: str) -> list[alt.Tooltip]:

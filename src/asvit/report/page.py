@@ -4,11 +4,10 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import vl_convert
 
-from asvit.records import REPORT, RUN, read_file, write_file
+from asvit.records import REPORT, RUN, flat, read_file, write_file
 from asvit.report.charts import VEGA_LITE
 from asvit.report.kinds import kind_of
 from asvit.report.markup import escape, escape_json, join
@@ -30,7 +29,7 @@ def write_report(directory: Path) -> Path:
     """
     shown = kind_of(directory).page(directory)
     asked = read_file(directory / RUN)
-    everything = _flat({"config": asked["config"], "environment": asked["environment"]})
+    everything = flat({"config": asked["config"], "environment": asked["environment"]}).items()
     page = Template(_file("page.html")).substitute(
         title=escape(shown.title),
         css=_file("page.css"),
@@ -52,11 +51,3 @@ def _bundle() -> str:
     """The scripts that draw charts."""
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
     return bundle.replace("</script", "<\\/script")
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    return [
-        leaf
-        for key, value in tree.items()
-        for leaf in (_flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)])
-    ]

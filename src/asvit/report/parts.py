@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asvit.architecture import Task
-from asvit.report.markup import Markup, join, tag
+from asvit.report.markup import Markup, join, table, tag
 from asvit.report.read import RunFile
 
 MOST_SHOWN = 10
@@ -97,6 +97,26 @@ def settings(everything: Iterable[tuple[str, object]]) -> Markup:
     """All that was asked for and all versions, folded away."""
     rows = (tag("div", tag("dt", name), tag("dd", str(value))) for name, value in everything)
     return folded("All settings and versions", tag("dl", join(rows), class_="settings"))
+
+
+def epochs_table(headers: Sequence[str], rows: Sequence[Sequence[str]], best: int) -> Markup:
+    """A row an epoch, the best in bold; folded where there are many.
+
+    Args:
+        headers: of the columns.
+        rows: cells of each epoch.
+        best: number of the best epoch, counted from 1.
+    """
+    shown = (
+        [tag("strong", cell) if number == best else cell for cell in row] for number, row in enumerate(rows, start=1)
+    )
+    content = table(headers, shown, class_="numbers")
+    return content if len(rows) <= MOST_SHOWN else folded(f"All {len(rows)} epochs", content)
+
+
+def learning_rate(lr: float) -> Markup:
+    """On one line: a hyphen may end one."""
+    return tag("span", f"{lr:.2e}", style="white-space: nowrap")
 
 
 def unreadable_list(problems: Sequence[str], total: int) -> Markup:

@@ -120,6 +120,20 @@ def best_checkpoint(run: Path, job: str) -> Path:
     return run / result["checkpoint"]
 
 
+def load_weights(path: Path, header_type: type[HeaderT], *, averaged: bool) -> tuple[dict[str, Tensor], HeaderT, Path]:
+    """Weights of a trained network, what their checkpoint says, and which file it is.
+
+    Args:
+        path: checkpoint, or the run directory of a training: then its best one.
+        header_type: of the job that wrote it.
+        averaged: whether to take the moving average of the weights where there is one.
+    """
+    file = best_checkpoint(path, header_type.job) if path.is_dir() else path
+    tensors, header = read_checkpoint(file, header_type, (MODEL, EMA))
+    prefix = EMA if averaged and any(name.startswith(EMA) for name in tensors) else MODEL
+    return without_prefix(tensors, prefix), header, file
+
+
 def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
     """Load weights that must fit exactly.
 

@@ -15,7 +15,7 @@ from asvit.training.augment import evaluation_transform, training_transform
 from asvit.training.checkpoint import State, checkpoint_path
 from asvit.training.data import Batch, Draws, EvaluationOrder, Examples, Labelled, batches, seed_everything
 from asvit.training.evaluate import Scores, evaluate
-from asvit.training.loop import Training, Watch
+from asvit.training.loop import Training
 from asvit.training.network import build, set_checkpointing
 from asvit.training.parallel import Processes
 from asvit.training.recipe import TrainRecipe
@@ -26,7 +26,7 @@ from asvit.training.sources import Source
 from asvit.training.trained import ClassifierHeader
 
 
-class ClassifierTraining(Training[Batch, Epoch]):
+class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
     """A classifier in training, by a schedule of re-tokenization."""
 
     header_type = ClassifierHeader
@@ -106,11 +106,6 @@ class ClassifierTraining(Training[Batch, Epoch]):
         """Of the whole training."""
         images = self.order.steps * self.recipe.batch_size
         return BACKWARD * images * sum(stage.epochs * stage.macs for stage in self.stages)
-
-    def run(self, folder: Path, watch: Watch) -> TrainResult:
-        """Train to the end; see :meth:`Training.train`."""
-        self.train(folder, watch)
-        return self.result(folder)
 
     def begin_epoch(self) -> None:
         """Enter the stage of the present epoch."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
+from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -21,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from asvit.errors import UserError
 from asvit.photos import UNREADABLE
 from asvit.training.augment import Transform
+from asvit.training.sources import decode
 
 REPLACEMENTS = 10
 """Images in a row that are tried before a sample is given up."""
@@ -156,6 +158,28 @@ class Examples(Dataset[Example]):
             except UNREADABLE as error:
                 problem = problem or f"{self.source.file(i)}: {error}"
         return Example(None, problem)
+
+
+def open_image(path: Path, channels: int) -> Any:
+    """Decode an image file: a PIL image, or of an array file a tensor from 0 to 1.
+
+    Raises:
+        One of :data:`asvit.photos.UNREADABLE`: it is missing, damaged or too small.
+    """
+    with open(path, "rb") as file:
+        return check_size(decode(file, path.suffix, channels))
+
+
+def read_image(path: Path, channels: int) -> Any:
+    """An image that somebody named.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return open_image(path, channels)
+    except UNREADABLE as error:
+        raise UserError(f"cannot read the image {path}: {error}; expected a JPEG, PNG, .npy or TIFF file") from error
 
 
 def check_size(image: Any) -> Any:

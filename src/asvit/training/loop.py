@@ -70,6 +70,7 @@ class TrainingBatch(Protocol):
 
 BatchT = TypeVar("BatchT", bound=TrainingBatch)
 EpochT = TypeVar("EpochT", bound=EpochRecord)
+ResultT = TypeVar("ResultT")
 Watch = Callable[[Any], None]
 """Called with the training after some steps and after every epoch."""
 
@@ -86,7 +87,7 @@ class Pending:
     """Images that could not be read."""
 
 
-class Training(ABC, Generic[BatchT, EpochT]):
+class Training(ABC, Generic[BatchT, EpochT, ResultT]):
     """A network in training: what is trained, how far it is, and the steps that take it further.
 
     What is trained, on what and how it is scored is said by the abstract methods.
@@ -173,6 +174,10 @@ class Training(ABC, Generic[BatchT, EpochT]):
     def best(self) -> EpochT | None:
         """The best epoch so far whose checkpoint is to stay."""
 
+    @abstractmethod
+    def result(self, folder: Path) -> ResultT:
+        """What the finished training, whose checkpoints are in a folder, found."""
+
     @property
     def share(self) -> int:
         """Images of a batch that are this process's."""
@@ -190,7 +195,7 @@ class Training(ABC, Generic[BatchT, EpochT]):
         """Of all epochs."""
         return self.load_batches()
 
-    def train(self, folder: Path, watch: Watch) -> None:
+    def run(self, folder: Path, watch: Watch) -> ResultT:
         """Train to the end, from the last checkpoint in a folder where there is one.
 
         Args:
@@ -209,6 +214,7 @@ class Training(ABC, Generic[BatchT, EpochT]):
             )
             self.save(folder)
             watch(self)
+        return self.result(folder)
 
     def train_epoch(self, folder: Path, watch: Watch) -> None:
         """The rest of an epoch, step by step."""

@@ -87,15 +87,16 @@ class Processes:
 
 
 @contextmanager
-def launched(device: torch.device) -> Iterator[Processes]:
-    """The processes that torchrun started, joined; one alone without torchrun."""
+def launched(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
+    """The processes that torchrun started, joined, and this one's device; one alone without torchrun."""
     if "RANK" not in os.environ:
-        yield Processes()
+        yield Processes(), device
         return
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     processes = Processes(*(int(os.environ[name]) for name in names))
+    device = processes.device(device)
     if device.type == "cuda":
-        torch.cuda.set_device(processes.device(device))
+        torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    yield processes
+    yield processes, device
     dist.destroy_process_group()  # not after an error: it would wait for processes that wait for this one

@@ -3,13 +3,13 @@
 import csv
 import io
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import msgspec
 
 from asvit.architecture import Task
+from asvit.records import flat
 from asvit.training.retokenize import StageCost
 
 BACKWARD = 3
@@ -97,19 +97,10 @@ def as_lines(epochs: Sequence[EpochRecord]) -> bytes:
 
 def as_csv(epochs: Sequence[EpochRecord]) -> bytes:
     """``summary.csv``: the same as a table."""
-    rows = [dict(_columns(asdict(epoch))) for epoch in epochs]
+    rows = [flat(asdict(epoch)) for epoch in epochs]
     names = max(rows, key=len)  # a field that is None lacks the columns of its own fields
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
-
-
-def _columns(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Fields, and fields of fields as ``boxes.ap``."""
-    for name, value in record.items():
-        if isinstance(value, Mapping):
-            yield from _columns(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value

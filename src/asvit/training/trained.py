@@ -10,7 +10,7 @@ from torch import nn
 from asvit.architecture import Task
 from asvit.errors import UserError
 from asvit.subject import TIMM, one_line
-from asvit.training.checkpoint import EMA, MODEL, Header, State, best_checkpoint, fill, read_checkpoint, without_prefix
+from asvit.training.checkpoint import Header, State, fill, load_weights
 from asvit.training.network import build
 from asvit.training.results import Epoch
 from asvit.training.retokenize import enter
@@ -53,11 +53,9 @@ def load_network(path: Path, *, averaged: bool = True) -> Trained:
         path: checkpoint, or the run directory of a training: then its best one.
         averaged: whether to take the moving average of the weights where there is one.
     """
-    file = best_checkpoint(path, ClassifierHeader.job) if path.is_dir() else path
-    tensors, header = read_checkpoint(file, ClassifierHeader, (MODEL, EMA))
-    prefix = EMA if averaged and any(name.startswith(EMA) for name in tensors) else MODEL
+    weights, header, file = load_weights(path, ClassifierHeader, averaged=averaged)
     model = build(header.network, header.task)
-    fill(model, without_prefix(tensors, prefix), file)
+    fill(model, weights, file)
     if header.coarseness > 1:
         enter(model, header.coarseness)
     return Trained(header.network, model.eval(), header.task, header.classes, {"test_crop": header.test_crop})

@@ -3,11 +3,9 @@
 import altair as alt
 
 from asvit.detection.results import DetectEpoch, DetectResult
-from asvit.report.charts import Row, chart, layered, tooltips
+from asvit.report.charts import WHOLE_NUMBERS, Row, chart, diamond, layered, point_size, tooltips
 from asvit.report.theme import ACCENT, FAINT, FOUND, SECOND
 
-DENSE = 60
-"""Epochs from which points are small."""
 _LOSSES = {
     "class_loss": "classes",
     "box_loss": "boxes",
@@ -30,10 +28,8 @@ def precision_chart(result: DetectResult) -> alt.LayerChart:
     best = chart([row for row in _precisions(result.best) if row["of"] == "boxes"])
     return layered(
         lines.mark_line(strokeWidth=2),
-        lines.mark_point(filled=True, opacity=1, size=_size(result)),
-        best.mark_point(filled=True, shape="diamond", color=FOUND, opacity=1, size=130, stroke="white").encode(
-            x=_axis(result), y=y, tooltip=tips
-        ),
+        lines.mark_point(filled=True, opacity=1, size=point_size(len(result.epochs))),
+        diamond(best.encode(x=_axis(result), y=y, tooltip=tips)),
     )
 
 
@@ -55,7 +51,9 @@ def loss_chart(result: DetectResult) -> alt.LayerChart:
         color=alt.Color("part:N", title=None, scale=colours, legend=alt.Legend(columns=2)),
         tooltip=tooltips(epoch="epoch", part="part", text="loss"),
     )
-    return layered(lines.mark_line(strokeWidth=2), lines.mark_point(filled=True, opacity=1, size=_size(result)))
+    return layered(
+        lines.mark_line(strokeWidth=2), lines.mark_point(filled=True, opacity=1, size=point_size(len(result.epochs)))
+    )
 
 
 def _precisions(epoch: DetectEpoch) -> list[Row]:
@@ -75,9 +73,5 @@ def _precisions(epoch: DetectEpoch) -> list[Row]:
 
 def _axis(result: DetectResult) -> alt.X:
     scale = alt.Scale(domain=[0, len(result.epochs)], nice=False)
-    whole = alt.Axis(format="d", tickMinStep=1, labelExpr="datum.value % 1 ? '' : datum.label")
+    whole = alt.Axis(format="d", tickMinStep=1, labelExpr=WHOLE_NUMBERS)
     return alt.X("epoch:Q", title="epoch", scale=scale, axis=whole)
-
-
-def _size(result: DetectResult) -> int:
-    return 40 if len(result.epochs) < DENSE else 12

@@ -7,7 +7,7 @@ from asvit.detection.cost import whole
 from asvit.report.charts import figure
 from asvit.report.detection.charts import loss_chart, precision_chart
 from asvit.report.detection.record import DetectReport, read_detection
-from asvit.report.detection.tables import costs_table, epochs_table, left_out_list, per_cent, scores_table
+from asvit.report.detection.tables import costs_table, epochs_of, left_out_list, per_cent, scores_table
 from asvit.report.markup import Markup, architecture, join, tag
 from asvit.report.parts import Page, classes_list, count, head, unreadable_list, wrapped
 
@@ -35,7 +35,7 @@ def detection_page(directory: Path) -> Page:
             *_scores(report),
             *_costs(report),
             tag("h2", "Epochs"),
-            epochs_table(result),
+            epochs_of(result),
             classes_list(result.classes),
         ],
     )
@@ -72,8 +72,6 @@ def _scores(report: DetectReport) -> list[Markup]:
 
 
 def _costs(report: DetectReport) -> list[Markup]:
-    words = (
-        "Multiply-adds of one image: in use, of all proposals and as many masks as may be found; in training, of at "
-    )
-    words += "most as many boxes as a stage learns from."
+    words = "Multiply-adds of one image: in use, of all proposals and as many masks as may be found; in training, of "
+    words += "at most as many boxes as a stage learns from."
     return [tag("h2", "Parts"), tag("p", words), costs_table(report.result)]

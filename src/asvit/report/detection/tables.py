@@ -5,7 +5,7 @@ from asvit.detection.cost import whole
 from asvit.detection.results import DetectEpoch, DetectResult
 from asvit.detection.scores import TWELVE
 from asvit.report.markup import Markup, table, tag
-from asvit.report.parts import MOST_SHOWN, count, folded, wrapped
+from asvit.report.parts import count, epochs_table, folded, learning_rate, wrapped
 
 
 def scores_table(epoch: DetectEpoch) -> Markup:
@@ -35,22 +35,16 @@ def costs_table(result: DetectResult) -> Markup:
     return table(["part", "parameters", "MACs of an image", "in training, forward"], cells, class_="numbers")
 
 
-def epochs_table(result: DetectResult) -> Markup:
+def epochs_of(result: DetectResult) -> Markup:
     """A row an epoch, the best in bold."""
     headers = ["epoch", "learning rate", "loss", "box AP", "mask AP", "seconds", "images/s", "waiting"]
-    rows = (
-        [tag("strong", cell) if epoch == result.best else cell for cell in _cells(epoch)] for epoch in result.epochs
-    )
-    content = table(headers, rows, class_="numbers")
-    if len(result.epochs) <= MOST_SHOWN:
-        return content
-    return folded(f"All {len(result.epochs)} epochs", content)
+    return epochs_table(headers, [_cells(epoch) for epoch in result.epochs], result.best.epoch)
 
 
 def _cells(epoch: DetectEpoch) -> list[str]:
     return [
         str(epoch.epoch),
-        tag("span", f"{epoch.lr:.2e}", style="white-space: nowrap"),  # a hyphen may end a line
+        learning_rate(epoch.lr),
         f"{epoch.train_loss:.4f}",
         *("" if scores is None else per_cent(scores.ap) for scores in (epoch.boxes, epoch.masks)),
         f"{epoch.seconds:,.1f}",

@@ -4,8 +4,8 @@ from typing import Literal
 
 import altair as alt
 
-from asvit.report.charts import Row, chart, layered, tooltips
-from asvit.report.theme import ACCENT, FAINT, FOUND, SECOND
+from asvit.report.charts import WHOLE_NUMBERS, Row, chart, diamond, layered, point_size, tooltips
+from asvit.report.theme import ACCENT, FAINT, SECOND
 from asvit.report.training.record import TrainReport
 from asvit.training.results import Epoch
 from asvit.training.retokenize import share_of_tokens
@@ -15,11 +15,9 @@ Spent = Literal["epoch", "macs"]
 
 STRONGEST = 0.4
 """Opacity of the coarsest stage's band."""
-DENSE = 60
-"""Epochs from which points are small."""
 _TITLE = {"epoch": "epoch", "macs": "multiply-adds spent"}
 _FORMAT = {"epoch": "d", "macs": "~s"}
-_LABEL = {"epoch": "datum.value % 1 ? '' : datum.label", "macs": "datum.value ? datum.label : '0'"}
+_LABEL = {"epoch": WHOLE_NUMBERS, "macs": "datum.value ? datum.label : '0'"}
 _TRAIN, _VAL = "training", "validation"
 
 
@@ -36,8 +34,8 @@ def accuracy_chart(report: TrainReport, spent: Spent) -> alt.LayerChart:
     return layered(
         *_bands(report, spent),
         line.mark_line(color=ACCENT, strokeWidth=2),
-        line.mark_point(filled=True, color=ACCENT, opacity=1, size=_size(report)),
-        _diamond(chart([_row(report.result.best)]).encode(x=x, y=y, tooltip=_tooltips())),
+        line.mark_point(filled=True, color=ACCENT, opacity=1, size=point_size(len(report.result.epochs))),
+        diamond(chart([_row(report.result.best)]).encode(x=x, y=y, tooltip=_tooltips())),
     )
 
 
@@ -60,13 +58,9 @@ def loss_chart(report: TrainReport, spent: Spent) -> alt.LayerChart:
     return layered(
         *_bands(report, spent),
         lines.mark_line(strokeWidth=2),
-        lines.mark_point(filled=True, opacity=1, size=_size(report)),
-        _diamond(chart([_row(best) | {"value": best.loss}]).encode(x=x, y=y, tooltip=_tooltips())),
+        lines.mark_point(filled=True, opacity=1, size=point_size(len(report.result.epochs))),
+        diamond(chart([_row(best) | {"value": best.loss}]).encode(x=x, y=y, tooltip=_tooltips())),
     )
-
-
-def _diamond(base: alt.Chart) -> alt.Chart:
-    return base.mark_point(filled=True, shape="diamond", color=FOUND, opacity=1, size=130, stroke="white")
 
 
 def _bands(report: TrainReport, spent: Spent) -> list[alt.Chart]:
@@ -100,10 +94,6 @@ def _axis(report: TrainReport, spent: Spent, *, field: str | None = None) -> alt
 def _near() -> alt.Scale:
     """As far as the values go."""
     return alt.Scale(zero=False, nice=False, padding=14)
-
-
-def _size(report: TrainReport) -> int:
-    return 40 if len(report.result.epochs) < DENSE else 12
 
 
 def _row(epoch: Epoch) -> Row:

@@ -8,7 +8,7 @@ from asvit.report.markup import Markup, architecture, join, tag
 from asvit.report.parts import Page, classes_list, count, head, images, unreadable_list, wrapped
 from asvit.report.training.charts import accuracy_chart, loss_chart
 from asvit.report.training.record import TrainReport, read_training
-from asvit.report.training.tables import epochs_table, stages_table
+from asvit.report.training.tables import epochs_of, stages_table
 from asvit.training.results import TrainResult
 
 
@@ -85,4 +85,4 @@ def _stages(report: TrainReport) -> list[Markup]:
 def _epochs(result: TrainResult) -> list[Markup]:
     words = "Loss, top-1 and top-5 are of the validation images; seconds, images a second and the share of time spent "
     words += "waiting for images are of training."
-    return [tag("h2", "Epochs"), tag("p", words), epochs_table(result)]
+    return [tag("h2", "Epochs"), tag("p", words), epochs_of(result)]

@@ -1,8 +1,8 @@
 """Tables of a training, and lists beside them."""
 
 from asvit.budget import format_size
-from asvit.report.markup import Markup, table, tag
-from asvit.report.parts import MOST_SHOWN, folded, unbroken
+from asvit.report.markup import Markup, table
+from asvit.report.parts import epochs_table, learning_rate, unbroken
 from asvit.report.training.record import TrainReport
 from asvit.training.results import Epoch, TrainResult
 from asvit.training.retokenize import share_of_tokens
@@ -18,23 +18,17 @@ def stages_table(report: TrainReport) -> Markup:
     return table(["epochs", "tokens", "MACs of an image", "of the full cost"], rows, class_="numbers")
 
 
-def epochs_table(result: TrainResult) -> Markup:
+def epochs_of(result: TrainResult) -> Markup:
     """A row an epoch, the best in bold."""
     headers = ["epoch", "tokens", "learning rate", "training loss", "loss", "top-1", "top-5", "seconds", "images/s"]
-    rows = (
-        [tag("strong", cell) if epoch == result.best else cell for cell in _cells(epoch)] for epoch in result.epochs
-    )
-    content = table([*headers, "waiting"], rows, class_="numbers")
-    if len(result.epochs) <= MOST_SHOWN:
-        return content
-    return folded(f"All {len(result.epochs)} epochs", content)
+    return epochs_table([*headers, "waiting"], [_cells(epoch) for epoch in result.epochs], result.best.epoch)
 
 
 def _cells(epoch: Epoch) -> list[str]:
     return [
         str(epoch.epoch),
         share_of_tokens(epoch.coarseness),
-        tag("span", f"{epoch.lr:.2e}", style="white-space: nowrap"),  # a hyphen may end a line
+        learning_rate(epoch.lr),
         f"{epoch.train_loss:.4f}",
         f"{epoch.loss:.4f}",
         f"{epoch.top1:.2%}",
