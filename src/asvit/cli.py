@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -12,7 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from asvit.design.recipes import StartFrom
 from asvit.detect_cli import detect
-from asvit.errors import UserError
+from asvit.errors import UserError, hush
 from asvit.options import (
     BudgetOptions,
     DeviceOptions,
@@ -24,6 +23,7 @@ from asvit.options import (
     TaskOptions,
     parse_image_size,
 )
+from asvit.study_cli import study
 from asvit.train_options import (
     Averaged,
     ClassifierLoadingOptions,
@@ -35,6 +35,7 @@ from asvit.train_options import (
 
 app = App(name="asvit", help="Design Vision Transformers without training them (As-ViT, ICLR 2022).")
 app.command(detect)
+app.command(study)
 
 
 @app.command
@@ -262,7 +263,7 @@ def report(directory: str, /) -> None:
     Parameters
     ----------
     directory
-        Run directory of search, grow, design, train or detect train.
+        Run directory of search, grow, design, train, detect train or study.
     """
     from asvit.report import write_report
 
@@ -272,8 +273,7 @@ def report(directory: str, /) -> None:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0, 2 for bad input with one line on stderr, 130 after Ctrl-C, 143 on SIGTERM."""
     signal.signal(signal.SIGTERM, _terminate)
-    # torch.func's first jvp compiles a helper with torch's own deprecated decorator.
-    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+    hush()
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except (UserError, CycloptsError) as error:

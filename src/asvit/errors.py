@@ -1,4 +1,6 @@
-"""What a user of the library or the command line can get wrong."""
+"""What a user of the library or the command line can get wrong, and what is not their fault."""
+
+import warnings
 
 
 class UserError(ValueError):
@@ -6,3 +8,9 @@ class UserError(ValueError):
 
     The command line prints the line and exits with code 2; library code may catch it as a ``ValueError``.
     """
+
+
+def hush() -> None:
+    """Keep warnings from users that they cannot do anything about."""
+    # torch.func's first jvp compiles a helper with torch's own deprecated decorator.
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)

@@ -11,18 +11,18 @@ import torch
 
 from asvit.architecture import Task
 from asvit.budget import parse_memory
-from asvit.design.recipes import Recipe
 from asvit.errors import UserError
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
-from asvit.options import MeasureOptions, RecipeName, RunOptions
+from asvit.options import MeasureOptions, RunOptions
 from asvit.photos import BuiltIn, Folder
 from asvit.records import Json, RunDirectory, default_path, environment, open_run, read_architecture, recorded
+from asvit.settings import Carefulness
 from asvit.subject import TIMM, Subject, parse_subject
 
 
 def prepare(
-    recipe: Recipe,
+    recipe: Carefulness,
     task: Task,
     measuring: MeasureOptions,
     run: RunOptions,
@@ -86,7 +86,7 @@ def working_in(
 
 @contextmanager
 def working(
-    job: str, recipe_name: RecipeName, config: Json, run: RunOptions, measurers: Sequence[Measurer]
+    job: str, recipe_name: str, config: Json, run: RunOptions, measurers: Sequence[Measurer]
 ) -> Iterator[RunDirectory]:
     """Work in the job's run directory, with its ledger behind the measurers."""
     with working_in(job, recipe_name, config, run, measurers[0].device) as directory:

@@ -14,7 +14,7 @@ from asvit.architecture import Task
 from asvit.budget import Budget
 from asvit.design.recipes import Recipe
 from asvit.errors import UserError
-from asvit.settings import Settings
+from asvit.settings import Carefulness, Settings
 
 RecipeName = Literal["paper", "quick", "smoke"]
 
@@ -78,7 +78,7 @@ class MeasureOptions:
     images: Path | None = None
     """Folder of images for the kernel (default: photographs that come with scikit-image)."""
 
-    def settings(self, recipe: Recipe) -> Settings:
+    def settings(self, recipe: Carefulness) -> Settings:
         """Settings of the measure."""
         return Settings(
             repeats=recipe.repeats if self.repeats is None else self.repeats,

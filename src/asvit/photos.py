@@ -199,6 +199,6 @@ def random_crop(
 def normalise(images: Float[Tensor, "n channels H W"]) -> Float[Tensor, "n channels H W"]:
     """Subtract ImageNet's mean and divide by its standard deviation, of grey values for other than three channels."""
     rgb = images.shape[1] == 3
-    mean = torch.tensor(RGB_MEAN if rgb else (GREY_MEAN,)).reshape(-1, 1, 1)
-    std = torch.tensor(RGB_STD if rgb else (GREY_STD,)).reshape(-1, 1, 1)
+    mean = images.new_tensor(RGB_MEAN if rgb else (GREY_MEAN,)).reshape(-1, 1, 1)
+    std = images.new_tensor(RGB_STD if rgb else (GREY_STD,)).reshape(-1, 1, 1)
     return (images - mean) / std

@@ -175,15 +175,24 @@ def open_run(path: Path, job: str, config: Json, environment: Json, command: str
         if earlier is None:
             write_file(path / RUN, to_json({**asked, "command": command, "commit": commit()}))
         else:
-            _refuse_difference(path, earlier, json.loads(json.dumps(asked)))
+            now = json.loads(json.dumps(asked))
+            refuse_difference(str(path), {key: earlier.get(key) for key in now}, now, "another --out")
         yield RunDirectory(path, job)
     finally:
         (path / _PID).unlink(missing_ok=True)
         lock.release()
 
 
-def _refuse_difference(path: Path, earlier: Json, now: Json) -> None:
-    before, after = flat({key: earlier.get(key) for key in now}), flat(now)
+def refuse_difference(place: str, earlier: Json, now: Json, instead: str) -> None:
+    """Refuse to go on with other settings.
+
+    Args:
+        place: where the earlier ones are written down.
+        earlier: settings with which it began.
+        now: settings that were asked for.
+        instead: what one may choose to have them.
+    """
+    before, after = flat(earlier), flat(now)
     changes = [
         f"{key.removeprefix('config.')} was {before.get(key)}, is {after.get(key)}"
         for key in sorted(before.keys() | after.keys())
@@ -191,8 +200,8 @@ def _refuse_difference(path: Path, earlier: Json, now: Json) -> None:
     ]
     if changes:
         raise UserError(
-            f"{path} belongs to a run with other settings ({'; '.join(changes)}): "
-            "repeat that run's command, or choose another --out"
+            f"{place} belongs to a run with other settings ({'; '.join(changes)}): "
+            f"repeat that run's command, or choose {instead}"
         )
 
 

@@ -7,6 +7,18 @@ from asvit.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
+class Carefulness:
+    """How carefully a recipe measures."""
+
+    repeats: int
+    """Of every measurement."""
+    angles: int
+    """Points of the circle."""
+    kernel_images: int
+    """Images that the kernel sees."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """How a network is measured."""
 

@@ -5,24 +5,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from asvit.settings import Carefulness
+
 StartFrom = Literal["most-probable", "best-ranked"]
 """The policy's topology of highest probability, or the measured one with the smallest sum of ranks."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Carefulness):
     """Defaults of a job; every one of them can be set on the command line."""
 
     steps: int
     """Of the search."""
     start_from: StartFrom
     """Topology that growth starts from."""
-    repeats: int
-    """Of every measurement."""
-    angles: int
-    """Points of the circle."""
-    kernel_images: int
-    """Images that the kernel sees."""
     image_size: tuple[int, int]
     """Height and width in pixels."""
     params: tuple[str, ...]

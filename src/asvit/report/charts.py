@@ -45,11 +45,11 @@ def tooltips(**titles: str) -> list[alt.Tooltip]:
     return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
 
 
-def figure(name: str, title: str, caption: str, chart: alt.LayerChart) -> Markup:
+def figure(name: str, title: str, caption: str, chart: alt.LayerChart, *, height: int = 280) -> Markup:
     """A chart as wide as its column; the script of the page draws what the element after its place says."""
     fit = alt.AutoSizeParams(type="fit-x", contains="padding")
     padding = {"left": 5, "top": 5, "right": 20, "bottom": 5}  # right: half of a label at the end of its axis
-    specification = chart.properties(width="container", height=280, autosize=fit, padding=padding).to_dict()
+    specification = chart.properties(width="container", height=height, autosize=fit, padding=padding).to_dict()
     # Neither is needed to draw: an address that is never loaded, and altair's own theme.
     del specification["$schema"], specification["config"]
     return tag(

@@ -14,6 +14,8 @@ from asvit.report.detection.page import detection_page
 from asvit.report.detection.panels import detection_panels
 from asvit.report.parts import Page
 from asvit.report.read import RunFile, read_run
+from asvit.report.study.page import study_page
+from asvit.report.study.panels import study_panels
 from asvit.report.training.page import training_page
 from asvit.report.training.panels import training_panels
 
@@ -31,6 +33,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         **dict.fromkeys(RESULTS, Kind(design_page, design_panels)),
         "train": Kind(training_page, training_panels),
         "detect": Kind(detection_page, detection_panels),
+        "study": Kind(study_page, study_panels),
     }
 )
 """By the name of the job in ``run.json``."""

@@ -23,7 +23,7 @@ def write_picture(directory: Path, target: Path) -> Path:
     """Draw a run for a first glance: search and growth of a design, accuracy or precision and loss of a training.
 
     Args:
-        directory: run directory of search, grow, design, train or detect train.
+        directory: run directory of search, grow, design, train, detect train or study.
         target: file to write, ``.png`` or ``.svg``.
 
     Raises:

@@ -19,6 +19,7 @@ from asvit.training.loop import Training
 from asvit.training.network import build, set_checkpointing
 from asvit.training.parallel import Processes
 from asvit.training.recipe import TrainRecipe
+from asvit.training.resident import RandomCrops, Resident, ResidentBatches, centre
 from asvit.training.results import BACKWARD, Epoch, TrainResult, best_of, saved_time
 from asvit.training.retokenize import Schedule, StageCost, coarseness_at, enter, saved_share, stage_costs
 from asvit.training.running import Running
@@ -75,18 +76,23 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
 
     def load_batches(self) -> Iterable[Batch]:
         """Augmented images of this process."""
+        if isinstance(self.train_source, Resident):
+            crops = RandomCrops(self.recipe, len(self.train_source), seed=self.seed)
+            return ResidentBatches(self.train_source, self.order, crops)
         examples = Examples(self.train_source, Labelled(training_transform(self.recipe)), seed=self.seed)
         return batches(examples, self.order, workers=self.running.workers, device=self.device)
 
     def load_validation(self) -> Iterable[Batch]:
         """This process's share of the validation images."""
-        transform = evaluation_transform(self.task.image_size, self.recipe.test_crop)
         order = EvaluationOrder(
             len(self.val_source),
             self.share,
             rank=self.processes.rank,
             processes=self.processes.count,
         )
+        if isinstance(self.val_source, Resident):
+            return ResidentBatches(self.val_source, order, centre(self.task.image_size))
+        transform = evaluation_transform(self.task.image_size, self.recipe.test_crop)
         examples = Examples(self.val_source, Labelled(transform), seed=None)
         return batches(examples, order, workers=self.running.workers, device=self.device)
 

@@ -56,6 +56,11 @@ def seed_everything(draws: Draws, *key: int) -> None:
     torch.manual_seed(int(state[2]))
 
 
+def generator_of(draws: Draws, *key: int) -> torch.Generator:
+    """Random numbers on the CPU that are a function of what is drawn and some numbers."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence((draws, *key)).generate_state(1)[0]))
+
+
 @runtime_checkable
 class Readable(Protocol):
     """A list of images with what is known about them."""
@@ -226,8 +231,7 @@ class TrainingOrder(Sampler[list[Place]]):
         return self.steps - self.start
 
     def __iter__(self) -> Iterator[list[Place]]:
-        seed = int(np.random.SeedSequence((Draws.ORDER, self.seed, self.epoch)).generate_state(1)[0])
-        order = torch.randperm(self.images, generator=torch.Generator().manual_seed(seed)).tolist()
+        order = torch.randperm(self.images, generator=generator_of(Draws.ORDER, self.seed, self.epoch)).tolist()
         for step in range(self.start, self.steps):
             batch = order[step * self.batch_size : (step + 1) * self.batch_size]
             yield [(self.epoch, index) for index in batch[self.rank :: self.processes]]

@@ -1,0 +1,131 @@
+"""The page of a study."""
+
+from pathlib import Path
+
+from asvit.metrics import METRICS
+from asvit.report.charts import figure
+from asvit.report.markup import Markup, architecture, escape, symbol, table, tag
+from asvit.report.parts import Page, count, folded, head, images, unbroken
+from asvit.report.study.charts import ROW_HEIGHT, accuracy_chart, correlation_chart
+from asvit.report.study.record import StudyReport, read_study
+from asvit.study.correlation import Interval
+from asvit.study.noise import Variance
+from asvit.study.results import Scored, StudyResult
+
+PAPER_TOPOLOGIES, PAPER_EPOCHS = 87, 300
+
+
+def study_page(directory: Path) -> Page:
+    """Page of study, from a run directory."""
+    report = read_study(directory)
+    run, result = report.run, report.result
+    title = f"Do the measures predict accuracy? {images(result.task)}"
+    words = "Sampled topologies of Table 1, one block a stage and C = 32, trained, and ranked by measures taken before."
+    return Page(
+        title,
+        [
+            *head(run, title, words, [run.config.seed]),
+            tag("p", tag("strong", result.sentence)),
+            tag("p", _shorter(report), class_="note"),
+            *_noise(result),
+            *_scores(result),
+            *_figures(result),
+            *_topologies(result),
+        ],
+    )
+
+
+def _shorter(report: StudyReport) -> str:
+    config, result = report.run.config, report.result
+    done = len(result.trained)
+    words = f"{count(len(result.points), 'topology').replace('ys', 'ies')} in {count(done, 'training')}"
+    words += f" of {result.planned} planned; " if done < result.planned else "; "
+    words += f"{count(config.train.epochs, 'epoch')} of {config.images.train:,} images, accuracy on "
+    words += f"{config.images.val:,}. The paper trained {PAPER_TOPOLOGIES} for {PAPER_EPOCHS} epochs of ImageNet."
+    return words
+
+
+def _noise(result: StudyResult) -> list[Markup]:
+    def row(name: str, variance: Variance) -> list[str]:
+        deviations = (f"{100 * max(v, 0) ** 0.5:.2f}" for v in (variance.between, variance.within))
+        ratio = f"{variance.ratio:.1f} [{variance.low:.1f}, {variance.high:.1f}]"
+        return [name, str(variance.topologies), *deviations, ratio]
+
+    words = "Standard deviations of top-1 accuracy in points: between topologies, and between seeds of one topology. "
+    words += "The ratio is that of the variances, with its 95 % interval."
+    headers = ["", "topologies", "between topologies", "between seeds", "ratio"]
+    rows = [row("pilot", result.pilot), row("all trained repeatedly", result.variance)]
+    return [tag("h2", "Noise"), tag("p", words), table(headers, rows, class_="numbers")]
+
+
+def _scores(result: StudyResult) -> list[Markup]:
+    words = "Kendall τ between a score and accuracy, with 95 % bootstrap intervals over topologies; signs are such "
+    words += "that a positive τ is a good one. Given #params: partial τ. Within bands: among thirds of equal #params. "
+    words += "Over #params: difference of both τ. Ceiling: τ of a perfect score, for the noise of training and of the "
+    words += "score's repeats. Regret: points of accuracy lost by taking the topology with the highest score, and the "
+    words += "mean of the five highest. Seconds: of measuring one topology."
+    headers = ["score", "τ", "given #params", "within bands", "over #params", "ceiling", "regret", "of five", "seconds"]
+    rows = [_cells(score) for score in sorted(result.scores, key=_by_tau)]
+    return [
+        tag("h2", "Scores"),
+        tag("p", words),
+        table(headers, rows, class_="numbers"),
+        figure(
+            "correlations",
+            "Rank correlation",
+            "The dashed line is that of #params.",
+            correlation_chart(result),
+            height=ROW_HEIGHT * len(rows),
+        ),
+        folded("Where the scores come from", tag("ul", *map(_source, result.scores))),
+    ]
+
+
+def _by_tau(score: Scored) -> float:
+    return 2.0 if score.tau is None else -score.tau.value
+
+
+def _cells(score: Scored) -> list[str]:
+    name = symbol(METRICS[score.name]) if score.name in METRICS else escape(score.symbol)
+    return [
+        name,
+        *map(_interval, (score.tau, score.beyond_params, score.within_bands, score.over_params)),
+        "–" if score.ceiling is None else f"{score.ceiling:.2f}",
+        f"{100 * score.regret:.2f}",
+        f"{100 * score.regret_of_five:.2f}",
+        f"{score.seconds:.2g}",
+    ]
+
+
+def _interval(interval: Interval | None) -> str:
+    return "–" if interval is None else unbroken(f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]")
+
+
+def _source(score: Scored) -> Markup:
+    valid = f"; valid for {count(score.topologies, 'topology').replace('ys', 'ies')}"
+    return tag("li", f"{score.symbol}: {score.title}, {score.better} is better ({score.source}){valid}")
+
+
+def _figures(result: StudyResult) -> list[Markup]:
+    names = [score.name for score in sorted(result.scores, key=_by_tau) if score.name in METRICS and score.tau]
+    charts = [
+        figure(
+            name.replace("_", "-"),
+            METRICS[name].title[0].upper() + METRICS[name].title[1:],
+            "",
+            accuracy_chart(result, name),
+        )
+        for name in names
+    ]
+    words = "Every point is a topology; point at one for its text form. Bars are standard errors (Fig. 2)."
+    return [tag("h2", "Accuracy against scores"), tag("p", words), tag("div", *charts, class_="charts")]
+
+
+def _topologies(result: StudyResult) -> list[Markup]:
+    ordered = sorted(result.points, key=lambda point: -point.top1)
+    rows = [
+        [architecture(p.topology), f"{100 * p.top1:.2f}", str(p.trainings), f"{p.params:,}", f"{p.macs:,}"]
+        for p in ordered
+    ]
+    headers = ["topology", "top-1 (%)", "trainings", "parameters", "MACs"]
+    return [folded(f"All {len(rows)} topologies, the most accurate first", table(headers, rows, class_="numbers"))]

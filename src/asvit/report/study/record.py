@@ -1,0 +1,59 @@
+"""From the files of a study to what a report shows of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asvit.records import RESULT
+from asvit.report.read import Config, RunFile, damaged, read_result, read_run
+from asvit.study.plan import PlanSettings
+from asvit.study.results import StudyResult
+from asvit.training.recipe import TrainRecipe
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """Of both parts of the data."""
+
+    train: int
+    val: int
+
+
+@dataclass(frozen=True)
+class StudyConfig(Config):
+    """What a study was asked."""
+
+    plan: PlanSettings
+    train: TrainRecipe
+    images: ImageCounts
+    resident: bool
+
+
+@dataclass(frozen=True)
+class StudyRun(RunFile):
+    """``run.json``."""
+
+    config: StudyConfig
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """All that is drawn."""
+
+    run: StudyRun
+    result: StudyResult
+
+
+def read_study(directory: Path) -> StudyReport:
+    """Read ``run.json`` and ``result.json``.
+
+    Args:
+        directory: run directory of study.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    run = read_run(directory, StudyRun)
+    result = read_result(directory, run, StudyResult)
+    if {point.topology for point in result.points} != {one.topology for one in result.trained}:
+        raise damaged(directory / RESULT, "its points are not the topologies that were trained")
+    return StudyReport(run, result)

@@ -1,0 +1,88 @@
+"""Which topologies a study trains, with which seeds, and in which order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asvit.errors import UserError
+from asvit.space import Topology
+
+PILOT_TOPOLOGIES, PILOT_SEEDS = 6, 2
+"""What a study begins with, to learn whether its accuracies differ by more than chance."""
+
+
+@dataclass(frozen=True, order=True)
+class Planned:
+    """A training of a study."""
+
+    topology: str
+    """Text form; trained with one block a stage and C = 32, as in the paper."""
+    seed: int
+    """Of the training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSettings:
+    """How many trainings."""
+
+    topologies: int
+    """Sampled uniformly from Table 1 (paper: 87)."""
+    seeds: int
+    """Trainings of each topology that is trained repeatedly."""
+    repeated: int
+    """Topologies that are, the pilot's among them; the others are trained once."""
+    seed: int
+    """Of the sample."""
+
+    def __post_init__(self) -> None:
+        if self.topologies < 3 or self.seeds < PILOT_SEEDS:
+            raise UserError(
+                f"a study of {self.topologies} topologies with {self.seeds} seeds ranks nothing: expected at least 3 "
+                f"topologies and {PILOT_SEEDS} seeds"
+            )
+        if not self.pilot <= self.repeated <= self.topologies:
+            raise UserError(
+                f"{self.repeated} topologies are to be trained repeatedly: expected from {self.pilot}, those of the "
+                f"pilot, to all {self.topologies}"
+            )
+
+    @property
+    def pilot(self) -> int:
+        """Topologies of the pilot."""
+        return min(PILOT_TOPOLOGIES, self.topologies)
+
+
+def sample_topologies(count: int, seed: int) -> list[str]:
+    """Different topologies drawn uniformly from Table 1; a longer sample begins with the shorter one.
+
+    >>> sample_topologies(3, seed=0) == sample_topologies(5, seed=0)[:3]
+    True
+    """
+    rng = np.random.default_rng(seed)
+    found: dict[str, None] = {}
+    while len(found) < count:
+        found[str(Topology.sample(rng))] = None
+    return list(found)
+
+
+def planned(settings: PlanSettings) -> list[Planned]:
+    """All trainings: the pilot, then every topology once, then the further seeds.
+
+    >>> plan = planned(PlanSettings(topologies=7, seeds=2, repeated=7, seed=0))
+    >>> [training.seed for training in plan]
+    [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 1]
+    """
+    topologies = sample_topologies(settings.topologies, settings.seed)
+    rounds = [
+        (topologies[: settings.pilot], range(PILOT_SEEDS)),
+        (topologies, range(1)),
+        (topologies[: settings.repeated], range(1, settings.seeds)),
+    ]
+    in_order = [Planned(topology, seed) for some, seeds in rounds for seed in seeds for topology in some]
+    return list(dict.fromkeys(in_order))
+
+
+def pilot_of(plan: Sequence[Planned], settings: PlanSettings) -> list[Planned]:
+    """The trainings of the pilot, which a plan begins with."""
+    return list(plan[: settings.pilot * PILOT_SEEDS])

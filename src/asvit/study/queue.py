@@ -1,0 +1,273 @@
+"""The trainings of a study in an Optuna storage: any number of workers on any number of machines take from it.
+
+A training is an Optuna trial, first waiting, then running, then complete; optuna-dashboard shows them live. A worker
+that runs one sends heartbeats. When they stop, or a worker says that it cannot go on, the trial has failed, and
+whoever looks next queues the training again: what is queued is always what is planned and not yet done.
+"""
+
+import json
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from asvit.errors import UserError
+from asvit.records import Json, refuse_difference
+from asvit.space import SPACE, Topology
+from asvit.study.plan import Planned
+from asvit.study.results import Trained
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+PLANNED, TRAINED, WORKER, CONFIG = "planned", "trained", "worker", "config"
+"""Attributes of a trial, and of the study."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A training that this worker, and no other, is to do."""
+
+    planned: Planned
+    number: int
+    """Of the trial."""
+    trial_id: int
+
+
+class Queue:
+    """A study's trainings, shared by all that know the storage's URL and the study's name."""
+
+    def __init__(self, url: str, name: str, plan: Sequence[Planned], config: Json, *, heartbeat: int) -> None:
+        """Create the study in the storage, or join it.
+
+        Args:
+            url: of a database as SQLAlchemy writes it, such as ``sqlite:///study.sqlite3`` or
+                ``postgresql+psycopg://user:password@host/database``.
+            name: of the study in the storage.
+            plan: all trainings, the most urgent first.
+            config: all that accuracies depend on; joining a study with another is refused.
+            heartbeat: seconds between signs of life; after twice that a worker counts as dead.
+
+        Raises:
+            UserError: the storage cannot be used, or holds a study of that name with other settings.
+        """
+        self.url, self.name, self.plan, self.heartbeat = url, name, list(plan), heartbeat
+        self._optuna = import_optuna()
+        with self._explaining():
+            self._one_at_a_time = one_at_a_time(url)
+            timeout = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
+            self._storage = self._optuna.storages.RDBStorage(url, timeout, heartbeat_interval=heartbeat)
+            self._study = self._optuna.create_study(
+                storage=self._storage, study_name=name, direction="maximize", load_if_exists=True
+            )
+            self._study_id = self._storage.get_study_id_from_name(name)
+            earlier = self._study.user_attrs.get(CONFIG)
+            if earlier is None:
+                self._study.set_metric_names(["top-1 accuracy"])
+                self._study.set_user_attr(CONFIG, config)
+            else:
+                refuse_difference(f"the study {name!r}", earlier, json.loads(json.dumps(config)), "another --name")
+        self.refill()
+
+    def __enter__(self) -> "Queue":
+        """Use it, then close it."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Close the connections to the database."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def refill(self) -> None:
+        """Queue what is planned and neither waiting, running nor done: what dead workers had, and what nobody had."""
+        with self._explaining(), self._one_at_a_time:
+            self._optuna.storages.fail_stale_trials(self._study)
+            known = {planned_of(trial) for trial in self._trials("WAITING", "RUNNING", "COMPLETE")}
+            for planned in self.plan:
+                if planned not in known:
+                    self._study.add_trial(self._trial(planned, "WAITING"))
+
+    def add(self, trained: Sequence[Trained]) -> None:
+        """Enter trainings that were done elsewhere, as far as they are planned and not done here."""
+        with self._explaining():
+            done = {planned_of(trial) for trial in self._trials("COMPLETE")}
+            for one in trained:
+                if one.planned in self.plan and one.planned not in done:
+                    self._study.add_trial(self._trial(one.planned, "COMPLETE", one))
+
+    def claim(self, worker: str, allowed: Collection[Planned]) -> Claim | None:
+        """The first waiting training among those allowed; None where none is waiting.
+
+        Args:
+            worker: who asks, as :meth:`give_back` will call it.
+            allowed: what may be done now.
+        """
+        with self._explaining(), self._one_at_a_time:
+            for trial in self._trials("WAITING"):
+                planned, trial_id = planned_of(trial), self._id(trial.number)
+                if planned not in allowed:
+                    continue
+                self._storage.record_heartbeat(trial_id)  # before the claim: a claim without would never go stale
+                if not self._set_state(trial_id, "RUNNING"):
+                    continue
+                # Two that refill at the same time may have queued it twice: then the first trial counts.
+                others = [t for t in self._trials("RUNNING", "COMPLETE") if planned_of(t) == planned]
+                if any(t.state.name == "COMPLETE" or t.number < trial.number for t in others):
+                    self._fail(trial_id)
+                    continue
+                self._storage.set_trial_user_attr(trial_id, WORKER, worker)
+                return Claim(planned, trial.number, trial_id)
+        return None
+
+    @contextmanager
+    def alive(self, claim: Claim) -> Iterator[None]:
+        """Send heartbeats for a claim; after an error, give it back."""
+        stop = Event()
+        thread = Thread(target=self._beat, args=(claim.trial_id, stop), daemon=True)
+        thread.start()
+        try:
+            yield
+        except BaseException:
+            self._fail(claim.trial_id)
+            raise
+        finally:
+            stop.set()
+            thread.join()
+
+    def finish(self, claim: Claim, trained: Trained, shown: Mapping[str, float]) -> None:
+        """Enter a training; nothing happens where the claim was taken for dead and somebody else has it.
+
+        Args:
+            claim: of the training.
+            trained: what was found.
+            shown: further numbers for the dashboard.
+        """
+        with self._explaining():
+            try:
+                for name, value in shown.items():
+                    self._storage.set_trial_user_attr(claim.trial_id, name, value)
+                self._storage.set_trial_user_attr(claim.trial_id, TRAINED, asdict(trained))
+                self._storage.set_trial_state_values(claim.trial_id, self._state("COMPLETE"), [trained.top1])
+            except self._optuna.exceptions.UpdateFinishedTrialError:
+                return
+
+    def give_back(self, worker: str) -> None:
+        """Queue again what a worker had that is known to be dead."""
+        with self._explaining():
+            for trial in self._trials("RUNNING"):
+                if trial.user_attrs.get(WORKER) == worker:
+                    self._fail(self._id(trial.number))
+        self.refill()
+
+    def trained(self) -> list[Trained]:
+        """What has been done of the plan, in its order."""
+        with self._explaining():
+            done = {
+                planned_of(trial): Trained(**trial.user_attrs[TRAINED]) for trial in reversed(self._trials("COMPLETE"))
+            }
+        return [done[planned] for planned in self.plan if planned in done]
+
+    def running(self) -> dict[Planned, str]:
+        """What is being done now, and by which worker."""
+        with self._explaining():
+            return {planned_of(trial): trial.user_attrs.get(WORKER, "") for trial in self._trials("RUNNING")}
+
+    def _trials(self, *states: str) -> "list[FrozenTrial]":
+        return self._study.get_trials(deepcopy=False, states=tuple(map(self._state, states)))
+
+    def _trial(self, planned: Planned, state: str, trained: Trained | None = None) -> Any:
+        """A trial as the dashboard shows it: the choices of Table 1 are its parameters."""
+        topology = Topology.parse(planned.topology)
+        attributes: Json = {PLANNED: asdict(planned)}
+        if trained is not None:
+            attributes[TRAINED] = asdict(trained)
+        return self._optuna.create_trial(
+            state=self._state(state),
+            value=None if trained is None else trained.top1,
+            params=topology.choices(),
+            distributions={name: self._optuna.distributions.CategoricalDistribution(SPACE[name]) for name in SPACE},
+            user_attrs=attributes,
+        )
+
+    def _fail(self, trial_id: int) -> None:
+        with self._explaining():
+            self._set_state(trial_id, "FAIL")
+
+    def _set_state(self, trial_id: int, state: str) -> bool:
+        """Whether this call, and no other, has brought the trial into the state."""
+        try:
+            return self._storage.set_trial_state_values(trial_id, self._state(state))
+        except self._optuna.exceptions.UpdateFinishedTrialError:
+            return False
+
+    def _state(self, name: str) -> Any:
+        return self._optuna.trial.TrialState[name]
+
+    def _id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+    def _beat(self, trial_id: int, stop: Event) -> None:
+        while not stop.wait(self.heartbeat):
+            with suppress(UserError), self._explaining():  # the database may be away for a while
+                self._storage.record_heartbeat(trial_id)
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+        known = self._optuna.exceptions.StorageInternalError, SQLAlchemyError, ArgumentError, ImportError, OSError
+        try:
+            yield
+        except known as error:
+            cause = next(iter(str(error.__cause__ or error).strip().splitlines()), type(error).__name__)
+            raise UserError(
+                f"cannot use the storage {without_password(self.url)}: {cause}; expected the URL of a database that "
+                "can be written, such as sqlite:///study.sqlite3 or postgresql+psycopg://user:password@host/database"
+            ) from error
+
+
+def one_at_a_time(url: str) -> AbstractContextManager[Any]:
+    """A lock around what reads and then writes: SQLite, unlike other databases, has none on rows."""
+    from sqlalchemy.engine import make_url
+
+    database = make_url(url).database
+    return FileLock(f"{database}.lock") if url.startswith("sqlite") and database else nullcontext()
+
+
+def planned_of(trial: "FrozenTrial") -> Planned:
+    """Which training a trial is."""
+    return Planned(**trial.user_attrs[PLANNED])
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown.
+
+    >>> without_password("postgresql://me:secret@host/db")
+    'postgresql://me:***@host/db'
+    """
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return repr(url)
+
+
+def import_optuna() -> Any:
+    """Optuna, silent.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise UserError("a study needs the package optuna: `pip install 'asvit[study]'`") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeats, since 2021
+    return optuna

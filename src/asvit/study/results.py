@@ -1,0 +1,151 @@
+"""What a study records: trainings, what was measured, and the verdict; and the CSV file that it gives away."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+
+from asvit.architecture import Task
+from asvit.errors import UserError
+from asvit.study.correlation import Interval
+from asvit.study.noise import Variance
+from asvit.study.plan import Planned
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A topology's training."""
+
+    topology: str
+    seed: int
+    top1: float
+    """Share of the validation images whose class is ranked first, after the last epoch."""
+    loss: float
+    """Mean cross entropy of the validation images, after the last epoch."""
+    seconds: float
+    """Of training, by the clock of the machine."""
+    device: str
+    asvit: str
+    torch: str
+    """Versions."""
+
+    @property
+    def planned(self) -> Planned:
+        """What was planned."""
+        return Planned(self.topology, self.seed)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How well a score ranks the topologies by accuracy; signs are such that a positive τ is a good one."""
+
+    name: str
+    symbol: str
+    title: str
+    better: str
+    """Direction that counts as good."""
+    source: str
+    topologies: int
+    """For which the score is valid."""
+    tau: Interval | None
+    """Kendall τ_b; None where the score is the same for all."""
+    beyond_params: Interval | None
+    """Partial τ given #params."""
+    within_bands: Interval | None
+    """τ among topologies of about equal #params."""
+    over_params: Interval | None
+    """τ less that of #params, on the same resamples."""
+    regret: float
+    """Accuracy lost by taking the topology of the highest score."""
+    regret_of_five: float
+    """The same for the mean of the five highest."""
+    ceiling: float | None
+    """τ that a perfect score would reach in spite of noise: that of training, and that of this score's repeats."""
+    seconds: float
+    """Of measuring one topology, a median; shared work is charged to the first metric that needs it."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A topology with what was found of it."""
+
+    topology: str
+    params: int
+    macs: int
+    top1: float
+    """Mean over trainings."""
+    trainings: int
+    values: Mapping[str, float]
+    """Means of measures by name; without those that are invalid."""
+    errors: Mapping[str, float]
+    """Their standard errors."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """The verdict of a study."""
+
+    task: Task
+    sentence: str
+    """Whether L^E ranks better than #params, in words."""
+    pilot: Variance
+    variance: Variance
+    """Of all topologies that were trained repeatedly."""
+    scores: tuple[Scored, ...]
+    points: tuple[Point, ...]
+    planned: int
+    """Trainings; more than were done where a study is looked at on the way."""
+    trained: tuple[Trained, ...]
+
+
+def as_csv(trained: Sequence[Trained], provenance: Mapping[str, str], points: Sequence[Point]) -> bytes:
+    """The ground truth: a row a training with its provenance, its topology's size and measures."""
+    of = {point.topology: point for point in points}
+    measures = list(dict.fromkeys(name for point in points for name in point.values))
+    rows = []
+    for training in trained:
+        row: dict[str, object] = {**asdict(training), **provenance}
+        if point := of.get(training.topology):
+            row |= {"params": point.params, "macs": point.macs}
+            row |= {name: point.values.get(name) for name in measures}
+            row |= {f"{name}_se": point.errors.get(name) for name in measures if name in point.errors}
+        rows.append(row)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def read_csv(path: Path, provenance: Mapping[str, str]) -> list[Trained]:
+    """Trainings of a ground truth file.
+
+    Args:
+        path: of the file.
+        provenance: that the file must have, so that its accuracies may stand beside new ones.
+
+    Raises:
+        UserError: the file cannot be read, lacks a column, or is of other data or another recipe.
+    """
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"cannot read {path}: {error}; expected a CSV file that `asvit study` wrote") from error
+    trained = []
+    for line, row in enumerate(rows, start=2):
+        for name, value in provenance.items():
+            if row.get(name) != value:
+                raise UserError(
+                    f"{path}, line {line}: {name} is {row.get(name)}, but this study's is {value}: "
+                    "continue it with the same data and recipe"
+                )
+        try:
+            trained.append(msgspec.convert(row, Trained, strict=False))
+        except msgspec.ValidationError as error:
+            raise UserError(f"{path}, line {line}: {error}; the file is damaged") from error
+    return trained

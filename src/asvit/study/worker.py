@@ -1,0 +1,81 @@
+"""What a worker does: take a training, do it, enter what was found, until the study is done or not worth doing."""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from asvit.study.noise import Variance, variance_of
+from asvit.study.plan import Planned
+from asvit.study.queue import Queue
+from asvit.study.results import Trained
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """Does trainings."""
+
+    def __call__(self, planned: Planned) -> tuple[Trained, Mapping[str, float]]:
+        """What a training found, and numbers for the dashboard."""
+        ...
+
+    def forget(self, planned: Planned) -> None:
+        """Throw away what was kept to go on with a training that now is entered."""
+        ...
+
+
+POLL = 2.0
+"""Seconds after which a worker that has nothing to do looks again."""
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """The gate of a study: the rest is trained only if accuracies differ by more than chance."""
+
+    trainings: Collection[Planned]
+    least_ratio: float
+    """Of the variance between topologies to that between seeds."""
+
+    def variance(self, trained: Sequence[Trained]) -> Variance | None:
+        """Of the pilot's accuracies; None until all are there."""
+        own = [one for one in trained if one.planned in self.trainings]
+        return variance_of(by_topology(own)) if len(own) == len(self.trainings) else None
+
+    def passed(self, trained: Sequence[Trained]) -> bool | None:
+        """Whether the ratio is reached; None until that is known."""
+        variance = self.variance(trained)
+        return None if variance is None else variance.ratio >= self.least_ratio
+
+
+def by_topology(trained: Sequence[Trained]) -> dict[str, list[float]]:
+    """Accuracies of each topology."""
+    found: dict[str, list[float]] = {}
+    for one in trained:
+        found.setdefault(one.topology, []).append(one.top1)
+    return found
+
+
+def work(queue: Queue, pilot: Pilot, train: Trainer, *, name: str, poll: float = POLL) -> None:
+    """Do trainings until all are done, or the pilot has shown that the rest decides nothing.
+
+    Args:
+        queue: of the study.
+        pilot: what is done first, and what it must show.
+        train: does a training.
+        name: of this worker in the queue.
+        poll: seconds between looks at the queue while others do the last ones.
+    """
+    while True:
+        queue.refill()
+        trained = queue.trained()
+        passed = pilot.passed(trained)
+        if passed is False or len(trained) == len(queue.plan):
+            return
+        claim = queue.claim(name, queue.plan if passed else pilot.trainings)
+        if claim is None:
+            time.sleep(poll)
+            continue
+        with queue.alive(claim):
+            found, shown = train(claim.planned)
+        queue.finish(claim, found, shown)
+        train.forget(claim.planned)

@@ -1,0 +1,67 @@
+"""Options of `asvit study`: what they are called, what they mean, and what they say together with a recipe.
+
+Imports no torch, so that help and usage errors answer at once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from asvit.errors import UserError
+from asvit.study.plan import PILOT_TOPOLOGIES, PlanSettings
+from asvit.study.recipes import StudyRecipe
+
+StudyRecipeName = Literal["paper", "cifar10", "cifar10-laptop", "smoke"]
+
+_STUDY = Group("Study", sort_key=1)
+
+
+@Parameter(name="*", group=_STUDY)
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions:
+    """What is trained, and by whom; what is not given is the recipe's."""
+
+    topologies: int | None = None
+    """Topologies sampled from Table 1 (paper: 87)."""
+    seeds: int | None = None
+    """Trainings of each topology that is trained repeatedly."""
+    repeated: int | None = None
+    """Topologies that are (default: a third, at least the six of the pilot)."""
+    resident: Annotated[bool | None, Parameter(negative="--no-resident")] = None
+    """Keep all images in the device's memory and crop and mirror them there, without RandAugment and erasing."""
+    train_images: int | None = None
+    """Training images that are used, evenly spread over the set."""
+    least_ratio: float = 4.0
+    """What the pilot must show: variance of accuracies between topologies over that between seeds; 0: anything."""
+    workers: int | None = None
+    """Trainings at a time on this machine (default: on a CPU a core each, on GPUs four each)."""
+    storage: str | None = None
+    """Database that workers on several machines share, such as postgresql+psycopg://user:password@host/database
+    (default: study.sqlite3 in the run directory)."""
+    name: str = "asvit"
+    """Of the study in the storage."""
+    heartbeat: int = 60
+    """Seconds between signs of life of a worker; after twice that it is taken for dead and its training given back."""
+    continue_from: Path | None = None
+    """CSV file of an earlier study with the same data and recipe, whose trainings count."""
+    so_far: Annotated[bool, Parameter(negative=())] = False
+    """Train nothing: judge what has been trained."""
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "heartbeat", "train_images"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} is {value}: expected at least 1")
+
+    def plan(self, recipe: StudyRecipe, seed: int) -> PlanSettings:
+        """How many trainings."""
+        topologies = recipe.topologies if self.topologies is None else self.topologies
+        third = min(topologies, max(PILOT_TOPOLOGIES, topologies // 3))
+        return PlanSettings(
+            topologies=topologies,
+            seeds=recipe.seeds if self.seeds is None else self.seeds,
+            repeated=third if self.repeated is None else self.repeated,
+            seed=seed,
+        )

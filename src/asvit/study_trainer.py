@@ -1,0 +1,175 @@
+"""A worker of a study: a process of its own that measures and trains one topology after the other."""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from asvit.architecture import Architecture, Task
+from asvit.errors import UserError, hush
+from asvit.job import prepare, use_threads
+from asvit.ledger import Ledger
+from asvit.measure import Measurer
+from asvit.options import MeasureOptions, RunOptions
+from asvit.records import LEDGER, Json
+from asvit.space import Topology
+from asvit.study.plan import Planned
+from asvit.study.queue import Queue
+from asvit.study.recipes import StudyRecipe
+from asvit.study.results import Trained
+from asvit.study.worker import Pilot, work
+from asvit.subject import ArchitectureSubject
+from asvit.train_options import DataOptions
+from asvit.training.classifier import ClassifierTraining
+from asvit.training.data import leave_with_parent
+from asvit.training.recipe import TrainRecipe
+from asvit.training.resident import Resident, stored_size
+from asvit.training.retokenize import named_schedule
+from asvit.training.running import Running
+from asvit.training.sources import Source, Split, open_source
+
+TRAININGS = "trainings"
+"""Folder of the checkpoints of what is being trained."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """All that the workers of a study on one machine have in common."""
+
+    path: Path
+    """Run directory."""
+    url: str
+    name: str
+    heartbeat: int
+    plan: tuple[Planned, ...]
+    pilot: Pilot
+    config: Json
+    """What accuracies depend on."""
+    recipe: StudyRecipe
+    """How carefully to measure."""
+    train: TrainRecipe
+    resident: bool
+    images: int | None
+    task: Task
+    data: DataOptions
+    metrics: tuple[str, ...]
+    measuring: MeasureOptions
+    running: Running
+    run: RunOptions
+    threads: int
+
+    def queue(self) -> Queue:
+        """Of the study; a connection is one process's own."""
+        return Queue(self.url, self.name, self.plan, self.config, heartbeat=self.heartbeat)
+
+    def measurer(self, device: str) -> Measurer:
+        """Of all metrics; it remembers them in the run directory."""
+        run = RunOptions(device=device, seed=self.run.seed)
+        return prepare(self.recipe, self.task, self.measuring, run, metrics=self.metrics)
+
+    def source(self, split: Split) -> Source:
+        """Training or validation images."""
+        return open_source(self.data.data, split, folder=self.data.data_folder, in_chans=self.data.in_chans)
+
+
+def worker_name() -> str:
+    """Of this process, unlike any other that is alive."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def alive(worker: str) -> bool:
+    """Whether a worker may be at work: one on another machine may."""
+    host, _, pid = worker.rpartition(":")
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def run_worker(setup: Setup, device: str) -> None:
+    """Work until the study is done; the process's exit code is 0, 2 after a UserError, 130 after Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    leave_with_parent(0)
+    hush()
+    use_threads(setup.threads)
+    try:
+        with setup.queue() as queue:
+            work(queue, setup.pilot, Trainer(setup, torch.device(device)), name=worker_name())
+    except UserError as error:
+        print(f"asvit: worker {worker_name()}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class Trainer:
+    """Measures and trains topologies on one device; goes on from checkpoints of a worker that died here."""
+
+    def __init__(self, setup: Setup, device: torch.device) -> None:
+        """Read the images, once for all trainings."""
+        self.setup, self.device = setup, device
+        self.train, self.val = setup.source("train"), setup.source("val")
+        if setup.resident:
+            size = stored_size(setup.train)
+            self.train = Resident(self.train, size, device, images=setup.images)
+            self.val = Resident(self.val, size, device)
+
+    @cached_property
+    def measurer(self) -> Measurer:
+        """Writes into the ledger of the run directory."""
+        measurer = self.setup.measurer(str(self.device))
+        measurer.remember_in(Ledger(self.setup.path / LEDGER))
+        return measurer
+
+    def __call__(self, planned: Planned) -> tuple[Trained, Mapping[str, float]]:
+        """Measure and train a topology."""
+        architecture = Architecture(Topology.parse(planned.topology))
+        measurement = self.measurer(ArchitectureSubject(architecture, self.setup.task))
+        recipe, folder = self.setup.train, self.folder(planned)
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):  # one that was taken for dead may still be at it
+            training = ClassifierTraining(
+                str(architecture),
+                self.train,
+                self.val,
+                recipe,
+                named_schedule(recipe.schedule, recipe.epochs),
+                seed=planned.seed,
+                device=self.device,
+                running=self.setup.running,
+            )
+            result = training.run(folder, lambda training: None)
+        last = result.epochs[-1]
+        trained = Trained(
+            topology=planned.topology,
+            seed=planned.seed,
+            top1=last.top1,
+            loss=last.loss,
+            seconds=sum(epoch.seconds for epoch in result.epochs),
+            device="cpu" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device),
+            asvit=version("asvit"),
+            torch=torch.__version__,
+        )
+        return trained, {name: estimate.mean for name, estimate in measurement.estimates.items()}
+
+    def forget(self, planned: Planned) -> None:
+        """Remove the checkpoints of a training that has been entered."""
+        folder = self.folder(planned)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.with_suffix(".lock").unlink(missing_ok=True)
+
+    def folder(self, planned: Planned) -> Path:
+        """Of a training's checkpoints."""
+        return self.setup.path / TRAININGS / f"{planned.topology.replace('|', '_')}-{planned.seed}"

@@ -1,0 +1,183 @@
+"""Small sets of images in the memory of the device, where they are cropped and mirrored: no loading, no waiting."""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import Sampler
+from torchvision.transforms.v2 import functional as V
+
+from asvit.errors import UserError
+from asvit.photos import normalise
+from asvit.training.augment import resize_centre
+from asvit.training.data import Batch, Draws, Examples, Labelled, Place, generator_of
+from asvit.training.recipe import TrainRecipe
+from asvit.training.sources import Source
+
+ASPECT_RATIOS = (3 / 4, 4 / 3)
+"""Of random crops, relative to the image's own."""
+
+
+class Resident(Source):
+    """The images of a source, all of one size, on a device.
+
+    Photographs stay whole numbers of 8 bits, arrays become float32. What cannot be read gives way to the next image,
+    and is named in every batch it would have been in.
+    """
+
+    def __init__(
+        self, source: Source, size: tuple[int, int], device: torch.device, *, images: int | None = None
+    ) -> None:
+        """Read images.
+
+        Args:
+            source: of images.
+            size: height and width in pixels; of an image, the largest central part of that aspect ratio is kept.
+            device: whose memory they are to live in.
+            images: how many to keep, evenly spread over the source; None: all.
+
+        Raises:
+            UserError: they would fill more than half of that memory, or there are fewer.
+        """
+        super().__init__(source.name, source.classes, source.channels)
+        self.source = source
+        count = len(source) if images is None else images
+        if not 0 < count <= len(source):
+            raise UserError(f"{source.name} has {len(source)} images, not {count}: choose fewer")
+        self.kept = [i * len(source) // count for i in range(count)]
+        examples = Examples(source, Labelled(lambda image: as_stored(image, size)), seed=0)
+        image, *_ = read(examples, 0)
+        needed, there = count * image.nbytes, memory(device)
+        if 2 * needed > there:
+            raise UserError(
+                f"{source.name} takes {needed / 1e9:.1f} GB of {there / 1e9:.1f} GB on {device} as "
+                f"{size[0]}x{size[1]} images: leave out --resident, or choose a smaller --image-size"
+            )
+        self.images = torch.empty(count, *image.shape, dtype=image.dtype)
+        labels: list[int] = []
+        self.problems: dict[int, str] = {}
+        for index, kept in enumerate(self.kept):
+            self.images[index], label, problem = read(examples, kept)
+            labels.append(label)
+            if problem is not None:
+                self.problems[index] = problem
+        self.images, self.labels = self.images.to(device), torch.tensor(labels, device=device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, index: int) -> tuple[Tensor, int]:
+        """An image from 0 to 1, and its label."""
+        return self.pixels([index])[0].cpu(), int(self.labels[index])
+
+    def file(self, index: int) -> str:
+        """Name in the source."""
+        return self.source.file(self.kept[index])
+
+    def pixels(self, indices: Sequence[int]) -> Float[Tensor, "B C H W"]:
+        """Images from 0 to 1, on the device."""
+        chosen = self.images[torch.tensor(indices, device=self.images.device)]
+        return chosen if chosen.is_floating_point() else chosen.float() / 255
+
+    def batch(self, indices: Sequence[int], images: Float[Tensor, "B C H W"]) -> Batch:
+        """Images made ready, with their labels and what could not be read."""
+        labels = self.labels[torch.tensor(indices, device=self.labels.device)]
+        return Batch(normalise(images), labels, tuple(self.problems[i] for i in indices if i in self.problems))
+
+
+class ResidentBatches:
+    """Batches of resident images in an order."""
+
+    def __init__(
+        self,
+        resident: Resident,
+        order: Sampler[list[Place]],
+        view: Callable[[Float[Tensor, "B C H W"], list[Place]], Float[Tensor, "B C h w"]],
+    ) -> None:
+        """Batches of what ``view`` makes of the images at some places."""
+        self.resident, self.order, self.view = resident, order, view
+
+    def __iter__(self) -> Iterator[Batch]:
+        for places in self.order:
+            indices = [index for _, index in places]
+            yield self.resident.batch(indices, self.view(self.resident.pixels(indices), places))
+
+
+class RandomCrops:
+    """A random part of every image, in every second one mirrored, resized: a function of (seed, epoch, index)."""
+
+    def __init__(self, recipe: TrainRecipe, images: int, *, seed: int) -> None:
+        """Crop as a recipe says.
+
+        Args:
+            recipe: of training; RandAugment and random erasing are not done here and so refused.
+            images: of the set.
+            seed: of training.
+        """
+        if recipe.randaugment is not None or recipe.random_erasing:
+            raise UserError(
+                "resident images are cropped and mirrored only, but the recipe has RandAugment or random erasing: "
+                "leave out --resident, or choose another recipe"
+            )
+        self.recipe, self.images, self.seed = recipe, images, seed
+
+    def __call__(self, images: Float[Tensor, "B C H W"], places: list[Place]) -> Float[Tensor, "B C h w"]:
+        """Crops of the recipe's image size, by one interpolation."""
+        (epoch,) = {epoch for epoch, _ in places}
+        parameters = self.draw(epoch)[[index for _, index in places]]
+        grid = F.affine_grid(parameters.to(images.device), [*images.shape[:2], *self.recipe.image_size], False)
+        return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+    def draw(self, epoch: int) -> Float[Tensor, "n 2 3"]:
+        """Affine maps from a crop's coordinates to its image's, both from -1 to 1, for all images of an epoch."""
+        u = torch.rand(5, self.images, generator=generator_of(Draws.SAMPLE, self.seed, epoch))
+        area = self.recipe.smallest_crop + (1 - self.recipe.smallest_crop) * u[0]
+        low, high = map(math.log, ASPECT_RATIOS)
+        ratio = torch.exp(low + (high - low) * u[1])
+        width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+        mirror = 1 - 2 * (u[2] < self.recipe.flip).float()
+        zero = torch.zeros_like(width)
+        across = torch.stack((mirror * width, zero, (1 - width) * (2 * u[3] - 1)), 1)
+        down = torch.stack((zero, height, (1 - height) * (2 * u[4] - 1)), 1)
+        return torch.stack((across, down), 1)
+
+
+def centre(size: tuple[int, int]) -> Callable[[Tensor, list[Place]], Tensor]:
+    """The central part of every image, as evaluation sees it."""
+    return lambda images, places: V.center_crop(images, list(size))
+
+
+def stored_size(recipe: TrainRecipe) -> tuple[int, int]:
+    """Of which evaluation's share of a side is the recipe's image size.
+
+    >>> from asvit.training.recipe import RECIPES
+    >>> stored_size(RECIPES["cifar10"])
+    (32, 32)
+    """
+    height, width = recipe.image_size
+    return round(height / recipe.test_crop), round(width / recipe.test_crop)
+
+
+def as_stored(image: object, size: tuple[int, int]) -> Tensor:
+    """The largest central part of the size's aspect ratio: whole numbers of a photograph, float32 of an array."""
+    pixels = image if isinstance(image, Tensor) else V.pil_to_tensor(image)  # pyright: ignore[reportArgumentType]
+    return resize_centre(pixels, size=size, share=1.0)
+
+
+def read(examples: Examples, index: int) -> tuple[Tensor, int, str | None]:
+    """An image or the next one that can be read, its label, and what was wrong, if anything."""
+    example = examples[0, index]
+    if example.content is None:
+        raise UserError(f"many images in a row cannot be read, the first: {example.problem}")
+    return *example.content, example.problem
+
+
+def memory(device: torch.device) -> int:
+    """Bytes of a device."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

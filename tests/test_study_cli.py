@@ -1,0 +1,155 @@
+"""A study as a user runs it: two workers on real digits, killed, continued, judged, refused."""
+
+import csv
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from test_cli import ASVIT, asvit
+
+from asvit.architecture import Architecture
+from asvit.cli import main
+from asvit.space import Topology
+from asvit.study.plan import PlanSettings, planned
+from asvit.study.recipes import RECIPES
+from asvit.training.classifier import ClassifierTraining
+from asvit.training.resident import Resident, stored_size
+from asvit.training.retokenize import named_schedule
+from asvit.training.sources import open_source
+
+BARE = ("study", "--data", "digits", "--recipe", "smoke", "--threads", "1")
+STUDY = (*BARE, "--metrics", "length,ntk,params")
+PLAN = planned(PlanSettings(topologies=4, seeds=2, repeated=4, seed=0))
+
+
+def workers_of(parent: int) -> list[int]:
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def wait_for(process: subprocess.Popen, happened) -> None:
+    while process.poll() is None and not happened():
+        time.sleep(0.01)
+    assert process.poll() is None
+
+
+def rows_of(run: Path) -> list[dict[str, str]]:
+    with open(run / "topologies.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A study one of whose workers was killed, then all of it, and that then was continued."""
+    folder = tmp_path_factory.mktemp("study")
+    run = folder / "run"
+    command = [ASVIT, *STUDY, "--least-ratio", "0", "--workers", "2", "--out", "run"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(process, lambda: trials(run, "RUNNING") == 2)
+        first, second = workers_of(process.pid)
+        os.kill(first, signal.SIGKILL)
+        wait_for(process, lambda: trials(run, "COMPLETE") >= 3)
+        process.send_signal(signal.SIGKILL)
+        _, said = process.communicate()
+    assert f"worker {first} has died (exit code -9): its training is given back" in said
+    while alive(second):  # it ends with its parent
+        time.sleep(0.01)
+    assert not (run / "result.json").exists()
+    asvit(*STUDY, "--least-ratio", "0", "--workers", "1", "--out", "run", cwd=folder)
+    return run
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def trials(run: Path, state: str) -> int:
+    try:
+        with sqlite3.connect(f"file:{run / 'study.sqlite3'}?mode=ro", uri=True, timeout=60) as database:
+            return database.execute("SELECT count(*) FROM trials WHERE state = ?", (state,)).fetchone()[0]
+    except sqlite3.OperationalError:  # not there yet
+        return 0
+
+
+def test_nothing_is_lost_when_workers_and_the_study_are_killed(finished):
+    rows = rows_of(finished)
+    assert [(row["topology"], int(row["seed"])) for row in rows] == [(one.topology, one.seed) for one in PLAN]
+    assert trials(finished, "COMPLETE") == len(PLAN)
+    assert list(finished.glob("trainings/*")) == []
+
+
+def test_accuracies_are_those_of_a_training_by_itself(finished):
+    recipe, cpu = RECIPES["smoke"].train, torch.device("cpu")
+    train, val = (
+        Resident(open_source("digits", "train"), stored_size(recipe), cpu, images=RECIPES["smoke"].images),
+        Resident(open_source("digits", "val"), stored_size(recipe), cpu),
+    )
+    row = rows_of(finished)[5]
+    name = str(Architecture(Topology.parse(row["topology"])))
+    schedule = named_schedule("none", recipe.epochs)
+    training = ClassifierTraining(name, train, val, recipe, schedule, seed=int(row["seed"]), device=cpu)
+    result = training.run(finished.parent / "by-itself", lambda training: None)
+    assert float(row["top1"]) == result.epochs[-1].top1
+    assert float(row["loss"]) == result.epochs[-1].loss
+
+
+def test_the_verdict_has_a_row_a_score_and_a_page(finished):
+    result = json.loads((finished / "result.json").read_text())
+    assert result["sentence"].startswith("On this data, L^E ranks ")
+    assert [score["name"] for score in result["scores"]] == ["length", "ntk", "params", "length+ntk"]
+    assert len(result["points"]) == 4
+    assert all(point["trainings"] == 2 for point in result["points"])
+    page = (finished / "report.html").read_text()
+    assert all(one.topology.split("|")[0] in page for one in PLAN)
+
+
+def test_a_study_continues_from_a_file(finished, tmp_path):
+    half = tmp_path / "half.csv"
+    lines = (finished / "topologies.csv").read_text().splitlines(keepends=True)
+    half.write_text("".join(lines[:8]))
+    arguments = ("--continue-from", "half.csv", "--least-ratio", "0", "--workers", "1", "--out", "run", "--json")
+    said = asvit(*STUDY, *arguments, cwd=tmp_path)
+    ours, theirs = json.loads(said.stdout), json.loads((finished / "result.json").read_text())
+    assert [one["top1"] for one in ours["trained"]] == [one["top1"] for one in theirs["trained"]]
+    assert [score["tau"] for score in ours["scores"]] == [score["tau"] for score in theirs["scores"]]
+
+
+def test_a_pilot_that_shows_nothing_ends_the_study_in_one_line(finished, tmp_path):
+    arguments = ("--continue-from", str(finished / "topologies.csv"), "--least-ratio", "1000", "--out", "run")
+    said = asvit(*STUDY, *arguments, cwd=tmp_path, check=2).stderr.splitlines()[-1]
+    assert "in the pilot the variance between topologies is" in said
+    assert "less than 1000" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--topologies", "2"], "expected at least 3 topologies"),
+        (["--seeds", "1"], "expected at least 3 topologies and 2 seeds"),
+        (["--repeated", "1"], "expected from 4, those of the pilot, to all 4"),
+        (["--heartbeat", "0"], "heartbeat is 0: expected at least 1"),
+        (["--metrics", "length"], "add them to --metrics"),
+        (["--metrics", "length,ntk,params,beauty"], "unknown metrics beauty"),
+        (["--no-resident"], "--train-images takes a part of resident images"),
+        (["--storage", "nonsense"], "cannot use the storage 'nonsense'"),
+        (["--continue-from", "nothing.csv"], "cannot read nothing.csv"),
+        (["--so-far"], "0 trainings are done, and the pilot is not"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main([*BARE, *arguments, "--out", "run"])
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert said in lines[-1]
+    assert not any("Traceback" in line for line in lines)

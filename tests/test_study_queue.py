@@ -1,0 +1,216 @@
+"""The queue of a study in a real database: SQLite, and PostgreSQL where it is installed."""
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from asvit.errors import UserError
+from asvit.study.plan import PlanSettings, pilot_of, planned
+from asvit.study.queue import Queue, without_password
+from asvit.study.results import Trained
+from asvit.study.worker import Pilot, work
+
+SETTINGS = PlanSettings(topologies=7, seeds=2, repeated=6, seed=0)
+PLAN = planned(SETTINGS)
+CONFIG = {"recipe": "smoke", "train": {"epochs": 1}}
+
+
+def trained(training, top1=0.5):
+    return Trained(training.topology, training.seed, top1, 1.0, 2.0, "cpu", "0.1.0", "2.15.0")
+
+
+class Fake:
+    """A trainer with accuracies of its own choosing."""
+
+    def __init__(self, accuracy):
+        self.accuracy, self.done, self.forgotten = accuracy, [], []
+
+    def __call__(self, training):
+        self.done.append(training)
+        return trained(training, self.accuracy(training)), {"length": 3.5}
+
+    def forget(self, training):
+        self.forgotten.append(training)
+
+
+def postgres_programs():
+    found = shutil.which("initdb")
+    folders = [Path(found).resolve().parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    return folders[-1] if folders and (folders[-1] / "initdb").exists() else None
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
+    as_root = os.geteuid() == 0
+    if as_root and subprocess.run(["id", "postgres"], capture_output=True).returncode:
+        pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+    user = ["runuser", "-u", "postgres", "--"] if as_root else []
+    folder = Path(tempfile.mkdtemp(prefix="asvit-postgres-"))
+    if as_root:
+        shutil.chown(folder, "postgres", "postgres")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def run(program, *arguments):
+        subprocess.run([*user, str(programs / program), *arguments], check=True, capture_output=True, cwd="/")
+
+    data = str(folder / "data")
+    run("initdb", "-D", data, "-A", "trust", "-U", "asvit", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+    run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
+    yield f"postgresql+psycopg://asvit@127.0.0.1:{port}/postgres"
+    run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'study.sqlite3'}"
+    return request.getfixturevalue("postgresql")
+
+
+@pytest.fixture
+def name(tmp_path):
+    return tmp_path.name
+
+
+@pytest.fixture
+def joined():
+    with ExitStack() as stack:
+        yield lambda url, name, config=CONFIG, plan=PLAN: stack.enter_context(
+            Queue(url, name, plan, config, heartbeat=60)
+        )
+
+
+def test_every_training_is_done_once_by_four_workers_at_a_time(joined, url, name):
+    joined(url, name)
+    pilot, fake = Pilot(pilot_of(PLAN, SETTINGS), least_ratio=0.0), Fake(lambda t: hash(t.topology) % 100 / 100)
+
+    def worker(i):
+        with Queue(url, name, PLAN, CONFIG, heartbeat=60) as queue:
+            work(queue, pilot, fake, name=f"worker {i}", poll=0.01)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(worker, range(4)))
+    assert sorted(fake.done) == sorted(PLAN)
+    assert sorted(fake.forgotten) == sorted(PLAN)
+    assert [one.planned for one in joined(url, name).trained()] == PLAN
+    assert joined(url, name).running() == {}
+
+
+def test_a_study_whose_pilot_shows_nothing_stops_there(joined, url, name):
+    pilot = Pilot(pilot_of(PLAN, SETTINGS), least_ratio=4.0)
+    fake = Fake(lambda training: 0.5 + 0.1 * training.seed)  # the seed matters, the topology does not
+    work(joined(url, name), pilot, fake, name="worker")
+    assert fake.done == list(pilot.trainings)
+    assert pilot.passed(joined(url, name).trained()) is False
+
+
+def test_a_training_that_is_given_back_is_taken_by_another(joined, url, name):
+    queue, other = joined(url, name), joined(url, name)
+    claim = queue.claim("host:1", PLAN)
+    assert claim is not None
+    assert claim.planned == PLAN[0]
+    assert queue.running() == {PLAN[0]: "host:1"}
+    assert other.claim("host:2", [PLAN[0]]) is None
+    other.give_back("host:1")
+    again = other.claim("host:2", [PLAN[0]])
+    assert again is not None
+    assert again.planned == PLAN[0]
+    assert again.number != claim.number
+    queue.finish(claim, trained(PLAN[0], 0.1), {})  # the one taken for dead comes back: too late
+    assert queue.trained() == []
+    other.finish(again, trained(PLAN[0], 0.9), {})
+    assert [one.top1 for one in queue.trained()] == [0.9]
+
+
+def test_a_training_that_fails_goes_back(joined, url, name):
+    queue = joined(url, name)
+    claim = queue.claim("worker", PLAN)
+    assert claim is not None
+    with pytest.raises(ZeroDivisionError), queue.alive(claim):
+        _ = 1 / 0
+    assert queue.running() == {}
+    queue.refill()
+    assert queue.claim("worker", [claim.planned]) is not None
+
+
+def test_a_worker_without_heartbeats_loses_its_training(joined, tmp_path, name):
+    path = tmp_path / "study.sqlite3"
+    queue = joined(f"sqlite:///{path}", name)
+    assert queue.claim("dead", PLAN) is not None
+    queue.refill()
+    assert queue.running() == {PLAN[0]: "dead"}
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE trial_heartbeats SET heartbeat = '2020-01-01 00:00:00'")
+    queue.refill()
+    assert queue.running() == {}
+    taken = queue.claim("alive", PLAN[:1])
+    assert taken is not None
+    assert taken.planned == PLAN[0]
+
+
+def test_two_that_queue_the_same_lead_to_one_training(joined, url, name):
+    first, second = joined(url, name, plan=[]), joined(url, name, plan=[])
+    first.plan = second.plan = PLAN[:1]
+    first._study.add_trial(first._trial(PLAN[0], "WAITING"))
+    second._study.add_trial(second._trial(PLAN[0], "WAITING"))
+    assert first.claim("a", PLAN) is not None
+    assert second.claim("b", PLAN) is None
+    assert [trial.state.name for trial in first._study.get_trials()] == ["RUNNING", "FAIL"]
+
+
+def test_earlier_trainings_count(joined, url, name):
+    queue = joined(url, name)
+    queue.add([trained(PLAN[0], 0.25), trained(PLAN[3], 0.75)])
+    queue.add([trained(PLAN[0], 0.99)])
+    assert [(one.planned, one.top1) for one in queue.trained()] == [(PLAN[0], 0.25), (PLAN[3], 0.75)]
+    claim = queue.claim("worker", PLAN)
+    assert claim is not None
+    assert claim.planned == PLAN[1]
+
+
+def test_other_settings_are_refused(joined, url, name):
+    joined(url, name)
+    with pytest.raises(UserError, match=r"train\.epochs was 1, is 9.*choose another --name"):
+        joined(url, name, {"recipe": "smoke", "train": {"epochs": 9}})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:////nowhere/at/all.sqlite3", "postgresql+psycopg://me:secret@127.0.0.1:1/db", "nonsense", "mysql://a/b"],
+)
+def test_a_storage_that_cannot_be_used_is_one_line_without_its_password(joined, url, name):
+    with pytest.raises(UserError, match="cannot use the storage") as refused:
+        joined(url, name)
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_passwords_are_not_shown():
+    assert without_password("postgresql://a:b@c/d") == "postgresql://a:***@c/d"
+    assert without_password("nonsense") == "'nonsense'"
+
+
+def test_trials_are_what_the_dashboard_shows(joined, url, name):
+    queue = joined(url, name)
+    claim = queue.claim("worker", PLAN)
+    assert claim is not None
+    queue.finish(claim, trained(PLAN[0], 0.5), {"length": 3.5})
+    (done,) = (trial for trial in queue._study.get_trials() if trial.state.name == "COMPLETE")
+    assert done.value == 0.5
+    assert set(done.params) == {"K1", "S1", "E1", "K2", "S2", "E2", "K3", "S3", "E3", "K4", "E4", "heads"}
+    assert done.user_attrs["length"] == 3.5

@@ -1,0 +1,128 @@
+"""Statistics of a study against scipy, closed forms and simulations."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from asvit.study.correlation import Interval, kendall, partial, rank_sum, regret, resamples, same_band
+from asvit.study.noise import ceiling, measurement_reliability, variance_of
+
+ONCE = lambda n: np.ones((1, n))  # noqa: E731
+small_numbers = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12)
+
+
+@given(small_numbers)
+def test_kendall_is_scipys_tau_b_with_ties(pairs):
+    x, y = np.array(pairs, float).T
+    ours, theirs = kendall(x, y, ONCE(len(x)))[0], stats.kendalltau(x, y).statistic
+    assert (math.isnan(ours) and math.isnan(theirs)) or ours == pytest.approx(theirs, abs=1e-12)
+
+
+def test_kendall_of_a_resample_is_that_of_the_repeated_topologies():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 9))
+    counts = resamples(9, seed=1, count=20)
+    for row, tau in zip(counts, kendall(x, y, counts), strict=True):
+        repeated = np.repeat(np.arange(9), row)
+        assert tau == pytest.approx(stats.kendalltau(x[repeated], y[repeated]).statistic, abs=1e-12)
+
+
+def test_resamples_begin_with_the_sample_and_keep_its_size():
+    counts = resamples(7, count=50)
+    assert (counts[0] == 1).all()
+    assert (counts.sum(1) == 7).all()
+
+
+def test_kendall_within_bands_counts_no_pair_across_them():
+    z = np.array([1.0, 2.0, 3.0, 11.0, 12.0, 13.0])
+    x, y = np.array([1.0, 2.0, 3.0, 10.0, 20.0, 30.0]), np.array([1.0, 2.0, 3.0, 0.3, 0.2, 0.1])
+    # One band rises with x (τ = 1), the other falls (-1): half of the pairs within bands each.
+    assert kendall(x, y, ONCE(6), same_band(z, 2))[0] == pytest.approx(0.0)
+    assert kendall(x[:3], y[:3], ONCE(3))[0] == pytest.approx(1.0)
+
+
+@given(st.integers(2, 40), st.integers(1, 4))
+def test_bands_have_equally_many(n, bands):
+    z = np.random.default_rng(n).standard_normal(n)
+    sizes = {int(row.sum()) for row in same_band(z, bands)}
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_partial_of_a_score_that_only_repeats_the_baseline_is_what_it_adds():
+    xy, xz, yz = np.array([[0.6, 0.3, 1.0], [0.0, 0.6, 1.0], [0.3, 0.5, 1.0]])
+    alone, repeated, undefined = partial(xy, xz, yz)
+    assert alone == pytest.approx(0.6 / math.sqrt(1 - 0.09))
+    assert repeated == pytest.approx(0.0)  # 0.3 = 0.6 * 0.5
+    assert math.isnan(undefined)
+
+
+def test_a_constant_has_no_interval():
+    counts = resamples(5)
+    assert Interval.of(kendall(np.ones(5), np.arange(5.0), counts)) is None
+
+
+def test_bootstrap_interval_covers_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    truth, covered = 2 / math.pi * math.asin(0.5), 0
+    for seed in range(100):
+        x, e = rng.standard_normal((2, 60))
+        interval = Interval.of(kendall(x, 0.5 * x + math.sqrt(0.75) * e, resamples(60, seed=seed, count=300)))
+        assert interval is not None
+        covered += interval.low <= truth <= interval.high
+    assert covered >= 88
+
+
+def test_regret_and_rank_sum():
+    accuracy = np.array([0.7, 0.9, 0.8])
+    assert regret(np.array([1.0, 2.0, 3.0]), accuracy, 1) == pytest.approx(0.1)
+    assert regret(np.array([1.0, 2.0, 3.0]), accuracy, 2) == pytest.approx(0.05)
+    assert rank_sum([np.array([3.0, 2.0, 1.0]), np.array([1.0, 3.0, 2.0])]).tolist() == [-2.0, -1.0, -3.0]
+
+
+def test_variance_is_that_of_a_one_way_analysis():
+    groups = {"a": [0.1, 0.3], "b": [0.5, 0.6], "c": [0.9, 0.8], "single": [0.0]}
+    f = stats.f_oneway(*(v for v in groups.values() if len(v) > 1)).statistic
+    variance = variance_of(groups)
+    assert variance.topologies == 3
+    assert variance.ratio == pytest.approx((f - 1) / 2)
+    assert variance.within == pytest.approx((0.02 + 0.005 + 0.005) / 3)
+    low, high = (stats.f.ppf(p, 2, 3) for p in (0.975, 0.025))
+    assert (variance.low, variance.high) == pytest.approx(((f / low - 1) / 2, (f / high - 1) / 2))
+
+
+def test_variance_is_unbiased_for_groups_of_different_sizes():
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(400):
+        means = 2.0 * rng.standard_normal(12)
+        found.append(variance_of({str(i): [*(m + rng.standard_normal(2 + i % 3))] for i, m in enumerate(means)}))
+    assert np.mean([v.between for v in found]) == pytest.approx(4.0, abs=0.3)
+    assert np.mean([v.within for v in found]) == pytest.approx(1.0, abs=0.05)
+
+
+def test_accuracies_that_do_not_depend_on_the_topology_have_no_reliability():
+    variance = variance_of({"a": [0.0, 1.0], "b": [0.0, 1.0], "c": [0.0, 1.0]})
+    assert variance.between < 0
+    assert variance.reliability(2) == 0.0
+    assert ceiling(variance.reliability(2)) == 0.0
+
+
+def test_the_ceiling_is_what_a_perfect_score_reaches():
+    rng = np.random.default_rng(5)
+    truth = rng.standard_normal(3000)
+    seen = truth + rng.standard_normal(3000) * 0.5  # reliability 1 / 1.25
+    measured = truth + rng.standard_normal(3000)  # reliability 1 / 2
+    assert ceiling(0.8) == pytest.approx(stats.kendalltau(truth, seen).statistic, abs=0.02)
+    assert ceiling(0.8, 0.5) == pytest.approx(stats.kendalltau(measured, seen).statistic, abs=0.02)
+
+
+def test_what_a_repeat_adds_to_all_topologies_is_no_noise():
+    values = np.arange(8.0)[:, None] + np.array([0.0, 100.0, -7.0])
+    assert measurement_reliability(values) == pytest.approx(1.0)
+    assert measurement_reliability(values[:, :1]) is None
+    noise = np.random.default_rng(0).standard_normal((200, 4))
+    assert measurement_reliability(noise) == pytest.approx(0.0, abs=0.3)
