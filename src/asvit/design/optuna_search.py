@@ -79,7 +79,7 @@ def log_tradeoff(measurement: Measurement, objectives: Sequence[Metric]) -> floa
     for metric in objectives:
         value = measurement.estimates[metric.name].mean
         if value <= 0:
-            raise UserError(f"{metric.title} of {measurement.subject} is {value}: TPE adds logarithms, search with nsga2")
+            raise UserError(f"{metric.title} of {measurement.subject} is {value}: TPE adds logarithms, use nsga2")
         total += metric.sign * math.log(value)
     return total
 

@@ -1,7 +1,7 @@
 """What a search did, whichever its method: the topologies it measured, in order, and the one it hands over."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asvit.architecture import Architecture
 from asvit.design.search import best_ranked
@@ -29,7 +29,10 @@ class Trace:
     trials: tuple[Trial, ...]
     """In order; a topology that was tried again is here again, and so are invalid ones."""
     result: str | None
-    """The topology that the method hands over; None where none of it was valid."""
+    """The topology that the method hands over; None where nothing was valid.
+
+    Algorithm 1 hands over the mode of its policy, which may itself be invalid.
+    """
 
     @property
     def measurements(self) -> Mapping[str, Measurement]:
@@ -75,5 +78,5 @@ class Trials:
 
     def trace(self, method: str, *, seed: int, objectives: Sequence[Metric]) -> Trace:
         """The search, whose result is the best ranked of its own measurements."""
-        trace = Trace(method, seed, tuple(self.done), None)
-        return Trace(method, seed, trace.trials, best_ranked(trace.measurements, objectives))
+        trace = Trace(method, seed, tuple(self.done), result=None)
+        return replace(trace, result=best_ranked(trace.measurements, objectives))
