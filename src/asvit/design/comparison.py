@@ -20,9 +20,9 @@ class Yardstick:
     0 for an invalid one.
 
     >>> from asvit.metrics import parse_metrics
-    >>> found = {name: Measurement(name, {"length": Estimate.of([value])}) for name, value in zip("abcd", range(4))}
-    >>> yardstick = Yardstick(found | {"e": Measurement("e", {}, "singular")}, parse_metrics(["length"]))
-    >>> [yardstick(name) for name in "ade"]
+    >>> found = {str(i): Measurement("", {"length": Estimate.of([float(i)])}) for i in range(4)}
+    >>> yardstick = Yardstick(found | {"x": Measurement("", {}, "singular")}, parse_metrics(["length"]))
+    >>> [yardstick(name) for name in "03x"]
     [0.25, 1.0, 0.0]
     """
 
@@ -82,8 +82,10 @@ def compare(traces: Sequence[Trace], objectives: Sequence[Metric] = OBJECTIVES) 
 def union(traces: Sequence[Trace]) -> dict[str, Measurement]:
     """All that comparable searches measured, by topology."""
     lengths = sorted({len(trace.trials) for trace in traces})
-    if len(lengths) != 1:
-        raise UserError(f"searches of {lengths} measurements: expected some, all of the same length")
+    if not traces:
+        raise UserError("there is no search to compare: expected at least one")
+    if len(lengths) > 1:
+        raise UserError(f"searches of {lengths} measurements cannot be compared: expected all of the same length")
     measurements: dict[str, Measurement] = {}
     for trace in traces:
         if not any(trial.measurement.valid for trial in trace.trials):
