@@ -223,6 +223,8 @@ def test_what_cannot_be_compared_is_refused():
         compare([])
     with pytest.raises(UserError, match="b with seed 7 found no valid topology"):
         compare([trace_of("a", 0, "ab", "a"), trace_of("b", 7, "xx", None)])
+    with pytest.raises(UserError, match="a with seed 0 is there 2 times"):
+        compare([trace_of("a", 0, "ab", "a"), trace_of("a", 0, "bc", "b")])
     other = Trace("b", 0, (Trial("a", measured("a", 4, 2)),), "a")
     with pytest.raises(UserError, match="a was measured differently by b with seed 0"):
         compare([trace_of("a", 0, "a", "a"), other])

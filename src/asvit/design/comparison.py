@@ -1,6 +1,7 @@
 """Which search finds more with the same measurements: one yardstick for all, mean and error bar over seeds."""
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -70,7 +71,8 @@ def compare(traces: Sequence[Trace], objectives: Sequence[Metric] = OBJECTIVES) 
         objectives: what topologies are ranked by.
 
     Raises:
-        UserError: lengths differ, two searches measured a topology differently, or one found nothing valid.
+        UserError: lengths differ, a search is there twice or found nothing valid, or two measured a topology
+            differently.
     """
     yardstick = Yardstick(union(traces), objectives)
     by_method: dict[str, list[Trace]] = {}
@@ -86,6 +88,10 @@ def union(traces: Sequence[Trace]) -> dict[str, Measurement]:
         raise UserError("there is no search to compare: expected at least one")
     if len(lengths) > 1:
         raise UserError(f"searches of {lengths} measurements cannot be compared: expected all of the same length")
+    searches = Counter((trace.method, trace.seed) for trace in traces)
+    for (method, seed), times in searches.items():
+        if times > 1:
+            raise UserError(f"{method} with seed {seed} is there {times} times: expected each search once")
     measurements: dict[str, Measurement] = {}
     for trace in traces:
         if not any(trial.measurement.valid for trial in trace.trials):
