@@ -80,6 +80,11 @@ def fit_width(architecture: Architecture, budget: Budget, task: Task) -> Archite
     return widest
 
 
+def last_within(trajectory: Sequence[Architecture], budget: Budget, task: Task) -> Architecture:
+    """The last network of a trajectory that the budget admits; its start where even that is over the budget."""
+    return [trajectory[0], *(grown for grown in trajectory if budget.admits(grown, task))][-1]
+
+
 def member_for(
     budget: Budget,
     growth: Growth,
@@ -96,13 +101,12 @@ def member_for(
     proxy of it may have fewer channels than heads.
     """
     trajectory = [Architecture.parse(step.architecture) for step in growth.steps]
-    within = [architecture for architecture in trajectory if budget.admits(architecture, task)]
-    if not within and not fit:
+    grown = last_within(trajectory, budget, task)
+    if not fit and not budget.admits(grown, task):
         raise UserError(
             f"no grown network is within {budget}: the start {trajectory[0]} costs {budget.cost(trajectory[0], task)}; "
             "raise the budget, or leave out --no-fit to narrow it"
         )
-    grown = within[-1] if within else trajectory[0]
     architecture = fit_width(grown, budget, task) if fit else grown
     proxied = architecture.width >= grown.width
     return Member(

@@ -1,5 +1,6 @@
 """Order networks by the sum of their ranks over several measures (Algorithm 2, lines 6 to 9)."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from asvit.measure import Measurement
@@ -9,8 +10,8 @@ from asvit.metrics import Metric
 def rank_sum_order(measurements: Sequence[Measurement], objectives: Sequence[Metric]) -> list[int]:
     """Indices of the valid measurements, best first.
 
-    A network's rank by one measure is the number of valid ones that are strictly better; ranks are added up. Ties go
-    to the better one by the measure whose relative range is larger, then to the next measure, then to the earlier one.
+    Sums are those of :func:`rank_sums`. Ties go to the better one by the measure whose relative range is larger, then
+    to the next measure, then to the earlier one.
 
     >>> from asvit.measure import Estimate
     >>> from asvit.metrics import parse_metrics
@@ -20,17 +21,39 @@ def rank_sum_order(measurements: Sequence[Measurement], objectives: Sequence[Met
     >>> rank_sum_order(found, parse_metrics(["length", "ntk"]))
     [1, 3, 0]
     """
-    valid = [i for i, measurement in enumerate(measurements) if measurement.valid]
-    scores = {
-        metric: {i: metric.sign * measurements[i].estimates[metric.name].mean for i in valid} for metric in objectives
-    }
+    scores = {metric: _scores(measurements, metric) for metric in objectives}
     widest_first = sorted(objectives, key=lambda metric: -relative_range(list(scores[metric].values())))
+    sums = rank_sums(measurements, objectives)
+    return sorted(sums, key=lambda i: (float(sums[i]), *(-scores[metric][i] for metric in widest_first)))
 
-    def key(i: int) -> tuple[float, ...]:
-        rank_sum = sum(sum(other > of[i] for other in of.values()) for of in scores.values())
-        return float(rank_sum), *(-scores[metric][i] for metric in widest_first)
 
-    return sorted(valid, key=key)
+def rank_sums(measurements: Sequence[Measurement], objectives: Sequence[Metric]) -> dict[int, int]:
+    """Sum of ranks by the index of every valid measurement, 0 for one that is best by all measures.
+
+    A network's rank by one measure is the number of valid ones that are strictly better; ranks are added up.
+
+    >>> from asvit.measure import Estimate
+    >>> from asvit.metrics import parse_metrics
+    >>> found = [Measurement("", {"length": Estimate.of([length])}) for length in (1.0, 3.0, 2.0)]
+    >>> rank_sums(found, parse_metrics(["length"]))
+    {0: 2, 1: 0, 2: 1}
+    """
+    sums = {i: 0 for i, measurement in enumerate(measurements) if measurement.valid}
+    for metric in objectives:
+        scores = _scores(measurements, metric)
+        ascending = sorted(scores.values())
+        for i, score in scores.items():
+            sums[i] += len(ascending) - bisect_right(ascending, score)
+    return sums
+
+
+def _scores(measurements: Sequence[Measurement], metric: Metric) -> dict[int, float]:
+    """Mean of every valid measurement by its index, the higher the better."""
+    return {
+        i: metric.sign * measurement.estimates[metric.name].mean
+        for i, measurement in enumerate(measurements)
+        if measurement.valid
+    }
 
 
 def relative_range(values: Sequence[float]) -> float:

@@ -1,6 +1,6 @@
 """Training-free topology search (Section 3.3, Algorithm 1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,6 +134,7 @@ def search(
     settings: SearchSettings = SearchSettings(),
     *,
     seed: int = 0,
+    objectives: Sequence[Metric] = OBJECTIVES,
     on_step: Callable[[SearchStep, Measurement], None] = lambda step, measurement: None,
 ) -> SearchRun:
     """Algorithm 1: train a policy over Table 1 by policy gradient on ``L^E`` and ``κ_Θ``.
@@ -142,10 +143,11 @@ def search(
         measure: called with a topology's seed network, one block a stage and ``C = 32``.
         settings: steps and constants.
         seed: of the policy; the measure has its own.
+        objectives: what the reward and the ranking are made of.
         on_step: told of every step.
     """
     policy = Policy(np.random.default_rng(seed), learning_rate=settings.learning_rate)
-    reward_of = Reward(OBJECTIVES, range_window=settings.range_window)
+    reward_of = Reward(objectives, range_window=settings.range_window)
     baseline = Baseline(momentum=settings.baseline_momentum)
     steps: list[SearchStep] = []
     measurements: dict[str, Measurement] = {}
@@ -166,15 +168,15 @@ def search(
             for name, probabilities in policy.probabilities().items()
         },
         most_probable=str(most_probable),
-        best_ranked=best_ranked(measurements),
+        best_ranked=best_ranked(measurements, objectives),
         measurements=measurements,
     )
 
 
-def best_ranked(measurements: dict[str, Measurement]) -> str | None:
+def best_ranked(measurements: Mapping[str, Measurement], objectives: Sequence[Metric]) -> str | None:
     """The valid topology with the smallest sum of ranks."""
     names = list(measurements)
-    order = rank_sum_order([measurements[name] for name in names], OBJECTIVES)
+    order = rank_sum_order([measurements[name] for name in names], objectives)
     return names[order[0]] if order else None
 
 

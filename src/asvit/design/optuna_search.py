@@ -1,0 +1,115 @@
+"""Searches by samplers of Optuna (Akiba et al., KDD 2019): TPE and NSGA-II over the twelve choices of Table 1."""
+
+import math
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+from asvit.design.search import OBJECTIVES
+from asvit.design.trace import Trace, Trials
+from asvit.errors import UserError
+from asvit.measure import Measure, Measurement
+from asvit.metrics import Metric
+from asvit.space import SPACE, Topology
+
+
+def tpe_search(
+    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Metric] = OBJECTIVES
+) -> Trace:
+    """Tree-structured Parzen estimator at Optuna's defaults, on :func:`log_tradeoff`.
+
+    Source: Bergstra et al., *Algorithms for Hyper-Parameter Optimization* (NeurIPS 2011).
+    """
+    trials = Trials(measure, of=measurements)
+    optuna = import_optuna()
+    _ask_and_tell(
+        trials,
+        optuna.samplers.TPESampler(seed=seed),
+        directions=["maximize"],
+        values=lambda measurement: [log_tradeoff(measurement, objectives)],
+    )
+    return trials.trace("tpe", seed=seed, objectives=objectives)
+
+
+def nsga2_search(
+    measure: Measure,
+    measurements: int,
+    *,
+    seed: int = 0,
+    objectives: Sequence[Metric] = OBJECTIVES,
+    population: int = 20,
+) -> Trace:
+    """NSGA-II on the objectives themselves, each in its own direction.
+
+    Source: Deb et al., *A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II* (2002).
+
+    Args:
+        measure: called with a topology's seed network.
+        measurements: calls of it, the first random population included.
+        seed: of the sampler.
+        objectives: what is optimised.
+        population: valid topologies of a generation; Optuna's 50 would be few generations of some hundreds.
+    """
+    trials = Trials(measure, of=measurements)
+    optuna = import_optuna()
+    _ask_and_tell(
+        trials,
+        optuna.samplers.NSGAIISampler(population_size=population, seed=seed),
+        directions=["maximize" if metric.sign > 0 else "minimize" for metric in objectives],
+        values=lambda measurement: [measurement.estimates[metric.name].mean for metric in objectives],
+    )
+    return trials.trace("nsga2", seed=seed, objectives=objectives)
+
+
+def log_tradeoff(measurement: Measurement, objectives: Sequence[Metric]) -> float:
+    """``Σ ± ln value``, for the paper's objectives ``ln(L^E / κ_Θ)``: one number, the higher the better.
+
+    A sampler is told a value once, so it must not change with what is measured later, as ranks and the paper's reward
+    do; and with logarithms no unit of a measure weighs in, only by what factor topologies differ.
+
+    Raises:
+        UserError: a value is not positive.
+
+    >>> from asvit.measure import Estimate
+    >>> found = Measurement("", {"length": Estimate.of([6.0]), "ntk": Estimate.of([2.0])})
+    >>> round(math.exp(log_tradeoff(found, OBJECTIVES)), 9)
+    3.0
+    """
+    total = 0.0
+    for metric in objectives:
+        value = measurement.estimates[metric.name].mean
+        if value <= 0:
+            raise UserError(f"{metric.title} of {measurement.subject} is {value}: TPE adds logarithms, use nsga2")
+        total += metric.sign * math.log(value)
+    return total
+
+
+def _ask_and_tell(
+    trials: Trials, sampler: Any, *, directions: Sequence[str], values: Callable[[Measurement], Sequence[float]]
+) -> None:
+    """Measure what the sampler asks for and tell it; invalid topologies as pruned.
+
+    TPE counts pruned trials without a value as worse than all others, and no generation of NSGA-II includes them.
+    """
+    optuna = import_optuna()
+    study = optuna.create_study(
+        storage=optuna.storages.InMemoryStorage(), sampler=sampler, directions=directions, study_name="asvit"
+    )
+    table = {name: optuna.distributions.CategoricalDistribution(options) for name, options in SPACE.items()}
+    while trials.left:
+        asked = study.ask(table)
+        measurement = trials.topology(Topology.from_choices(asked.params))
+        if measurement.valid:
+            study.tell(asked, list(values(measurement)))
+        else:
+            study.tell(asked, state=optuna.trial.TrialState.PRUNED)
+
+
+def import_optuna() -> ModuleType:
+    """Optuna without its progress messages, or how to install it."""
+    try:
+        import optuna
+    except ImportError as error:
+        raise UserError("tpe and nsga2 need the package optuna: install it with `pip install asvit[study]`") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna

@@ -1,0 +1,117 @@
+"""Searches to compare Algorithm 1 with: the same space, the same measure, the same number of measurements."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Protocol
+
+import numpy as np
+
+from asvit.design.optuna_search import nsga2_search, tpe_search
+from asvit.design.ranking import rank_sum_order
+from asvit.design.search import OBJECTIVES, SearchSettings, search
+from asvit.design.trace import Trace, Trials
+from asvit.measure import Measure
+from asvit.metrics import Metric
+from asvit.space import SPACE, Topology
+
+
+class Searcher(Protocol):
+    """A search method."""
+
+    def __call__(
+        self, measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Metric] = OBJECTIVES
+    ) -> Trace:
+        """Search Table 1 with as many calls of ``measure``; the same seed gives the same search."""
+        ...
+
+
+def reinforce_search(
+    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Metric] = OBJECTIVES
+) -> Trace:
+    """Algorithm 1 (:func:`~asvit.design.search.search`); the last measurement is of the policy's mode, its result."""
+    trials = Trials(measure, of=measurements)
+    run = search(trials, SearchSettings(steps=measurements - 1), seed=seed, objectives=objectives)
+    return Trace("reinforce", seed, tuple(trials.done), run.most_probable)
+
+
+def random_search(
+    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Metric] = OBJECTIVES
+) -> Trace:
+    """Topologies drawn uniformly from Table 1.
+
+    >>> from asvit.measure import Measurement
+    >>> trace = random_search(lambda architecture: Measurement("", {}, "singular"), 3, seed=1)
+    >>> len(trace.trials), trace.result
+    (3, None)
+    """
+    rng = np.random.default_rng(seed)
+    trials = Trials(measure, of=measurements)
+    while trials.left:
+        trials.topology(Topology.sample(rng))
+    return trials.trace("random", seed=seed, objectives=objectives)
+
+
+def evolution_search(
+    measure: Measure,
+    measurements: int,
+    *,
+    seed: int = 0,
+    objectives: Sequence[Metric] = OBJECTIVES,
+    population: int = 20,
+    tournament: int = 5,
+) -> Trace:
+    """Regularised evolution: the winner of a tournament is mutated, and the oldest topology dies, however good.
+
+    A tournament draws from the population with replacement; it is won by the place in the order of rank sums of all
+    that was measured so far, in which invalid topologies are last. Source: Real et al., *Regularized Evolution for
+    Image Classifier Architecture Search* (AAAI 2019), Algorithm 1.
+
+    Args:
+        measure: called with a topology's seed network.
+        measurements: calls of it, the first random population included.
+        seed: of all draws.
+        objectives: what topologies are ranked by.
+        population: topologies that are alive; the source has 100 in 20,000 measurements, here there are hundreds.
+        tournament: draws from the population for one parent; like the source, a quarter of it.
+    """
+    rng = np.random.default_rng(seed)
+    trials = Trials(measure, of=measurements)
+    alive: deque[tuple[int, Topology]] = deque(maxlen=population)  # a full deque drops its oldest
+    while trials.left:
+        if len(alive) < population:
+            child = Topology.sample(rng)
+        else:
+            place = {trial: at for at, trial in enumerate(rank_sum_order(trials.measurements, objectives))}
+            drawn = [alive[i] for i in rng.integers(population, size=tournament)]
+            _, parent = min(drawn, key=lambda member: place.get(member[0], trials.of))
+            child = mutated(parent, rng)
+        alive.append((len(trials.done), child))
+        trials.topology(child)
+    return trials.trace("evolution", seed=seed, objectives=objectives)
+
+
+def mutated(topology: Topology, rng: np.random.Generator) -> Topology:
+    """The topology with another value of one choice of Table 1, both drawn uniformly.
+
+    >>> parent = Topology.parse("8,2,3|4,1,2|4,1,4|4,1,6|32")
+    >>> child = mutated(parent, np.random.default_rng(0))
+    >>> sum(value != parent.choices()[name] for name, value in child.choices().items())
+    1
+    """
+    choices = topology.choices()
+    name = str(rng.choice(list(SPACE)))
+    others = [value for value in SPACE[name] if value != choices[name]]
+    return Topology.from_choices(choices | {name: int(rng.choice(others))})
+
+
+SEARCHERS: Mapping[str, Searcher] = MappingProxyType(
+    {
+        "reinforce": reinforce_search,
+        "random": random_search,
+        "evolution": evolution_search,
+        "tpe": tpe_search,
+        "nsga2": nsga2_search,
+    }
+)
+"""Search methods by name: Algorithm 1 and its rivals. A topology that is tried again counts as a measurement again."""
