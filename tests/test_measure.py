@@ -32,7 +32,7 @@ class Toy(Subject):
     def name(self) -> str:
         return self._name
 
-    def network(self, seed: int) -> nn.Module:
+    def network(self, seed: int, *, output: str = "features", initialisation: str = "normal") -> nn.Module:
         torch.manual_seed(seed)
         network = nn.Sequential(nn.Flatten(), nn.Linear(3072, self.rank), nn.Tanh(), nn.Linear(self.rank, 5))
         for parameter in network.parameters():
@@ -41,14 +41,16 @@ class Toy(Subject):
 
 
 def test_every_metric_is_measured_with_an_error_bar():
-    measurement = Measurer(SETTINGS, TASK, metrics=list(METRICS))(TINY)
+    task = Task(image_size=(64, 64))
+    subject = ArchitectureSubject(TINY.architecture, task)
+    measurement = Measurer(SETTINGS, task, metrics=list(METRICS))(subject)
     assert measurement.valid
     assert list(measurement.estimates) == list(METRICS)
     for name, estimate in measurement.estimates.items():
         assert len(estimate.values) == 2
         assert estimate.mean > 0
-        assert (estimate.standard_error == 0) == (name in ("params", "macs"))
-    assert measurement.estimates["params"].mean == TINY.params
+        assert (estimate.standard_error == 0) == METRICS[name].counted
+    assert measurement.estimates["params"].mean == subject.params
 
 
 def test_values_do_not_depend_on_which_metrics_are_asked_for():
@@ -117,7 +119,15 @@ def test_a_ledger_remembers_and_saves_the_work(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [{"angles": 4}, {"norm": "layer"}, {"radius": "one"}, {"kernel_parameters": "all"}, {"kernel_images": 5}],
+    [
+        {"angles": 4},
+        {"norm": "layer"},
+        {"radius": "one"},
+        {"kernel_parameters": "all"},
+        {"kernel_images": 5},
+        {"initialisation": "fan-in"},
+        {"output": "logits"},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_a_ledger_keeps_settings_apart(tmp_path, change):

@@ -78,7 +78,8 @@ def measure(
     archs
         Published names, text forms, files that a job wrote, or timm:NAME for any classifier of timm.
     metrics
-        Out of length, ntk, curvature, length_of_curvature, params and macs; several with commas.
+        Several with commas: length, ntk, curvature, length_of_curvature; scores of others: gradient_norm, snip,
+        synflow, naswot, zico, dss, attention_entropy, token_entropy; counts: params, macs, depth, expansion, kernel.
     recipe
         Repeats, angles and images where they are not given.
     """

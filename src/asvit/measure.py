@@ -122,6 +122,7 @@ class Measurer:
             "dtype": "float32",
             "image_size": self.task.image_size,
             "in_chans": self.task.in_chans,
+            "num_classes": self.task.num_classes,
             "photographs": self.photographs.digest,
             "seed": self.seed,
             "work_memory": self.work_memory,

@@ -14,7 +14,7 @@ from asvit.architecture import Task
 from asvit.budget import Budget
 from asvit.design.recipes import Recipe
 from asvit.errors import UserError
-from asvit.settings import Settings
+from asvit.settings import Initialisation, Output, Settings
 
 RecipeName = Literal["paper", "quick", "smoke"]
 
@@ -73,6 +73,10 @@ class MeasureOptions:
     """Radius of the circle: √N (paper), or 1 (release)."""
     kernel_parameters: Literal["weights", "all"] = "weights"
     """Parameters of the kernel: those named weight (release), or all."""
+    initialisation: Initialisation = "normal"
+    """Linear weights of our networks: normal with σ = 0.02 (release), or with σ = 1/√fan_in."""
+    output: Output = "features"
+    """The function of the curve and the kernel: pooled features before the final norm (release), or class logits."""
     work_memory: str | None = None
     """Memory for activations at a time, such as 2GB (default: 2GB on a CPU, half of a GPU's)."""
     images: Path | None = None
@@ -87,6 +91,8 @@ class MeasureOptions:
             norm=self.norm,
             radius=self.radius,
             kernel_parameters=self.kernel_parameters,
+            initialisation=self.initialisation,
+            output=self.output,
         )
 
 

@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Iterable, Sequence
 
 from asvit.metrics import Metric
@@ -63,11 +64,13 @@ def architecture(text: str) -> Markup:
 
 
 def symbol(metric: Metric) -> Markup:
-    """A metric's symbol with its sub- or superscript.
+    """A metric's symbol with its sub- and superscripts, if it has any.
 
     >>> from asvit.metrics import METRICS
-    >>> symbol(METRICS["length"]), symbol(METRICS["ntk"])
-    ('L<sup>E</sup>', 'κ<sub>Θ</sub>')
+    >>> symbol(METRICS["length"]), symbol(METRICS["ntk"]), symbol(METRICS["params"])
+    ('L<sup>E</sup>', 'κ<sub>Θ</sub>', '#params')
+    >>> symbol(METRICS["length_of_curvature"])
+    'L<sup>E</sup><sub>κ</sub>'
     """
-    base, mark = metric.symbol[0], metric.symbol[1]
-    return join([base, tag("sup" if mark == "^" else "sub", metric.symbol[2:])])
+    base, *marked = re.split(r"(?=[\^_])", metric.symbol)
+    return join([base, *(tag("sup" if part[0] == "^" else "sub", part[1:]) for part in marked)])
