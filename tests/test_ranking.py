@@ -5,11 +5,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asvit.design.ranking import rank_sum_order
+from asvit.design.ranking import OBJECTIVES, rank_sum_order
 from asvit.measure import Estimate, Measurement
-from asvit.metrics import parse_metrics
-
-OBJECTIVES = parse_metrics(["length", "ntk"])
 
 
 def measured(length: float, ntk: float) -> Measurement:

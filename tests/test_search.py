@@ -8,8 +8,8 @@ from fakes import fake_measure, heads, kernels_and_expansions
 
 from asvit.architecture import Architecture, Task
 from asvit.design.policy import Policy
+from asvit.design.ranking import OBJECTIVES
 from asvit.design.search import (
-    OBJECTIVES,
     Baseline,
     Reward,
     SearchResult,

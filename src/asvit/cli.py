@@ -20,6 +20,7 @@ from asvit.options import (
     MeasureOptions,
     RecipeName,
     RunOptions,
+    ScoreOptions,
     SearchOptions,
     TaskOptions,
     parse_image_size,
@@ -97,6 +98,7 @@ def search(
     start_from: StartFrom | None = None,
     task: TaskOptions = TaskOptions(),
     measuring: MeasureOptions = MeasureOptions(),
+    scoring: ScoreOptions = ScoreOptions(),
     searching: SearchOptions = SearchOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
@@ -114,7 +116,7 @@ def search(
     """
     from asvit import jobs
 
-    jobs.run_search(runs, recipe, start_from, task, measuring, searching, run)
+    jobs.run_search(runs, recipe, start_from, task, measuring, scoring, searching, run)
 
 
 @app.command
@@ -126,6 +128,7 @@ def grow(
     budget: BudgetOptions = BudgetOptions(),
     task: TaskOptions = TaskOptions(),
     measuring: MeasureOptions = MeasureOptions(),
+    scoring: ScoreOptions = ScoreOptions(),
     growing: GrowthOptions = GrowthOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
@@ -140,7 +143,7 @@ def grow(
     """
     from asvit import jobs
 
-    jobs.run_grow(topology, recipe, budget, task, measuring, growing, run)
+    jobs.run_grow(topology, recipe, budget, task, measuring, scoring, growing, run)
 
 
 @app.command
@@ -151,6 +154,7 @@ def design(
     budget: BudgetOptions = BudgetOptions(),
     task: TaskOptions = TaskOptions(),
     measuring: MeasureOptions = MeasureOptions(),
+    scoring: ScoreOptions = ScoreOptions(),
     searching: SearchOptions = SearchOptions(),
     growing: GrowthOptions = GrowthOptions(),
     run: RunOptions = RunOptions(),
@@ -167,7 +171,7 @@ def design(
     """
     from asvit import jobs
 
-    jobs.run_design(recipe, start_from, budget, task, measuring, searching, growing, run)
+    jobs.run_design(recipe, start_from, budget, task, measuring, scoring, searching, growing, run)
 
 
 @app.command

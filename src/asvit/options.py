@@ -21,9 +21,10 @@ RecipeName = Literal["paper", "quick", "smoke"]
 _TASK = Group("Images and classes", sort_key=2)
 _BUDGET = Group("Budgets", sort_key=3)
 _MEASURE = Group("Measuring", sort_key=4)
-_SEARCH = Group("Search", sort_key=5)
-_GROWTH = Group("Growth", sort_key=6)
-_JOB = Group("Job", sort_key=7)
+_SCORE = Group("Score", sort_key=5)
+_SEARCH = Group("Search", sort_key=6)
+_GROWTH = Group("Growth", sort_key=7)
+_JOB = Group("Job", sort_key=8)
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
@@ -94,6 +95,15 @@ class MeasureOptions:
             initialisation=self.initialisation,
             output=self.output,
         )
+
+
+@Parameter(name="*", group=_SCORE)
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """What networks are chosen by."""
+
+    score: str = "length,ntk"
+    """Any measure of asvit measure, or several with commas: their rank sum; weights such as length:2,ntk."""
 
 
 @Parameter(name="*", group=_SEARCH)
