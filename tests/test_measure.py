@@ -167,6 +167,35 @@ def test_ledger_round_trip():
     }
 
 
+def test_fan_in_gives_every_linear_weight_its_own_spread():
+    network = TINY.network(0, initialisation="fan-in")
+    normal = TINY.network(0)
+    for (name, layer), usual in zip(network.named_modules(), normal.modules(), strict=True):
+        if isinstance(layer, nn.Linear) and layer.weight.numel() > 5000:
+            assert layer.weight.std().item() == pytest.approx(layer.in_features**-0.5, rel=0.05), name
+            assert usual.weight.std().item() == pytest.approx(0.02, rel=0.05)
+        elif isinstance(layer, nn.Conv2d):
+            assert torch.equal(layer.weight, usual.weight)
+
+
+@pytest.mark.parametrize("subject", [TINY, TimmSubject("vit_tiny_patch16_224", Task(image_size=(64, 64)))])
+def test_length_and_kernel_of_logits(subject):
+    features, logits = (
+        Measurer(Settings(repeats=2, angles=3, kernel_images=4, output=output), subject.task)(subject)
+        for output in ("features", "logits")
+    )
+    assert features.valid
+    assert logits.valid
+    assert features.estimates["length"] != logits.estimates["length"]
+    assert features.estimates["ntk"] != logits.estimates["ntk"]
+
+
+def test_timm_keeps_its_own_initialisation():
+    task = Task(image_size=(64, 64))
+    with pytest.raises(UserError, match="timm:resnet18 keeps timm's initialisation, not fan-in"):
+        Measurer(Settings(repeats=1, initialisation="fan-in"), task)(TimmSubject("resnet18", task))
+
+
 def test_timm_models_are_measured_with_fused_attention_off():
     task = Task(image_size=(64, 64))
     subject = TimmSubject("vit_tiny_patch16_224", task)

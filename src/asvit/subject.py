@@ -195,7 +195,7 @@ class TimmSubject(Subject):
         if initialisation != "normal":
             raise UserError(
                 f"{self.name} keeps timm's initialisation, not {initialisation}: expected an architecture of asvit; "
-                "leave out --initialisation, or measure the model by itself"
+                "leave --initialisation out for it"
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

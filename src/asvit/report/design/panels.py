@@ -17,20 +17,18 @@ def design_panels(directory: Path) -> list[Panel]:
         UserError: no network was valid.
     """
     report = read_design(directory)
+    measures = report.measures
     panels: list[Panel] = []
     if report.searches:
         panels.append(("Search: the policy's entropy", entropy_chart(report.searches)))
     if any(measurement.valid for _, measurement in report.topologies_measured):
-        panels.append(
-            ("Topologies measured, none trained", topologies_chart(report.searches, report.task, report.measures))
-        )
+        chart = topologies_chart(report.searches, report.task, measures)
+        panels.append(("Topologies measured, none trained", chart))
     grown, task = report.grown, report.task
     if grown is not None and any(measurement.valid for _, measurement in grown.measured):
-        panels.append(("Growth to every budget", measures_chart(grown, task, "params", report.measures[0])))
-        if not report.searches and len(report.measures) > 1:
-            panels.append(
-                (trade_off_heading(report.measures), measures_chart(grown, task, *trade_off(report.measures)))
-            )
+        panels.append(("Growth to every budget", measures_chart(grown, task, "params", measures[0])))
+        if not report.searches and len(measures) > 1:
+            panels.append((trade_off_heading(measures), measures_chart(grown, task, *trade_off(measures))))
     if not panels:
         raise UserError("nothing to draw: no network was valid; repeat the job with other images or another topology")
     return panels
