@@ -108,6 +108,6 @@ def test_a_budget_that_no_width_meets_is_refused_with_the_least_that_is():
 
 def test_growth_follows_its_score():
     measure = fake_measure(lambda a: -float(a.depths[3]), lambda a: -float(a.depths[3]))
-    for score, deeper in (("length", False), ("ntk", True), ("length:2,ntk", False), ("length,ntk:2", True)):
+    for score, deeper in (("length", False), ("ntk", True), ("length:2,ntk", False), ("length,ntk:4", True)):
         growth = grow(SEED, measure, admits("8M"), GrowthSettings(score=parse_score(score)))
         assert (Architecture.parse(growth.steps[1].architecture).depths[3] == 2) == deeper

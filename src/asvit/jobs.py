@@ -46,6 +46,8 @@ def run_measure(
     task = task_options.task(recipe.image_size)
     subjects = [subject_named(text, task) for text in archs]
     measurer = prepare(recipe, task, measuring, run, metrics=metrics)
+    for subject in subjects:
+        subject.check(measurer.settings.initialisation)
     config = _measure_config(recipe_name, measurer) | {"metrics": list(metrics), "subjects": [s.name for s in subjects]}
     with working("measure", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
         measurements = []

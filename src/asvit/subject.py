@@ -50,6 +50,9 @@ class Subject(ABC):
     ) -> nn.Module:
         """Network from images to pooled features or logits ``B x D``, every parameter drawn anew, to be evaluated."""
 
+    def check(self, initialisation: Initialisation) -> None:  # noqa: B027
+        """Refuse an initialisation that the networks cannot be drawn with."""
+
     @cached_property
     def activations(self) -> int:
         """Bytes that the backward pass of one image keeps."""
@@ -154,6 +157,14 @@ class TimmSubject(Subject):
         """``timm:NAME``."""
         return TIMM + self.model_name
 
+    def check(self, initialisation: Initialisation) -> None:
+        """Refuse all but the normal one, with which timm's own is left in place."""
+        if initialisation != "normal":
+            raise UserError(
+                f"{self.name} keeps timm's initialisation, not {initialisation}: expected an architecture of asvit; "
+                "leave --initialisation out for it"
+            )
+
     def create(self, num_classes: int, **options: Any) -> nn.Module:
         """The timm model for the task, laid out for its image size where the model needs to know it."""
         import timm
@@ -192,11 +203,7 @@ class TimmSubject(Subject):
         self, seed: int, *, output: Output = "features", initialisation: Initialisation = "normal"
     ) -> nn.Module:
         """The model, without its classifier or with it, freshly drawn."""
-        if initialisation != "normal":
-            raise UserError(
-                f"{self.name} keeps timm's initialisation, not {initialisation}: expected an architecture of asvit; "
-                "leave --initialisation out for it"
-            )
+        self.check(initialisation)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.create(num_classes=0 if output == "features" else self.task.num_classes)
