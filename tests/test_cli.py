@@ -125,6 +125,15 @@ def test_search_several_times_then_grow_what_was_found(tmp_path):
     assert member["macs"] <= 10_000_000
 
 
+def test_design_by_another_score(tmp_path):
+    asvit(*SMOKE, "--score", "naswot:2,expansion", "--out", "run", cwd=tmp_path)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert set(result["family"][0]["measurement"]["estimates"]) == {"naswot", "expansion"}
+    asked = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    assert asked["search"]["score"] == asked["growth"]["score"]
+    assert asked["search"]["score"][0] == {"name": "naswot", "weight": 2.0}
+
+
 def test_measure_several_networks_with_five_channels(tmp_path):
     done = asvit(
         "measure", "seed", "timm:resnet10t", "--image-size", "32x64", "--in-chans", "5",
@@ -187,6 +196,12 @@ BAD = {
     "no repeats": (["measure", "seed", "--repeats", "0"], "expected at least 1"),
     "malformed memory": (["measure", "seed", "--work-memory", "lots"], "expected a positive number such as"),
     "unknown metric": (["measure", "seed", "--metrics", "flops"], "unknown metrics flops"),
+    "unknown score": (["design", "--score", "flops"], "unknown metrics flops"),
+    "malformed score": (["search", "--score", "2*length"], "such as length:2,ntk"),
+    "timm at fan-in": (
+        ["measure", "timm:resnet18", "--initialisation", "fan-in", "--recipe", "smoke"],
+        "keeps timm's initialisation",
+    ),
     "nothing to measure": (["measure"], "expected one or more"),
     "unknown timm model": (["measure", "timm:vit_huge_patch1"], "timm has no model named"),
     "unknown device": (["measure", "seed", "--device", "tpu9"], "expected auto, cpu, cuda"),

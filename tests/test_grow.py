@@ -10,6 +10,7 @@ from asvit.architecture import ARCHITECTURES, Architecture, Task
 from asvit.budget import Budget
 from asvit.design.family import FamilySettings, check_budgets, fit_width, grow_family, growth_limits, within_any
 from asvit.design.grow import GrowthSettings, grow, scaling_choices
+from asvit.design.ranking import parse_score
 from asvit.errors import UserError
 
 SEED = ARCHITECTURES["seed"]
@@ -103,3 +104,10 @@ def test_a_budget_that_no_width_meets_is_refused_with_the_least_that_is():
     check_budgets([Budget.parse("params", "3M")], task, fit=True)
     with pytest.raises(UserError, match="leave out --no-fit"):
         check_budgets([Budget.parse("params", "1M")], task, fit=False)
+
+
+def test_growth_follows_its_score():
+    measure = fake_measure(lambda a: -float(a.depths[3]), lambda a: -float(a.depths[3]))
+    for score, deeper in (("length", False), ("ntk", True), ("length:2,ntk", False), ("length,ntk:4", True)):
+        growth = grow(SEED, measure, admits("8M"), GrowthSettings(score=parse_score(score)))
+        assert (Architecture.parse(growth.steps[1].architecture).depths[3] == 2) == deeper

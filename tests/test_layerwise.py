@@ -7,14 +7,17 @@ from torch import Tensor, nn
 from asvit.architecture import Architecture, Task
 from asvit.complexity.layerwise import layerwise_kernel
 from asvit.complexity.ntk import kernel
+from asvit.settings import Initialisation, Output
 from asvit.subject import ArchitectureSubject
 
 DOUBLE = torch.float64
 IMAGES = torch.randn(4, 3, 36, 45, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
 
 
-def network(text: str = "7,2,2,2|3,1,2,1|4,1,2,1|2,1,2,1|16,20") -> nn.Module:
-    return ArchitectureSubject(Architecture.parse(text), Task(image_size=(36, 45))).network(1).double()
+def network(output: Output = "features", initialisation: Initialisation = "normal") -> nn.Module:
+    architecture = Architecture.parse("7,2,2,2|3,1,2,1|4,1,2,1|2,1,2,1|16,20")
+    subject = ArchitectureSubject(architecture, Task(image_size=(36, 45), num_classes=7))
+    return subject.network(1, output=output, initialisation=initialisation).double()
 
 
 def plain(model: nn.Module, names: set[str], x: Tensor) -> Tensor:
@@ -28,6 +31,16 @@ def test_agrees_with_one_backward_pass_an_image(kind: str, recompute: bool):
     model = network()
     names = {name for name, _ in model.named_parameters() if name.endswith(kind)}
     model.recompute_blocks(recompute)
+    found, expected = layerwise_kernel(model, names, IMAGES), plain(model, names, IMAGES)
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize(
+    ("output", "initialisation"), [("logits", "normal"), ("features", "fan-in"), ("logits", "fan-in")]
+)
+def test_kernels_of_variants_agree_with_one_backward_pass_an_image(output: Output, initialisation: Initialisation):
+    model = network(output, initialisation)
+    names = {name for name, _ in model.named_parameters()}
     found, expected = layerwise_kernel(model, names, IMAGES), plain(model, names, IMAGES)
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-12 * expected.abs().max().item())
 

@@ -32,7 +32,7 @@ class Toy(Subject):
     def name(self) -> str:
         return self._name
 
-    def network(self, seed: int) -> nn.Module:
+    def network(self, seed: int, *, output: str = "features", initialisation: str = "normal") -> nn.Module:
         torch.manual_seed(seed)
         network = nn.Sequential(nn.Flatten(), nn.Linear(3072, self.rank), nn.Tanh(), nn.Linear(self.rank, 5))
         for parameter in network.parameters():
@@ -41,14 +41,16 @@ class Toy(Subject):
 
 
 def test_every_metric_is_measured_with_an_error_bar():
-    measurement = Measurer(SETTINGS, TASK, metrics=list(METRICS))(TINY)
+    task = Task(image_size=(64, 64))
+    subject = ArchitectureSubject(TINY.architecture, task)
+    measurement = Measurer(SETTINGS, task, metrics=list(METRICS))(subject)
     assert measurement.valid
     assert list(measurement.estimates) == list(METRICS)
     for name, estimate in measurement.estimates.items():
         assert len(estimate.values) == 2
         assert estimate.mean > 0
-        assert (estimate.standard_error == 0) == (name in ("params", "macs"))
-    assert measurement.estimates["params"].mean == TINY.params
+        assert (estimate.standard_error == 0) == METRICS[name].counted
+    assert measurement.estimates["params"].mean == subject.params
 
 
 def test_values_do_not_depend_on_which_metrics_are_asked_for():
@@ -117,7 +119,15 @@ def test_a_ledger_remembers_and_saves_the_work(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "change",
-    [{"angles": 4}, {"norm": "layer"}, {"radius": "one"}, {"kernel_parameters": "all"}, {"kernel_images": 5}],
+    [
+        {"angles": 4},
+        {"norm": "layer"},
+        {"radius": "one"},
+        {"kernel_parameters": "all"},
+        {"kernel_images": 5},
+        {"initialisation": "fan-in"},
+        {"output": "logits"},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_a_ledger_keeps_settings_apart(tmp_path, change):
@@ -155,6 +165,35 @@ def test_ledger_round_trip():
         "length": Cost(3.0, "3 angles a pass,2 angles a pass"),
         "ntk": Cost(2.0, ""),
     }
+
+
+def test_fan_in_gives_every_linear_weight_its_own_spread():
+    network = TINY.network(0, initialisation="fan-in")
+    normal = TINY.network(0)
+    for (name, layer), usual in zip(network.named_modules(), normal.modules(), strict=True):
+        if isinstance(layer, nn.Linear) and layer.weight.numel() > 5000:
+            assert layer.weight.std().item() == pytest.approx(layer.in_features**-0.5, rel=0.05), name
+            assert usual.weight.std().item() == pytest.approx(0.02, rel=0.05)
+        elif isinstance(layer, nn.Conv2d):
+            assert torch.equal(layer.weight, usual.weight)
+
+
+@pytest.mark.parametrize("subject", [TINY, TimmSubject("vit_tiny_patch16_224", Task(image_size=(64, 64)))])
+def test_length_and_kernel_of_logits(subject):
+    features, logits = (
+        Measurer(Settings(repeats=2, angles=3, kernel_images=4, output=output), subject.task)(subject)
+        for output in ("features", "logits")
+    )
+    assert features.valid
+    assert logits.valid
+    assert features.estimates["length"] != logits.estimates["length"]
+    assert features.estimates["ntk"] != logits.estimates["ntk"]
+
+
+def test_timm_keeps_its_own_initialisation():
+    task = Task(image_size=(64, 64))
+    with pytest.raises(UserError, match="timm:resnet18 keeps timm's initialisation, not fan-in"):
+        Measurer(Settings(repeats=1, initialisation="fan-in"), task)(TimmSubject("resnet18", task))
 
 
 def test_timm_models_are_measured_with_fused_attention_off():

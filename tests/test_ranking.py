@@ -2,14 +2,13 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asvit.design.ranking import rank_sum_order
+from asvit.design.ranking import OBJECTIVES, Objective, parse_score, rank_sum_order
+from asvit.errors import UserError
 from asvit.measure import Estimate, Measurement
-from asvit.metrics import parse_metrics
-
-OBJECTIVES = parse_metrics(["length", "ntk"])
 
 
 def measured(length: float, ntk: float) -> Measurement:
@@ -32,6 +31,38 @@ def test_a_tie_goes_to_the_measure_with_the_larger_relative_range():
 
 def test_equal_values_keep_their_order():
     assert rank_sum_order([measured(1, 1), measured(1, 1)], OBJECTIVES) == [0, 1]
+
+
+def test_weights_multiply_ranks():
+    # Ranks by length 0, 1, 2 and by kernel 2, 0, 1: alike, the second network wins with a sum of 1.
+    networks = [measured(3, 9), measured(2, 1), measured(1, 5)]
+    assert rank_sum_order(networks, OBJECTIVES) == [1, 0, 2]
+    assert rank_sum_order(networks, parse_score("length:2.5,ntk")) == [0, 1, 2]  # 2, 2.5, 6
+    assert rank_sum_order(networks, parse_score("ntk")) == [1, 2, 0]
+
+
+def test_scores_in_text():
+    assert OBJECTIVES == parse_score(" length , ntk:1 ") == (Objective("length"), Objective("ntk"))
+    assert parse_score("naswot") == (Objective("naswot"),)
+    assert ",".join(map(str, parse_score("synflow:.5,params:2"))) == "synflow:0.5,params:2"
+    assert parse_score(",".join(map(str, parse_score("dss:3,depth")))) == parse_score("dss:3,depth")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "cannot read the score ''"),
+        ("length,", "cannot read the score"),
+        ("2*length", "such as length:2,ntk"),
+        ("length:-1", "cannot read the score"),
+        ("length:0", "the weight of length is 0: expected a positive number"),
+        ("flops", "unknown metrics flops"),
+        ("ntk,ntk:2", "names a measure twice"),
+    ],
+)
+def test_bad_scores_are_refused_in_one_line(text: str, complaint: str):
+    with pytest.raises(UserError, match=complaint.replace("*", r"\*")):
+        parse_score(text)
 
 
 positive = st.floats(1e-6, 1e6)

@@ -15,11 +15,14 @@ from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
 from asvit.design.family import DesignResult, FamilySettings, GrowResult, grow_family
 from asvit.design.grow import GrowthSettings
+from asvit.design.ranking import parse_score
 from asvit.design.search import SearchResult, SearchSettings, search
 from asvit.errors import UserError
 from asvit.measure import Estimate, Measurement
+from asvit.metrics import METRICS
 from asvit.records import REPORT, RESULT, RUN, to_json, write_file, write_record
 from asvit.report import write_picture, write_report
+from asvit.report.markup import symbol
 from asvit.settings import Settings
 from asvit.space import Topology
 
@@ -236,6 +239,77 @@ def test_single_repeat_has_no_error_bars(tmp_path):
     assert "±" not in text_of(page)
     assert "A single repeat has no error bars." in text_of(page)
     assert not any("low" in key for rows in charts_of(page).values() for row in rows for key in row)
+
+
+@pytest.mark.parametrize("score", ["naswot", "naswot:2,params,ntk"])
+@pytest.mark.parametrize("job", ["search", "grow", "design"])
+def test_report_of_another_score(tmp_path, job, score):
+    objectives = parse_score(score)
+    names = [objective.name for objective in objectives]
+
+    def measure(architecture: Architecture) -> Measurement:
+        plain = fake(2)(architecture)
+        if not plain.valid:
+            return plain
+        size = Estimate.of([float(architecture.params(TASK))] * 2)
+        values = {"naswot": plain.estimates["length"], "params": size, "ntk": plain.estimates["ntk"]}
+        return Measurement(str(architecture), {name: values[name] for name in names})
+
+    growth = GrowthSettings(score=objectives)
+    family = FamilySettings(task=TASK, budgets=BUDGETS, limits=BUDGETS[1:2], growth=growth)
+    settings = SearchSettings(steps=8, score=objectives)
+    found = search(measure, settings)
+    grown = grow_family(found.start("best-ranked"), family, measure=measure, measure_proxy=measure)
+    results = {
+        "search": SearchResult.of(TASK, [found], "best-ranked"),
+        "grow": grown,
+        "design": DesignResult(TASK, found, grown.growth, grown.family),
+    }
+    write_run(tmp_path, job)
+    asked = json.loads((tmp_path / RUN).read_text())
+    asked["config"] |= {"search": asdict(settings)} if job == "search" else {"growth": asdict(growth)}
+    write_file(tmp_path / RUN, to_json(asked))
+    write_record(tmp_path / RESULT, job, results[job])
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    charts, text = charts_of(page), text_of(page)
+    assert "by log-determinant of the codes' kernel" in text
+    assert "length distortion" not in text
+    assert ("trade-off" in charts) == (job != "search" and len(names) > 1)
+    if job != "search":
+        assert {f"{name}-params" for name in names} <= charts.keys()
+        drawn = {row["architecture"]: row for row in charts["naswot-params"]}
+        for name, measurement in grown.growth.measurements.items():
+            assert drawn[name]["naswot"] == measurement.estimates["naswot"].mean
+    if job != "grow":
+        assert ("upper half" if len(names) == 1 else "(weight 2)") in text
+        assert all("naswot" in row for row in charts["topologies"])
+    write_picture(tmp_path, tmp_path / "picture.svg")
+
+
+def test_a_result_without_the_measures_of_its_score_is_refused(tmp_path):
+    write_run(tmp_path, "grow")
+    asked = json.loads((tmp_path / RUN).read_text())
+    asked["config"]["growth"] = asdict(GrowthSettings(score=parse_score("naswot")))
+    write_file(tmp_path / RUN, to_json(asked))
+    with pytest.raises(UserError, match="damaged: no naswot of"):
+        write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "markup"),
+    [
+        ("length", "L<sup>E</sup>"),
+        ("ntk", "κ<sub>Θ</sub>"),
+        ("curvature", "κ"),
+        ("length_of_curvature", "L<sup>E</sup><sub>κ</sub>"),
+        ("snip", "SNIP"),
+        ("params", "#params"),
+        ("macs", "MACs"),
+        ("attention_entropy", "H<sub>attn</sub>"),
+    ],
+)
+def test_symbols(name, markup):
+    assert symbol(METRICS[name]) == markup
 
 
 def test_statistics_are_of_winners_or_of_the_policy(tmp_path):

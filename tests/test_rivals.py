@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from asvit.architecture import Architecture
 from asvit.design.comparison import Yardstick, compare
 from asvit.design.optuna_search import log_tradeoff
-from asvit.design.ranking import rank_sum_order, rank_sums
+from asvit.design.ranking import OBJECTIVES, parse_score, rank_sum_order, rank_sums
 from asvit.design.rivals import SEARCHERS, evolution_search, mutated, random_search
-from asvit.design.search import OBJECTIVES, SearchSettings, search
+from asvit.design.search import SearchSettings, search
 from asvit.design.trace import Trace, Trial
 from asvit.errors import UserError
 from asvit.measure import Estimate, Measurement
-from asvit.metrics import parse_metrics
 from asvit.space import SPACE, Topology
 
 MEASURE = fake_measure(kernels_and_expansions, heads)
@@ -95,7 +94,7 @@ def test_nothing_valid_hands_over_nothing_but_the_mode(method):
 
 @methods
 def test_objectives_are_what_is_searched_for(method):
-    trace = SEARCHERS[method](MEASURE, 150, seed=0, objectives=parse_metrics(["ntk"]))
+    trace = SEARCHERS[method](MEASURE, 150, seed=0, objectives=parse_score("ntk"))
     assert trace.result is not None
     assert Topology.parse(trace.result).heads == 16
 

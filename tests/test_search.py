@@ -8,8 +8,8 @@ from fakes import fake_measure, heads, kernels_and_expansions
 
 from asvit.architecture import Architecture, Task
 from asvit.design.policy import Policy
+from asvit.design.ranking import OBJECTIVES, parse_score
 from asvit.design.search import (
-    OBJECTIVES,
     Baseline,
     Reward,
     SearchResult,
@@ -42,6 +42,23 @@ def test_rewards_by_hand():
     assert reward(INVALID) == pytest.approx(-1.5)  # the worst so far
     assert reward(measured(3, 20)) == pytest.approx(0 + 0.5)  # compared with the last valid step
     assert reward(measured(6, 20)) == pytest.approx(3 / 4)
+
+
+def test_rewards_of_a_weighted_score_by_hand():
+    reward = Reward(parse_score("length:2,ntk:0.5"))
+    assert reward(measured(2, 10)) == 0
+    assert reward(measured(4, 30)) == pytest.approx(2 * 1 - 0.5 * 1)
+    assert reward(measured(3, 20)) == pytest.approx(2 * -0.5 + 0.5 * 0.5)
+    alone = Reward(parse_score("ntk"))
+    assert [alone(measured(length, ntk)) for length, ntk in ((1, 1), (9, 3), (0, 2))] == pytest.approx([0, -1, 0.5])
+
+
+def test_a_search_follows_its_score():
+    measure = fake_measure(kernels_and_expansions, heads)
+    settings = SearchSettings(steps=200, score=parse_score("ntk"))
+    run = search(measure, settings, seed=0)
+    assert run.probabilities["heads"]["16"] > 0.9
+    assert Topology.parse(run.best_ranked).heads == 16
 
 
 def test_range_window_forgets():

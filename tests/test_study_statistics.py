@@ -83,6 +83,12 @@ def test_regret_and_rank_sum():
     assert rank_sum([np.array([3.0, 2.0, 1.0]), np.array([1.0, 3.0, 2.0])]).tolist() == [-2.0, -1.0, -3.0]
 
 
+def test_equal_scores_are_drawn():
+    assert regret(np.zeros(4), np.array([0.6, 0.7, 0.8, 0.9]), 1) == pytest.approx(0.15)
+    assert regret(np.array([2.0, 1.0, 1.0]), np.array([0.6, 0.7, 0.9]), 2) == pytest.approx(0.2)
+    assert regret(np.array([2.0, 1.0]), np.array([0.6, 0.7]), 5) == pytest.approx(0.05)
+
+
 def test_variance_is_that_of_a_one_way_analysis():
     groups = {"a": [0.1, 0.3], "b": [0.5, 0.6], "c": [0.9, 0.8], "single": [0.0]}
     f = stats.f_oneway(*(v for v in groups.values() if len(v) > 1)).statistic

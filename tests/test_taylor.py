@@ -15,6 +15,7 @@ from asvit.attention import plain_attention, write_out_attention
 from asvit.complexity import curve
 from asvit.norms import remove_norms, write_out_norms
 from asvit.probe import orthonormal_pair
+from asvit.settings import Initialisation, Output
 from asvit.subject import ArchitectureSubject
 from asvit.taylor import attend_jets, carry_jets, circle_jet
 
@@ -22,20 +23,30 @@ DOUBLE = torch.float64
 CLOSE = {"rtol": 1e-10, "atol": 1e-13}
 
 
-def network_with_biases(text: str, size: tuple[int, int]) -> nn.Module:
-    """Weights twice as large, so that attention is not uniform, and no bias at zero."""
-    network = ArchitectureSubject(Architecture.parse(text), Task(image_size=size)).network(1).double()
+def network_with_biases(
+    text: str, size: tuple[int, int], output: Output = "features", initialisation: Initialisation = "normal"
+) -> nn.Module:
+    """No bias at zero, and normal weights twice as large, so that attention is not uniform."""
+    subject = ArchitectureSubject(Architecture.parse(text), Task(image_size=size, num_classes=7))
+    network = subject.network(1, output=output, initialisation=initialisation).double()
     generator = torch.Generator().manual_seed(2)
     for name, parameter in network.named_parameters():
-        parameter.data.mul_(2)
+        parameter.data.mul_(2 if initialisation == "normal" else 1)
         if name.endswith("bias"):
             parameter.data.add_(0.1 * torch.randn(parameter.shape, dtype=DOUBLE, generator=generator))
     return network.requires_grad_(False)
 
 
-def all_derivatives(text: str, size: tuple[int, int], norm: str, order: int) -> tuple[list[Tensor], list[Tensor]]:
+def all_derivatives(
+    text: str,
+    size: tuple[int, int],
+    norm: str,
+    order: int,
+    output: Output = "features",
+    initialisation: Initialisation = "normal",
+) -> tuple[list[Tensor], list[Tensor]]:
     """Velocity, and at order 2 acceleration, by Taylor mode and by the plain way."""
-    network = network_with_biases(text, size)
+    network = network_with_biases(text, size, output, initialisation)
     remove_norms(network) if norm == "identity" else write_out_norms(network)
     basis = orthonormal_pair(Task(image_size=size), seed=0).double()
     theta, radius = curve.angles(3, dtype=DOUBLE) + 0.2, math.sqrt(basis[0].numel())
@@ -58,6 +69,19 @@ def all_derivatives(text: str, size: tuple[int, int], norm: str, order: int) -> 
 )
 def test_derivatives_agree_with_nested_jvp_of_the_network(text, size, norm, order):
     for found, expected in zip(*all_derivatives(text, size, norm, order), strict=True):
+        assert expected.abs().max() > 1e-6
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("norm", ["identity", "layer"])
+@pytest.mark.parametrize(
+    ("output", "initialisation"), [("logits", "normal"), ("features", "fan-in"), ("logits", "fan-in")]
+)
+def test_derivatives_of_variants_agree_with_nested_jvp(output, initialisation, norm, order):
+    text, size = "7,2,2,2|3,1,2,1|4,1,2,1|2,1,2,1|16,20", (36, 45)
+    for found, expected in zip(*all_derivatives(text, size, norm, order, output, initialisation), strict=True):
+        assert found.shape == (3, 7 if output == "logits" else 160)
         assert expected.abs().max() > 1e-6
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-11 * expected.abs().max().item())
 

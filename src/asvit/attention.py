@@ -106,3 +106,10 @@ def write_out_attention(network: nn.Module) -> None:
             module.attend = plain_attention
         elif hasattr(module, "fused_attn"):
             vars(module).update(fused_attn=False)
+
+
+def fuse_attention(network: nn.Module) -> None:
+    """Switch fused attention on wherever a model of timm has it, in place: some leave it off by default."""
+    for module in network.modules():
+        if hasattr(module, "fused_attn"):
+            vars(module).update(fused_attn=True)

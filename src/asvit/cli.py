@@ -19,6 +19,7 @@ from asvit.options import (
     MeasureOptions,
     RecipeName,
     RunOptions,
+    ScoreOptions,
     SearchOptions,
     TaskOptions,
     parse_image_size,
@@ -79,7 +80,8 @@ def measure(
     archs
         Published names, text forms, files that a job wrote, or timm:NAME for any classifier of timm.
     metrics
-        Out of length, ntk, curvature, length_of_curvature, params and macs; several with commas.
+        Several with commas: length, ntk, curvature, length_of_curvature; scores of others: gradient_norm, snip,
+        synflow, naswot, zico, dss, attention_entropy, token_entropy; counts: params, macs, depth, expansion, kernel.
     recipe
         Repeats, angles and images where they are not given.
     """
@@ -97,6 +99,7 @@ def search(
     start_from: StartFrom | None = None,
     task: TaskOptions = TaskOptions(),
     measuring: MeasureOptions = MeasureOptions(),
+    scoring: ScoreOptions = ScoreOptions(),
     searching: SearchOptions = SearchOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
@@ -114,7 +117,7 @@ def search(
     """
     from asvit import jobs
 
-    jobs.run_search(runs, recipe, start_from, task, measuring, searching, run)
+    jobs.run_search(runs, recipe, start_from, task, measuring, scoring, searching, run)
 
 
 @app.command
@@ -126,6 +129,7 @@ def grow(
     budget: BudgetOptions = BudgetOptions(),
     task: TaskOptions = TaskOptions(),
     measuring: MeasureOptions = MeasureOptions(),
+    scoring: ScoreOptions = ScoreOptions(),
     growing: GrowthOptions = GrowthOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
@@ -140,7 +144,7 @@ def grow(
     """
     from asvit import jobs
 
-    jobs.run_grow(topology, recipe, budget, task, measuring, growing, run)
+    jobs.run_grow(topology, recipe, budget, task, measuring, scoring, growing, run)
 
 
 @app.command
@@ -151,6 +155,7 @@ def design(
     budget: BudgetOptions = BudgetOptions(),
     task: TaskOptions = TaskOptions(),
     measuring: MeasureOptions = MeasureOptions(),
+    scoring: ScoreOptions = ScoreOptions(),
     searching: SearchOptions = SearchOptions(),
     growing: GrowthOptions = GrowthOptions(),
     run: RunOptions = RunOptions(),
@@ -167,7 +172,7 @@ def design(
     """
     from asvit import jobs
 
-    jobs.run_design(recipe, start_from, budget, task, measuring, searching, growing, run)
+    jobs.run_design(recipe, start_from, budget, task, measuring, scoring, searching, growing, run)
 
 
 @app.command

@@ -10,6 +10,7 @@ from asvit.architecture import Architecture, Task
 from asvit.budget import format_size
 from asvit.design.family import DesignResult, FamilySettings, GrowResult, Member, check_budgets, grow_family
 from asvit.design.grow import GrowthSettings
+from asvit.design.ranking import Objective, parse_score
 from asvit.design.recipes import RECIPES, Recipe, StartFrom
 from asvit.design.search import SearchResult, SearchRun, SearchSettings, SearchStep, search
 from asvit.errors import UserError
@@ -21,6 +22,7 @@ from asvit.options import (
     MeasureOptions,
     RecipeName,
     RunOptions,
+    ScoreOptions,
     SearchOptions,
     TaskOptions,
 )
@@ -44,6 +46,8 @@ def run_measure(
     task = task_options.task(recipe.image_size)
     subjects = [subject_named(text, task) for text in archs]
     measurer = prepare(recipe, task, measuring, run, metrics=metrics)
+    for subject in subjects:
+        subject.check(measurer.settings.initialisation)
     config = _measure_config(recipe_name, measurer) | {"metrics": list(metrics), "subjects": [s.name for s in subjects]}
     with working("measure", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
         measurements = []
@@ -72,6 +76,7 @@ def run_search(
     start_from: StartFrom | None,
     task_options: TaskOptions,
     measuring: MeasureOptions,
+    scoring: ScoreOptions,
     searching: SearchOptions,
     run: RunOptions,
 ) -> None:
@@ -81,8 +86,11 @@ def run_search(
     recipe = RECIPES[recipe_name]
     task = task_options.task(recipe.image_size)
     start_from = start_from or recipe.start_from
-    settings = search_settings(recipe, searching)
-    measurers = [prepare(recipe, task, measuring, replace(run, seed=run.seed + i)) for i in range(runs)]
+    settings = search_settings(recipe, searching, scoring)
+    metrics = metrics_of(settings.score)
+    measurers = [
+        prepare(recipe, task, measuring, replace(run, seed=run.seed + i), metrics=metrics) for i in range(runs)
+    ]
     config = _measure_config(recipe_name, measurers[0]) | {"search": asdict(settings), "runs": runs}
     config |= {"start_from": start_from}
     with working("search", recipe_name, config, run, measurers) as directory, ProgressDisplay() as display:
@@ -95,7 +103,7 @@ def run_search(
         write_architecture(directory, "seed", Architecture.parse(result.architecture), task)
         _hand_over(directory, result, run)
     if not run.json:
-        show_searches(found)
+        show_searches(found, metrics)
         if runs > 1:
             show_statistics(result.statistics)
         _say_recipe(recipe_name)
@@ -107,14 +115,15 @@ def run_grow(
     budget: BudgetOptions,
     task_options: TaskOptions,
     measuring: MeasureOptions,
+    scoring: ScoreOptions,
     growing: GrowthOptions,
     run: RunOptions,
 ) -> None:
     """`asvit grow`: Algorithm 2 from a given topology, and a member for every budget."""
     recipe = RECIPES[recipe_name]
     start = Architecture(read_architecture(topology).topology)
-    family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing)
-    measurer = prepare(recipe, family.task, measuring, run)
+    family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing, scoring)
+    measurer = prepare(recipe, family.task, measuring, run, metrics=metrics_of(family.growth.score))
     config = _measure_config(recipe_name, measurer) | _family_config(family) | {"start": str(start)}
     with working("grow", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
         result = watched_growth(start, family, measurer, display)
@@ -122,7 +131,7 @@ def run_grow(
         write_family(directory, result.family, family.task)
         _hand_over(directory, result, run)
     if not run.json:
-        show_family(result.family)
+        show_family(result.family, metrics_of(family.growth.score))
         _say_recipe(recipe_name)
 
 
@@ -132,16 +141,17 @@ def run_design(
     budget: BudgetOptions,
     task_options: TaskOptions,
     measuring: MeasureOptions,
+    scoring: ScoreOptions,
     searching: SearchOptions,
     growing: GrowthOptions,
     run: RunOptions,
 ) -> None:
     """`asvit design`: search, growth of the topology found, and a family for the budgets."""
     recipe = RECIPES[recipe_name]
-    family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing)
+    family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing, scoring)
     start_from = start_from or recipe.start_from
-    settings = search_settings(recipe, searching)
-    measurer = prepare(recipe, family.task, measuring, run)
+    settings = search_settings(recipe, searching, scoring)
+    measurer = prepare(recipe, family.task, measuring, run, metrics=metrics_of(settings.score))
     config = _measure_config(recipe_name, measurer) | _family_config(family)
     config |= {"search": asdict(settings), "start_from": start_from}
     with working("design", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
@@ -152,18 +162,25 @@ def run_design(
         write_family(directory, result.family, family.task)
         _hand_over(directory, result, run)
     if not run.json:
-        show_searches([found])
-        show_family(result.family)
+        show_searches([found], metrics_of(settings.score))
+        show_family(result.family, metrics_of(settings.score))
         _say_recipe(recipe_name)
 
 
-def search_settings(recipe: Recipe, options: SearchOptions) -> SearchSettings:
+def search_settings(recipe: Recipe, options: SearchOptions, scoring: ScoreOptions) -> SearchSettings:
     """Search settings of a recipe and what was asked beside it."""
     steps = recipe.steps if options.steps is None else options.steps
-    return SearchSettings(steps=steps, range_window=options.range_window)
+    return SearchSettings(steps=steps, range_window=options.range_window, score=parse_score(scoring.score))
 
 
-def family_settings(recipe: Recipe, budget: BudgetOptions, task: Task, growing: GrowthOptions) -> FamilySettings:
+def metrics_of(score: Sequence[Objective]) -> list[str]:
+    """What has to be measured for a score."""
+    return [objective.name for objective in score]
+
+
+def family_settings(
+    recipe: Recipe, budget: BudgetOptions, task: Task, growing: GrowthOptions, scoring: ScoreOptions
+) -> FamilySettings:
     """Budgets and growth of a recipe and what was asked beside it."""
     budgets = budget.budgets(recipe)
     check_budgets(budgets, task, fit=budget.fit)
@@ -172,19 +189,20 @@ def family_settings(recipe: Recipe, budget: BudgetOptions, task: Task, growing: 
         budgets=budgets,
         limits=budget.limits(recipe),
         fit=budget.fit,
-        growth=GrowthSettings(width_divisor=growing.width_divisor),
+        growth=GrowthSettings(width_divisor=growing.width_divisor, score=parse_score(scoring.score)),
     )
 
 
 def watched_search(measurer: Measurer, settings: SearchSettings, display: ProgressDisplay, title: str) -> SearchRun:
-    """Search, with its entropy, reward and longest curve so far on display."""
-    longest = -float("inf")
+    """Search, with its entropy, reward and best first measure of the score so far on display."""
+    first = settings.score[0].metric
+    best = -first.sign * float("inf")
 
     def show(step: SearchStep, measurement: Measurement) -> None:
-        nonlocal longest
+        nonlocal best
         if measurement.valid:
-            longest = max(longest, measurement.estimates["length"].mean)
-        facts = f"entropy {step.entropy:.2f}, reward {step.reward:+.2f}, best L^E so far {longest:.3g}"
+            best = first.sign * max(first.sign * value for value in (best, measurement.estimates[first.name].mean))
+        facts = f"entropy {step.entropy:.2f}, reward {step.reward:+.2f}, best {first.symbol} so far {best:.3g}"
         done = step.step + 1
         display.update(title, done, settings.steps, count=f"step {done} of {settings.steps}", facts=facts)
 

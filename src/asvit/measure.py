@@ -122,6 +122,7 @@ class Measurer:
             "dtype": "float32",
             "image_size": self.task.image_size,
             "in_chans": self.task.in_chans,
+            "num_classes": self.task.num_classes,
             "photographs": self.photographs.digest,
             "seed": self.seed,
             "work_memory": self.work_memory,
@@ -153,6 +154,18 @@ class Measurer:
                     return Measurement(subject.name, {}, f"{name}, repeat {repeat}: {entry.invalid}")
                 values[name].append(entry.value)
         return Measurement(subject.name, {name: Estimate.of(found) for name, found in values.items()})
+
+    def by_metric(self, subject: Subject) -> dict[str, Measurement]:
+        """Measure every metric by itself: one that is invalid leaves the others."""
+        repeats = [self._repeat(subject, repeat) for repeat in range(self.settings.repeats)]
+        found = {}
+        for name in (metric.name for metric in self.metrics):
+            entries = [entries[name] for entries in repeats]
+            values = [entry.value for entry in entries if entry.value is not None]
+            invalid = next((f"{name}, repeat {i}: {e.invalid}" for i, e in enumerate(entries) if e.value is None), None)
+            estimates = {name: Estimate.of(values)} if invalid is None else {}
+            found[name] = Measurement(subject.name, estimates, invalid)
+        return found
 
     def costs(self, subject: Subject) -> dict[str, Cost]:
         """What a subject's repeats took by metric; metrics that share a derivative charge it to the first."""

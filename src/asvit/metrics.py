@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from asvit.complexity import curve, ntk
+from torch import Tensor, nn
+
+from asvit.architecture import Architecture
+from asvit.complexity import activity, curve, ntk, scores
 from asvit.errors import UserError
 from asvit.probe import Probe
+from asvit.subject import ArchitectureSubject, refusing
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,7 @@ class Metric:
     symbol: str
     title: str
     better: Literal["higher", "lower"]
-    """The direction that the paper, or for the baselines common sense, calls better."""
+    """The direction that the metric's paper, or for the baselines common sense, calls better."""
     source: str
     of: Callable[[Probe], float]
     """Value of one probe; a :class:`~asvit.complexity.ntk.SingularKernel` or a value that is not finite is invalid."""
@@ -42,6 +46,55 @@ def _curvature(probe: Probe) -> float:
 
 def _length_of_curvature(probe: Probe) -> float:
     return curve.length_of_curvature(*probe.velocity_and_acceleration).item()
+
+
+def _of_loss(score: Callable[[nn.Module, Tensor, Tensor], float]) -> Callable[[Probe], float]:
+    """A score of a classifier, images and labels."""
+
+    def of(probe: Probe) -> float:
+        with refusing(probe.subject.name):
+            return score(probe.classifier, probe.images, probe.labels)
+
+    return of
+
+
+def _of_images(score: Callable[[nn.Module, Tensor], float]) -> Callable[[Probe], float]:
+    """A score of a classifier and images."""
+
+    def of(probe: Probe) -> float:
+        with refusing(probe.subject.name):
+            return score(probe.classifier, probe.images)
+
+    return of
+
+
+def _synflow(probe: Probe) -> float:
+    with refusing(probe.subject.name):
+        return scores.synflow(probe.homogeneous_classifier, probe.images.shape[1:])
+
+
+def _dss(probe: Probe) -> float:
+    with refusing(probe.subject.name):
+        return scores.dss(probe.classifier, probe.images.shape[1:])
+
+
+def _token_entropy(probe: Probe) -> float:
+    with refusing(probe.subject.name):
+        return activity.token_entropy(probe.tokens)
+
+
+def _count(of: Callable[[Architecture], int]) -> Callable[[Probe], float]:
+    """A number that only our architectures have."""
+
+    def count(probe: Probe) -> float:
+        if not isinstance(probe.subject, ArchitectureSubject):
+            raise UserError(
+                f"{probe.subject.name} has no depth, expansion and kernel in the sense of Table 1: expected an "
+                "architecture of asvit; leave these metrics out, or measure the model by itself"
+            )
+        return float(of(probe.subject.architecture))
+
+    return count
 
 
 _METRICS = (
@@ -94,6 +147,97 @@ _METRICS = (
         source="plain baseline",
         of=lambda probe: float(probe.subject.macs),
         counted=True,
+    ),
+    Metric(
+        name="depth",
+        symbol="depth",
+        title="attention blocks",
+        better="higher",
+        source="plain baseline",
+        of=_count(lambda architecture: sum(architecture.depths)),
+        counted=True,
+    ),
+    Metric(
+        name="expansion",
+        symbol="ΣE",
+        title="sum of the FFN expansions",
+        better="higher",
+        source="plain baseline",
+        of=_count(lambda architecture: sum(architecture.topology.expansions)),
+        counted=True,
+    ),
+    Metric(
+        name="kernel",
+        symbol="ΣK",
+        title="sum of the kernels",
+        better="higher",
+        source="plain baseline",
+        of=_count(lambda architecture: sum(architecture.topology.kernels)),
+        counted=True,
+    ),
+    Metric(
+        name="gradient_norm",
+        symbol="‖∇L‖",
+        title="gradient norm",
+        better="higher",
+        source="Abdelfattah et al. 2021 (Zero-Cost Proxies)",
+        of=_of_loss(scores.gradient_norm),
+    ),
+    Metric(
+        name="snip",
+        symbol="SNIP",
+        title="connection sensitivity",
+        better="higher",
+        source="Lee et al. 2019 (SNIP)",
+        of=_of_loss(scores.snip),
+    ),
+    Metric(
+        name="synflow",
+        symbol="SynFlow",
+        title="synaptic flow",
+        better="higher",
+        source="Tanaka et al. 2020 (SynFlow)",
+        of=_synflow,
+    ),
+    Metric(
+        name="naswot",
+        symbol="NASWOT",
+        title="log-determinant of the codes' kernel",
+        better="higher",
+        source="Mellor et al. 2021 (NAS without training)",
+        of=_of_images(activity.naswot),
+    ),
+    Metric(
+        name="zico",
+        symbol="ZiCo",
+        title="inverse coefficient of variation of gradients",
+        better="higher",
+        source="Li et al. 2023 (ZiCo)",
+        of=_of_loss(scores.zico),
+    ),
+    Metric(
+        name="dss",
+        symbol="DSS",
+        title="synaptic diversity and saliency",
+        better="higher",
+        source="Zhou et al. 2022 (TF-TAS)",
+        of=_dss,
+    ),
+    Metric(
+        name="attention_entropy",
+        symbol="H_attn",
+        title="entropy of attention",
+        better="higher",
+        source="Zhai et al. 2023: low entropy goes with unstable training",
+        of=_of_images(activity.attention_entropy),
+    ),
+    Metric(
+        name="token_entropy",
+        symbol="H_tokens",
+        title="spectral entropy of the last map's tokens",
+        better="higher",
+        source="Roy & Vetterli 2007 (effective rank)",
+        of=_token_entropy,
     ),
 )
 

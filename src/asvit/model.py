@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from asvit.architecture import Architecture, Stage, Task
 from asvit.attention import WindowAttention
 from asvit.errors import UserError
+from asvit.settings import Initialisation
 
 Map = Float[Tensor, "B H W C"]
 Images = Float[Tensor, "B in_chans height width"]
@@ -212,15 +213,18 @@ class AsViT(nn.Module):
         blocks = sum(self.architecture.depths)
         return (last * i / max(blocks - 1, 1) for i in range(blocks))
 
-    def initialise(self, generator: torch.Generator | None = None) -> None:
+    def initialise(
+        self, generator: torch.Generator | None = None, *, initialisation: Initialisation = "normal"
+    ) -> None:
         """Draw every parameter anew, from ``generator`` (on the parameters' device) or torch's global one.
 
         Linear weights and the position embedding: normal with σ = 0.02, cut at ±2; their biases 0. LayerNorm: 1 and 0.
         Convolution: uniform in ``±1/√fan_in``, torch's default. As in the authors' release (the paper is silent).
+        With ``initialisation="fan-in"``, linear weights have σ = 1/√fan_in.
         """
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                initialise_linear(module, generator)
+                initialise_linear(module, generator, initialisation=initialisation)
             elif isinstance(module, nn.LayerNorm):
                 nn.init.ones_(module.weight)
                 nn.init.zeros_(module.bias)
@@ -285,9 +289,12 @@ class AsViT(nn.Module):
             initialise_linear(self.head.fc)
 
 
-def initialise_linear(linear: nn.Linear, generator: torch.Generator | None = None) -> None:
-    """Draw the weight from a normal with σ = 0.02, cut at ±2, and set the bias to 0."""
-    nn.init.trunc_normal_(linear.weight, std=0.02, generator=generator)
+def initialise_linear(
+    linear: nn.Linear, generator: torch.Generator | None = None, *, initialisation: Initialisation = "normal"
+) -> None:
+    """Draw the weight from a normal with σ = 0.02 or 1/√fan_in, cut at ±2, and set the bias to 0."""
+    std = 0.02 if initialisation == "normal" else linear.in_features**-0.5
+    nn.init.trunc_normal_(linear.weight, std=std, generator=generator)
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)
 

@@ -14,16 +14,17 @@ from asvit.architecture import Task
 from asvit.budget import Budget
 from asvit.design.recipes import Recipe
 from asvit.errors import UserError
-from asvit.settings import Carefulness, Settings
+from asvit.settings import Carefulness, Initialisation, Output, Settings
 
 RecipeName = Literal["paper", "quick", "smoke"]
 
 _TASK = Group("Images and classes", sort_key=2)
 _BUDGET = Group("Budgets", sort_key=3)
 _MEASURE = Group("Measuring", sort_key=4)
-_SEARCH = Group("Search", sort_key=5)
-_GROWTH = Group("Growth", sort_key=6)
-_JOB = Group("Job", sort_key=7)
+_SCORE = Group("Score", sort_key=5)
+_SEARCH = Group("Search", sort_key=6)
+_GROWTH = Group("Growth", sort_key=7)
+_JOB = Group("Job", sort_key=8)
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
@@ -73,6 +74,10 @@ class MeasureOptions:
     """Radius of the circle: √N (paper), or 1 (release)."""
     kernel_parameters: Literal["weights", "all"] = "weights"
     """Parameters of the kernel: those named weight (release), or all."""
+    initialisation: Initialisation = "normal"
+    """Linear weights of our networks: normal with σ = 0.02 (release), or with σ = 1/√fan_in."""
+    output: Output = "features"
+    """The function of the curve and the kernel: pooled features before the final norm (release), or class logits."""
     work_memory: str | None = None
     """Memory for activations at a time, such as 2GB (default: 2GB on a CPU, half of a GPU's)."""
     images: Path | None = None
@@ -87,7 +92,18 @@ class MeasureOptions:
             norm=self.norm,
             radius=self.radius,
             kernel_parameters=self.kernel_parameters,
+            initialisation=self.initialisation,
+            output=self.output,
         )
+
+
+@Parameter(name="*", group=_SCORE)
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """What networks are chosen by."""
+
+    score: str = "length,ntk"
+    """Any measure of asvit measure, or several with commas: their rank sum; weights such as length:2,ntk."""
 
 
 @Parameter(name="*", group=_SEARCH)

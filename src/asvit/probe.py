@@ -5,21 +5,21 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from asvit.architecture import Task
-from asvit.attention import write_out_attention
+from asvit.attention import fuse_attention, write_out_attention
 from asvit.complexity import curve, ntk
 from asvit.complexity.layerwise import layerwise_kernel
 from asvit.norms import remove_norms, write_out_norms
 from asvit.photos import Photographs
-from asvit.settings import Settings
-from asvit.subject import PooledFeatures, Subject, refusing
+from asvit.settings import Output, Settings
+from asvit.subject import MeasuredAsViT, Subject, refusing
 from asvit.taylor import carry_jets, circle_jet
 from asvit.work import Work
 
@@ -32,16 +32,24 @@ class Draw:
     basis: Float[Tensor, "2 channels H W"]
     """Orthonormal ``u⁰, u¹`` of the circle's plane."""
     images: Float[Tensor, "n channels H W"]
-    """What the kernel sees."""
+    """What the kernel and the scores of others see."""
+    labels: Int64[Tensor, " n"]
+    """Classes of the images for scores that take a loss: photographs have none, so they are drawn uniformly."""
 
     @classmethod
     def of(cls, seed: int, repeat: int, *, task: Task, photographs: Photographs, images: int) -> "Draw":
-        """Draw repeat number ``repeat``: three independent streams of random numbers."""
-        weights, circle, photos = (
+        """Draw repeat number ``repeat``: four independent streams of random numbers."""
+        weights, circle, photos, classes = (
             int(stream.generate_state(1, np.uint64)[0] >> np.uint64(1))
-            for stream in np.random.SeedSequence((seed, repeat)).spawn(3)
+            for stream in np.random.SeedSequence((seed, repeat)).spawn(4)
         )
-        return cls(weights, orthonormal_pair(task, circle), photographs.draw(images, task, photos))
+        labels = np.random.default_rng(classes).integers(task.num_classes, size=images)
+        return cls(
+            weights,
+            orthonormal_pair(task, circle),
+            photographs.draw(images, task, photos),
+            torch.from_numpy(labels),
+        )
 
 
 def orthonormal_pair(task: Task, seed: int) -> Float[Tensor, "2 channels H W"]:
@@ -80,8 +88,48 @@ class Probe:
 
     @cached_property
     def network(self) -> nn.Module:
-        """Images to pooled features."""
-        return self.subject.network(self.draw.weights_seed).to(self.device)
+        """Images to the output that is measured."""
+        return self._draw_network(self.settings.output)
+
+    @cached_property
+    def classifier(self) -> nn.Module:
+        """Images to class logits: what the scores of others grade."""
+        classifier = self._draw_network("logits")
+        fuse_attention(classifier)  # where a score catches it
+        if isinstance(classifier, MeasuredAsViT):
+            classifier.recompute_blocks(self.work.recompute)
+        return classifier
+
+    def _draw_network(self, output: Output) -> nn.Module:
+        seed, initialisation = self.draw.weights_seed, self.settings.initialisation
+        return self.subject.network(seed, output=output, initialisation=initialisation).to(self.device)
+
+    @cached_property
+    def homogeneous_classifier(self) -> nn.Module:
+        """The classifier without norms: what synaptic flow runs through."""
+        network = deepcopy(self.classifier)
+        remove_norms(network)
+        return network
+
+    @cached_property
+    def images(self) -> Float[Tensor, "n channels H W"]:
+        """The draw's images, on the device."""
+        return self.draw.images.to(self.device)
+
+    @cached_property
+    def labels(self) -> Int64[Tensor, " n"]:
+        """The draw's labels, on the device."""
+        return self.draw.labels.to(self.device)
+
+    @cached_property
+    def tokens(self) -> Float[Tensor, "n T C"]:
+        """Tokens of the last map, before pooling."""
+        classifier: Any = self.classifier
+        with torch.no_grad():
+            x = classifier.forward_features(self.images)
+        if x.ndim == 4 and getattr(classifier, "output_fmt", "NCHW") == "NCHW":  # timm's word for the layout
+            x = x.permute(0, 2, 3, 1)
+        return x.flatten(1, -2)
 
     @cached_property
     def velocity(self) -> Float[Tensor, "angles D"]:
@@ -97,15 +145,14 @@ class Probe:
 
     @cached_property
     def kernel(self) -> Float64[Tensor, "n n"]:
-        """Neural tangent kernel of the sum of the pooled features, on the draw's images."""
+        """Neural tangent kernel of the sum of the outputs, on the draw's images."""
         every = self.settings.kernel_parameters == "all"
         weights = {name: p for name, p in self.network.named_parameters() if every or name.endswith("weight")}
-        images = self.draw.images.to(self.device)
         with refusing(self.subject.name):
-            if isinstance(self.network, PooledFeatures):
+            if isinstance(self.network, MeasuredAsViT):
                 self.network.recompute_blocks(self.work.recompute)
-                return layerwise_kernel(self.network, weights, images)
-            return ntk.kernel(lambda images: self.network(images).sum(1), [*weights.values()], images)
+                return layerwise_kernel(self.network, weights, self.images)
+            return ntk.kernel(lambda images: self.network(images).sum(1), [*weights.values()], self.images)
 
     def _derivatives(self, *, order: Literal[1, 2]) -> tuple[Float[Tensor, "angles D"], ...]:
         """Derivatives of the circle's image up to ``order``, a few angles at a time."""
@@ -124,7 +171,7 @@ class Probe:
             write_out_norms(network)
         basis = self.draw.basis.to(self.device)
         radius = math.sqrt(basis[0].numel()) if self.settings.radius == "sqrt-n" else 1.0
-        if isinstance(network, PooledFeatures):
+        if isinstance(network, MeasuredAsViT):
             carry_jets(network, order=order)
             return lambda theta: network(circle_jet(basis, radius, theta, order=order)).chunk(order + 1)[1:]
         write_out_attention(network)

@@ -5,6 +5,11 @@ from typing import Literal
 
 from asvit.errors import UserError
 
+Initialisation = Literal["normal", "fan-in"]
+"""Linear weights: normal with σ = 0.02, or with σ = 1/√fan_in; both cut at ±2."""
+Output = Literal["features", "logits"]
+"""Pooled last map before the final norm, or class logits before the softmax."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Carefulness:
@@ -34,6 +39,10 @@ class Settings:
     """Radius of the circle: √N (paper), or 1 (release)."""
     kernel_parameters: Literal["weights", "all"] = "weights"
     """What the kernel differentiates: parameters named weight (release), or all."""
+    initialisation: Initialisation = "normal"
+    """How linear weights are drawn: normal with σ = 0.02 (release), or with σ = 1/√fan_in."""
+    output: Output = "features"
+    """The function whose curve and kernel are measured: pooled features (release), or class logits."""
 
     def __post_init__(self) -> None:
         for name, least in (("repeats", 1), ("angles", 1), ("kernel_images", 2)):

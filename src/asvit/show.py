@@ -17,14 +17,25 @@ def format_estimate(estimate: Estimate) -> str:
 
     >>> format_estimate(Estimate.of([1.0, 3.0])), format_estimate(Estimate.of([0.12345]))
     ('2.0 ± 1.0', '0.123')
-    >>> format_estimate(Estimate.of([3379.3, 1127.6]))
-    '2300 ± 1100'
+    >>> format_estimate(Estimate.of([3379.3, 1127.6])), format_estimate(Estimate.of([3e20, 1e20]))
+    ('2300 ± 1100', '2e+20 ± 1e+20')
     """
     mean, error = estimate.mean, estimate.standard_error
     if not error:
         return f"{mean:.3g}"
+    if abs(mean) >= 1e7:
+        return f"{mean:.3g} ± {error:.2g}"
     digits = 1 - math.floor(math.log10(error))
     return f"{round(mean, digits):.{max(digits, 0)}f} ± {round(error, digits):.{max(digits, 0)}f}"
+
+
+def format_measure(metric: str, estimate: Estimate) -> str:
+    """A measure's estimate; counts as sizes.
+
+    >>> format_measure("params", Estimate.of([2327816.0])), format_measure("ntk", Estimate.of([0.12345]))
+    ('2.33M', '0.123')
+    """
+    return format_size(round(estimate.mean)) if METRICS[metric].counted else format_estimate(estimate)
 
 
 def show_measurements(
@@ -38,12 +49,7 @@ def show_measurements(
     table.add_column("seconds", justify="right")
     for measurement, cost in zip(measurements, costs, strict=True):
         if measurement.valid:
-            cells = [
-                format_size(round(measurement.estimates[metric].mean))
-                if METRICS[metric].counted
-                else format_estimate(measurement.estimates[metric])
-                for metric in metrics
-            ]
+            cells = [format_measure(metric, measurement.estimates[metric]) for metric in metrics]
         else:
             cells = ["invalid"] + [""] * (len(metrics) - 1)
         table.add_row(measurement.subject, *cells, f"{sum(c.seconds for c in cost.values()):.1f}")
@@ -53,20 +59,20 @@ def show_measurements(
             print(f"{measurement.subject} is invalid: {measurement.invalid}")
 
 
-def show_searches(runs: Sequence[SearchRun]) -> None:
+def show_searches(runs: Sequence[SearchRun], metrics: Sequence[str]) -> None:
     """Print what each search found: the policy's topology and the best ranked measured one."""
     table = new_table("search")
     table.add_column("")
     table.add_column("topology", overflow="fold")
-    for metric in ("length", "ntk"):
+    for metric in metrics:
         table.add_column(METRICS[metric].symbol, justify="right")
     for run in runs:
         for title, name in (("most probable", run.most_probable), ("best ranked", run.best_ranked)):
             if name is None:
-                table.add_row(title, "no valid topology", "", "")
+                table.add_row(title, "no valid topology")
                 continue
             found = run.measurements[name]
-            values = (format_estimate(found.estimates[m]) if found.valid else "invalid" for m in ("length", "ntk"))
+            values = (format_measure(m, found.estimates[m]) if found.valid else "invalid" for m in metrics)
             table.add_row(title, name, *values)
         table.add_section()
     print_table(table)
@@ -82,17 +88,17 @@ def show_statistics(statistics: Mapping[str, Statistic]) -> None:
     print_table(table)
 
 
-def show_family(members: Sequence[Member]) -> None:
+def show_family(members: Sequence[Member], metrics: Sequence[str]) -> None:
     """Print a row a member."""
     table = new_table("family")
     for column, justify in (("budget", "right"), ("architecture", "left"), ("parameters", "right"), ("MACs", "right")):
         table.add_column(column, justify=justify, overflow="fold")  # pyright: ignore[reportArgumentType]
     table.add_column("used", justify="right")
-    for metric in ("length", "ntk"):
+    for metric in metrics:
         table.add_column(METRICS[metric].symbol, justify="right")
     for member in members:
         found = member.measurement
-        values = (format_estimate(found.estimates[m]) if found.valid else "invalid" for m in ("length", "ntk"))
+        values = (format_measure(m, found.estimates[m]) if found.valid else "invalid" for m in metrics)
         sizes = format_size(member.params), format_size(member.macs), f"{member.share:.1%}"
         table.add_row(str(member.budget), member.architecture, *sizes, *values)
     print_table(table)

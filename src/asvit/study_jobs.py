@@ -16,7 +16,7 @@ import torch
 from asvit.architecture import Architecture, Task
 from asvit.errors import UserError
 from asvit.job import choose_device, recorded_threads, tell, working
-from asvit.measure import Measurement, Measurer
+from asvit.measure import Estimate, Measurer
 from asvit.metrics import METRICS, parse_metrics
 from asvit.options import MeasureOptions, RunOptions
 from asvit.progress import ProgressDisplay
@@ -222,27 +222,28 @@ def verdict(trained: Sequence[Trained], setup: Setup, measurer: Measurer) -> Stu
         raise UserError(f"{len(trained)} trainings are done, and the pilot is not: repeat the command without --so-far")
     topologies = list(dict.fromkeys(one.topology for one in trained))
     subjects = [ArchitectureSubject(Architecture(Topology.parse(topology)), setup.task) for topology in topologies]
-    measurements = []
+    found: list[Mapping[str, Estimate]] = []
     with ProgressDisplay() as display:
         for done, subject in enumerate(subjects, start=1):
-            measurements.append(measurer(subject))
+            valid = (m.estimates for m in measurer.by_metric(subject).values() if m.valid)
+            found.append({name: estimate for estimates in valid for name, estimate in estimates.items()})
             display.update("measure", done, len(subjects), count=f"{done} of {len(subjects)}", facts=subject.name)
     costs = [measurer.costs(subject) for subject in subjects]
 
     def seconds(name: str) -> float:
         return statistics.median(cost[name].seconds for cost in costs if name in cost)
 
-    scores = [score_of(METRICS[name], measurements, seconds(name)) for name in setup.metrics]
+    scores = [score_of(METRICS[name], [one.get(name) for one in found], seconds(name)) for name in setup.metrics]
     by_name = {score.name: score for score in scores}
     scores.append(together([by_name[name] for name in SEARCHED_BY]))
-    return judged(scores, trained, topologies, measurements, setup)
+    return judged(scores, trained, topologies, found, setup)
 
 
 def judged(
     scores: Sequence[Score],
     trained: Sequence[Trained],
     topologies: Sequence[str],
-    measurements: Sequence[Measurement],
+    found: Sequence[Mapping[str, Estimate]],
     setup: Setup,
 ) -> StudyResult:
     """The result: the table, the points behind it, and the sentence."""
@@ -254,9 +255,8 @@ def judged(
     reliability = variance.reliability(len(trained) / len(topologies))
     rows = tuple(judge(score, accuracy, params, reliability) for score in scores)
     points = []
-    for topology, measurement, top1 in zip(topologies, measurements, accuracy, strict=True):
+    for topology, estimates, top1 in zip(topologies, found, accuracy, strict=True):
         architecture = Architecture(Topology.parse(topology))
-        estimates = measurement.estimates
         points.append(
             Point(
                 topology=topology,

@@ -136,7 +136,7 @@ class Trainer:
     def __call__(self, planned: Planned) -> tuple[Trained, Mapping[str, float]]:
         """Measure and train a topology."""
         architecture = Architecture(Topology.parse(planned.topology))
-        measurement = self.measurer(ArchitectureSubject(architecture, self.setup.task))
+        measured = self.measurer.by_metric(ArchitectureSubject(architecture, self.setup.task))
         recipe, folder = self.setup.train, self.folder(planned)
         folder.parent.mkdir(exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):  # one that was taken for dead may still be at it
@@ -162,7 +162,7 @@ class Trainer:
             asvit=version("asvit"),
             torch=torch.__version__,
         )
-        return trained, {name: estimate.mean for name, estimate in measurement.estimates.items()}
+        return trained, {name: one.estimates[name].mean for name, one in measured.items() if one.valid}
 
     def forget(self, planned: Planned) -> None:
         """Remove the checkpoints of a training that has been entered."""

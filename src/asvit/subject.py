@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from asvit.architecture import Architecture, Task
 from asvit.complexity.cost import activation_bytes, count_macs, count_params
 from asvit.errors import UserError
+from asvit.settings import Initialisation, Output
 
 TIMM = "timm:"
 
@@ -44,8 +45,13 @@ class Subject(ABC):
         """Multiply-adds for one image, with classifier."""
 
     @abstractmethod
-    def network(self, seed: int) -> nn.Module:
-        """Network from images to pooled features ``B x D``, every parameter drawn anew, in evaluation mode."""
+    def network(
+        self, seed: int, *, output: Output = "features", initialisation: Initialisation = "normal"
+    ) -> nn.Module:
+        """Network from images to pooled features or logits ``B x D``, every parameter drawn anew, to be evaluated."""
+
+    def check(self, initialisation: Initialisation) -> None:  # noqa: B027
+        """Refuse an initialisation that the networks cannot be drawn with."""
 
     @cached_property
     def activations(self) -> int:
@@ -54,27 +60,34 @@ class Subject(ABC):
             return activation_bytes(self.network(0), torch.zeros(1, self.task.in_chans, *self.task.image_size))
 
 
-class PooledFeatures(nn.Module):
-    """Images to the pooled last map of an AsViT before its final norm: the output that Section 3.2 measures.
+class MeasuredAsViT(nn.Module):
+    """Images to the pooled last map of an AsViT before its final norm, the output of Section 3.2, or to its logits.
 
     All its layers have their rules in :mod:`asvit.taylor` and :mod:`asvit.complexity.layerwise`.
     """
 
-    def __init__(self, architecture: Architecture, task: Task) -> None:
+    output_fmt = "NHWC"
+
+    def __init__(self, architecture: Architecture, task: Task, output: Output) -> None:
         super().__init__()
         from asvit.model import AsViT
 
+        self.output = output
         self.model = AsViT(
             architecture,
             image_size=task.image_size,
             in_chans=task.in_chans,
-            num_classes=0,
+            num_classes=0 if output == "features" else task.num_classes,
             position_embedding=False,
         )
 
     def forward(self, images: Float[Tensor, "B channels H W"]) -> Float[Tensor, "B D"]:
-        """Pooled features."""
-        return self.model.pooled_features(images)
+        """Pooled features or logits."""
+        return self.model.pooled_features(images) if self.output == "features" else self.model(images)
+
+    def forward_features(self, images: Float[Tensor, "B channels H W"]) -> Float[Tensor, "B h w C"]:
+        """Last map, channels-last."""
+        return self.model.forward_features(images)
 
     def recompute_blocks(self, recompute: bool) -> None:
         """Whether the backward pass computes each block's activations again instead of keeping them."""
@@ -110,12 +123,17 @@ class ArchitectureSubject(Subject):
         """Multiply-adds at full width."""
         return self.architecture.macs(self.task)
 
-    def network(self, seed: int) -> nn.Module:
-        """A random network of the architecture or its proxy, without position embedding."""
+    def network(
+        self, seed: int, *, output: Output = "features", initialisation: Initialisation = "normal"
+    ) -> nn.Module:
+        """A random network of the architecture or its proxy, without position embedding.
+
+        With either output, a seed gives the same weights; the classifier's come last.
+        """
         with torch.device("meta"):  # nothing is drawn twice
-            network = PooledFeatures(self.architecture.proxy(self.width_divisor), self.task)
+            network = MeasuredAsViT(self.architecture.proxy(self.width_divisor), self.task, output)
         network = network.to_empty(device="cpu").eval()
-        network.model.initialise(torch.Generator().manual_seed(seed))
+        network.model.initialise(torch.Generator().manual_seed(seed), initialisation=initialisation)
         return network
 
 
@@ -138,6 +156,14 @@ class TimmSubject(Subject):
     def name(self) -> str:
         """``timm:NAME``."""
         return TIMM + self.model_name
+
+    def check(self, initialisation: Initialisation) -> None:
+        """Refuse all but the normal one, with which timm's own is left in place."""
+        if initialisation != "normal":
+            raise UserError(
+                f"{self.name} keeps timm's initialisation, not {initialisation}: expected an architecture of asvit; "
+                "leave --initialisation out for it"
+            )
 
     def create(self, num_classes: int, **options: Any) -> nn.Module:
         """The timm model for the task, laid out for its image size where the model needs to know it."""
@@ -173,11 +199,14 @@ class TimmSubject(Subject):
         """Multiply-adds, counted on the model."""
         return self._size[1]
 
-    def network(self, seed: int) -> nn.Module:
-        """The model without its classifier, freshly drawn."""
+    def network(
+        self, seed: int, *, output: Output = "features", initialisation: Initialisation = "normal"
+    ) -> nn.Module:
+        """The model, without its classifier or with it, freshly drawn."""
+        self.check(initialisation)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.create(num_classes=0)
+            return self.create(num_classes=0 if output == "features" else self.task.num_classes)
 
 
 def parse_subject(text: str, task: Task) -> Subject:

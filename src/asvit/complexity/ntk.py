@@ -59,6 +59,19 @@ def condition_number(gram: Float64[Tensor, "n n"], *, dtype: torch.dtype = torch
     >>> condition_number(torch.diag(torch.tensor([1.0, 4.0], dtype=torch.float64)))
     4.0
     """
+    eigenvalues = positive_eigenvalues(gram, dtype=dtype)
+    return (eigenvalues[-1] / eigenvalues[0]).item()
+
+
+def positive_eigenvalues(gram: Float64[Tensor, "n n"], *, dtype: torch.dtype) -> Float64[Tensor, " n"]:
+    """Eigenvalues of a kernel whose terms had precision ``dtype``, in ascending order.
+
+    Raises:
+        SingularKernel: a value is not finite, or ``λ_min`` cannot be told from zero at that precision.
+
+    >>> positive_eigenvalues(torch.diag(torch.tensor([4.0, 1.0], dtype=torch.float64)), dtype=torch.float64).tolist()
+    [1.0, 4.0]
+    """
     if not gram.isfinite().all():
         raise SingularKernel("the kernel is not finite")
     eigenvalues = torch.linalg.eigvalsh(gram.cpu())
@@ -67,4 +80,4 @@ def condition_number(gram: Float64[Tensor, "n n"], *, dtype: torch.dtype = torch
     precision = max(torch.finfo(torch.float64).eps, torch.finfo(dtype).eps ** 2)
     if smallest <= len(gram) * precision * largest:
         raise SingularKernel(f"the kernel is singular: its eigenvalues run from {smallest:.3g} to {largest:.3g}")
-    return largest / smallest
+    return eigenvalues

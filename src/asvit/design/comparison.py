@@ -6,12 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from asvit.design.ranking import rank_sums
-from asvit.design.search import OBJECTIVES
+from asvit.design.ranking import OBJECTIVES, Objective, rank_sums
 from asvit.design.trace import Trace
 from asvit.errors import UserError
 from asvit.measure import Estimate, Measurement
-from asvit.metrics import Metric
 
 
 class Yardstick:
@@ -20,14 +18,14 @@ class Yardstick:
     The share of the valid ones that it is at least as good as, by the sum of ranks of Algorithm 2: 1 for the best,
     0 for an invalid one.
 
-    >>> from asvit.metrics import parse_metrics
+    >>> from asvit.design.ranking import parse_score
     >>> found = {str(i): Measurement("", {"length": Estimate.of([float(i)])}) for i in range(4)}
-    >>> yardstick = Yardstick(found | {"x": Measurement("", {}, "singular")}, parse_metrics(["length"]))
+    >>> yardstick = Yardstick(found | {"x": Measurement("", {}, "singular")}, parse_score("length"))
     >>> [yardstick(name) for name in "03x"]
     [0.25, 1.0, 0.0]
     """
 
-    def __init__(self, measurements: Mapping[str, Measurement], objectives: Sequence[Metric] = OBJECTIVES) -> None:
+    def __init__(self, measurements: Mapping[str, Measurement], objectives: Sequence[Objective] = OBJECTIVES) -> None:
         """Rank all valid measurements, by topology."""
         names = list(measurements)
         sums = rank_sums(list(measurements.values()), objectives)
@@ -63,7 +61,7 @@ class MethodScore:
     """Share of its measurements."""
 
 
-def compare(traces: Sequence[Trace], objectives: Sequence[Metric] = OBJECTIVES) -> list[MethodScore]:
+def compare(traces: Sequence[Trace], objectives: Sequence[Objective] = OBJECTIVES) -> list[MethodScore]:
     """Scores of several methods' searches, in the order of their first.
 
     Args:
@@ -105,13 +103,13 @@ def union(traces: Sequence[Trace]) -> dict[str, Measurement]:
     return measurements
 
 
-def _score(method: str, own: Sequence[Trace], yardstick: Yardstick, objectives: Sequence[Metric]) -> MethodScore:
+def _score(method: str, own: Sequence[Trace], yardstick: Yardstick, objectives: Sequence[Objective]) -> MethodScore:
     return MethodScore(
         method=method,
         seeds=tuple(trace.seed for trace in own),
         result=Estimate.of([_of_result(trace, yardstick) for trace in own]),
         best=Estimate.of([yardstick.best_so_far(trace)[-1] for trace in own]),
-        extremes={metric.name: Estimate.of([_extreme(trace, metric) for trace in own]) for metric in objectives},
+        extremes={one.name: Estimate.of([_extreme(trace, one) for trace in own]) for one in objectives},
         distinct=Estimate.of([float(len(trace.measurements)) for trace in own]),
         invalid=Estimate.of([_invalid_share(trace) for trace in own]),
     )
@@ -123,9 +121,9 @@ def _of_result(trace: Trace, yardstick: Yardstick) -> float:
     return yardstick(trace.result)
 
 
-def _extreme(trace: Trace, metric: Metric) -> float:
-    means = [trial.measurement.estimates[metric.name].mean for trial in trace.trials if trial.measurement.valid]
-    return max(means, key=lambda mean: metric.sign * mean)
+def _extreme(trace: Trace, objective: Objective) -> float:
+    means = [trial.measurement.estimates[objective.name].mean for trial in trace.trials if trial.measurement.valid]
+    return max(means, key=lambda mean: objective.metric.sign * mean)
 
 
 def _invalid_share(trace: Trace) -> float:

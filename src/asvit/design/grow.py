@@ -4,8 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from asvit.architecture import Architecture
-from asvit.design.ranking import rank_sum_order
-from asvit.design.search import OBJECTIVES
+from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
 from asvit.space import STAGES
@@ -19,6 +18,8 @@ class GrowthSettings:
     """Factors by which the width may grow in a step."""
     width_divisor: int = 4
     """Networks are measured at the width over this (release: 4), and widths are multiples of it; 1 for full width."""
+    score: tuple[Objective, ...] = OBJECTIVES
+    """What choices are ranked by (paper: length and kernel, alike)."""
 
     def __post_init__(self) -> None:
         if not self.ratios or min(self.ratios) < 1 or self.width_divisor < 1:
@@ -72,7 +73,7 @@ def grow(
     *,
     on_measured: Callable[[int, Architecture, int, int], None] = lambda step, current, done, of: None,
 ) -> Growth:
-    """Algorithm 2: take the scaling choice with the smallest sum of ranks by ``L^E`` and ``κ_Θ``, again and again.
+    """Algorithm 2: take the scaling choice with the smallest sum of ranks, again and again.
 
     Args:
         start: the seed network ``a_0``.
@@ -91,7 +92,7 @@ def grow(
         for done, candidate in enumerate(candidates, start=1):
             measurements[str(candidate)] = measure(candidate)
             on_measured(len(steps), current, done, len(candidates))
-        order = rank_sum_order([measurements[str(candidate)] for candidate in candidates], OBJECTIVES)
+        order = rank_sum_order([measurements[str(candidate)] for candidate in candidates], settings.score)
         if not order:
             return Growth(tuple(steps), "every choice within the budget was invalid", measurements)
         current = candidates[order[0]]

@@ -5,16 +5,15 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from asvit.design.search import OBJECTIVES
+from asvit.design.ranking import OBJECTIVES, Objective
 from asvit.design.trace import Trace, Trials
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.metrics import Metric
 from asvit.space import SPACE, Topology
 
 
 def tpe_search(
-    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Metric] = OBJECTIVES
+    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Objective] = OBJECTIVES
 ) -> Trace:
     """Tree-structured Parzen estimator at Optuna's defaults, on :func:`log_tradeoff`.
 
@@ -36,7 +35,7 @@ def nsga2_search(
     measurements: int,
     *,
     seed: int = 0,
-    objectives: Sequence[Metric] = OBJECTIVES,
+    objectives: Sequence[Objective] = OBJECTIVES,
     population: int = 20,
 ) -> Trace:
     """NSGA-II on the objectives themselves, each in its own direction.
@@ -55,13 +54,13 @@ def nsga2_search(
     _ask_and_tell(
         trials,
         optuna.samplers.NSGAIISampler(population_size=population, seed=seed),
-        directions=["maximize" if metric.sign > 0 else "minimize" for metric in objectives],
-        values=lambda measurement: [measurement.estimates[metric.name].mean for metric in objectives],
+        directions=["maximize" if objective.metric.sign > 0 else "minimize" for objective in objectives],
+        values=lambda measurement: [measurement.estimates[objective.name].mean for objective in objectives],
     )
     return trials.trace("nsga2", seed=seed, objectives=objectives)
 
 
-def log_tradeoff(measurement: Measurement, objectives: Sequence[Metric]) -> float:
+def log_tradeoff(measurement: Measurement, objectives: Sequence[Objective]) -> float:
     """``Σ ± ln value``, for the paper's objectives ``ln(L^E / κ_Θ)``: one number, the higher the better.
 
     A sampler is told a value once, so it must not change with what is measured later, as ranks and the paper's reward
@@ -76,11 +75,11 @@ def log_tradeoff(measurement: Measurement, objectives: Sequence[Metric]) -> floa
     3.0
     """
     total = 0.0
-    for metric in objectives:
-        value = measurement.estimates[metric.name].mean
+    for objective in objectives:
+        metric, value = objective.metric, measurement.estimates[objective.name].mean
         if value <= 0:
             raise UserError(f"{metric.title} of {measurement.subject} is {value}: TPE adds logarithms, use nsga2")
-        total += metric.sign * math.log(value)
+        total += objective.weight * metric.sign * math.log(value)
     return total
 
 
@@ -110,6 +109,6 @@ def import_optuna() -> ModuleType:
     try:
         import optuna
     except ImportError as error:
-        raise UserError("tpe and nsga2 need the package optuna: install it with `pip install asvit[study]`") from error
+        raise UserError("this needs the package optuna: install it with `pip install asvit[study]`") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

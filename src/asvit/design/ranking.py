@@ -1,49 +1,97 @@
-"""Order networks by the sum of their ranks over several measures (Algorithm 2, lines 6 to 9)."""
+"""Order networks by the weighted sum of their ranks over several measures (Algorithm 2, lines 6 to 9)."""
 
+import math
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from asvit.errors import UserError
 from asvit.measure import Measurement
-from asvit.metrics import Metric
+from asvit.metrics import Metric, parse_metrics
 
 
-def rank_sum_order(measurements: Sequence[Measurement], objectives: Sequence[Metric]) -> list[int]:
+@dataclass(frozen=True)
+class Objective:
+    """A measure by name, and what its ranks and rewards count."""
+
+    name: str
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        parse_metrics([self.name])
+        if not 0 < self.weight < math.inf:
+            raise UserError(f"the weight of {self.name} is {self.weight:g}: expected a positive number")
+
+    @property
+    def metric(self) -> Metric:
+        """The measure."""
+        return parse_metrics([self.name])[0]
+
+    def __str__(self) -> str:
+        return self.name if self.weight == 1 else f"{self.name}:{self.weight:g}"
+
+
+def parse_score(text: str) -> tuple[Objective, ...]:
+    """Objectives from their text form: ``NAME`` or ``NAME:WEIGHT``, several with commas.
+
+    >>> parse_score("length:2,ntk")
+    (Objective(name='length', weight=2.0), Objective(name='ntk', weight=1.0))
+    """
+    objectives = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\w+)\s*(?::\s*(\d+\.?\d*|\.\d+)\s*)?", part)
+        if match is None:
+            raise UserError(
+                f"cannot read the score {text!r}: expected a measure, or several with weights such as length:2,ntk"
+            )
+        objectives.append(Objective(match[1], float(match[2] or 1)))
+    names = [objective.name for objective in objectives]
+    if len(set(names)) < len(names):
+        raise UserError(f"the score {text!r} names a measure twice: expected each once, with a weight if need be")
+    return tuple(objectives)
+
+
+OBJECTIVES = parse_score("length,ntk")
+"""The paper's: ``L^E``, the higher the better, and ``κ_Θ``, the lower the better, alike."""
+
+
+def rank_sum_order(measurements: Sequence[Measurement], objectives: Sequence[Objective]) -> list[int]:
     """Indices of the valid measurements, best first.
 
     Sums are those of :func:`rank_sums`. Ties go to the better one by the measure whose relative range is larger, then
     to the next measure, then to the earlier one.
 
     >>> from asvit.measure import Estimate
-    >>> from asvit.metrics import parse_metrics
     >>> def measured(length, ntk):
     ...     return Measurement("", {"length": Estimate.of([length]), "ntk": Estimate.of([ntk])})
     >>> found = [measured(1.0, 9.0), measured(3.0, 8.0), Measurement("", {}, "singular"), measured(2.0, 7.0)]
-    >>> rank_sum_order(found, parse_metrics(["length", "ntk"]))
+    >>> rank_sum_order(found, OBJECTIVES)
     [1, 3, 0]
     """
-    scores = {metric: _scores(measurements, metric) for metric in objectives}
-    widest_first = sorted(objectives, key=lambda metric: -relative_range(list(scores[metric].values())))
+    scores = {objective: _scores(measurements, objective.metric) for objective in objectives}
+    widest_first = sorted(objectives, key=lambda objective: -relative_range(list(scores[objective].values())))
     sums = rank_sums(measurements, objectives)
-    return sorted(sums, key=lambda i: (float(sums[i]), *(-scores[metric][i] for metric in widest_first)))
+    return sorted(sums, key=lambda i: (sums[i], *(-scores[objective][i] for objective in widest_first)))
 
 
-def rank_sums(measurements: Sequence[Measurement], objectives: Sequence[Metric]) -> dict[int, int]:
-    """Sum of ranks by the index of every valid measurement, 0 for one that is best by all measures.
+def rank_sums(measurements: Sequence[Measurement], objectives: Sequence[Objective]) -> dict[int, float]:
+    """Weighted sum of ranks by the index of every valid measurement, 0 for one that is best by all measures.
 
-    A network's rank by one measure is the number of valid ones that are strictly better; ranks are added up.
+    A network's rank by one measure is the number of valid ones that are strictly better; ranks times weights are added
+    up.
 
     >>> from asvit.measure import Estimate
-    >>> from asvit.metrics import parse_metrics
     >>> found = [Measurement("", {"length": Estimate.of([length])}) for length in (1.0, 3.0, 2.0)]
-    >>> rank_sums(found, parse_metrics(["length"]))
-    {0: 2, 1: 0, 2: 1}
+    >>> rank_sums(found, parse_score("length"))
+    {0: 2.0, 1: 0.0, 2: 1.0}
     """
-    sums = {i: 0 for i, measurement in enumerate(measurements) if measurement.valid}
-    for metric in objectives:
-        scores = _scores(measurements, metric)
+    sums = {i: 0.0 for i, measurement in enumerate(measurements) if measurement.valid}
+    for objective in objectives:
+        scores = _scores(measurements, objective.metric)
         ascending = sorted(scores.values())
         for i, score in scores.items():
-            sums[i] += len(ascending) - bisect_right(ascending, score)
+            sums[i] += objective.weight * (len(ascending) - bisect_right(ascending, score))
     return sums
 
 

@@ -8,11 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from asvit.design.optuna_search import nsga2_search, tpe_search
-from asvit.design.ranking import rank_sum_order
-from asvit.design.search import OBJECTIVES, SearchSettings, search
+from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
+from asvit.design.search import SearchSettings, search
 from asvit.design.trace import Trace, Trials
 from asvit.measure import Measure
-from asvit.metrics import Metric
 from asvit.space import SPACE, Topology
 
 
@@ -20,23 +19,23 @@ class Searcher(Protocol):
     """A search method."""
 
     def __call__(
-        self, measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Metric] = OBJECTIVES
+        self, measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Objective] = OBJECTIVES
     ) -> Trace:
         """Search Table 1 with as many calls of ``measure``; the same seed gives the same search."""
         ...
 
 
 def reinforce_search(
-    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Metric] = OBJECTIVES
+    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Objective] = OBJECTIVES
 ) -> Trace:
     """Algorithm 1 (:func:`~asvit.design.search.search`); the last measurement is of the policy's mode, its result."""
     trials = Trials(measure, of=measurements)
-    run = search(trials, SearchSettings(steps=measurements - 1), seed=seed, objectives=objectives)
+    run = search(trials, SearchSettings(steps=measurements - 1, score=tuple(objectives)), seed=seed)
     return Trace("reinforce", seed, tuple(trials.done), run.most_probable)
 
 
 def random_search(
-    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Metric] = OBJECTIVES
+    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Objective] = OBJECTIVES
 ) -> Trace:
     """Topologies drawn uniformly from Table 1.
 
@@ -57,7 +56,7 @@ def evolution_search(
     measurements: int,
     *,
     seed: int = 0,
-    objectives: Sequence[Metric] = OBJECTIVES,
+    objectives: Sequence[Objective] = OBJECTIVES,
     population: int = 20,
     tournament: int = 5,
 ) -> Trace:

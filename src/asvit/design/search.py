@@ -7,15 +7,11 @@ import numpy as np
 
 from asvit.architecture import Architecture, Task
 from asvit.design.policy import Policy
-from asvit.design.ranking import rank_sum_order
+from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.design.recipes import StartFrom
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.metrics import Metric, parse_metrics
 from asvit.space import SPACE, Topology
-
-OBJECTIVES = parse_metrics(["length", "ntk"])
-"""``L^E``, the higher the better, and ``κ_Θ``, the lower the better."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +26,8 @@ class SearchSettings:
     """Of the moving average of the reward that is subtracted from it."""
     range_window: int | None = None
     """Steps over which the range of a measure is taken: all so far (paper), or the last 20 (release)."""
+    score: tuple[Objective, ...] = OBJECTIVES
+    """What is searched for (paper: length and kernel, alike)."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or (self.range_window is not None and self.range_window < 2):
@@ -83,31 +81,36 @@ class SearchRun:
 class Reward:
     """Line 5 of Algorithm 1: the sum over measures of the change since the previous step over the range so far.
 
-    The first valid step gets 0, a range of 0 counts 0, an invalid step gets the worst reward so far and is not
-    remembered as the previous one.
+    Measures count by their weights. The first valid step gets 0, a range of 0 counts 0, an invalid step gets the worst
+    reward so far and is not remembered as the previous one.
     """
 
-    def __init__(self, objectives: Sequence[Metric], *, range_window: int | None = None) -> None:
+    def __init__(self, objectives: Sequence[Objective], *, range_window: int | None = None) -> None:
         self.objectives = objectives
         self.range_window = range_window
-        self._history: list[dict[Metric, float]] = []
+        self._history: list[dict[Objective, float]] = []
         self._worst = 0.0
 
     def __call__(self, measurement: Measurement) -> float:
         """Reward of the next step."""
         if not measurement.valid:
             return self._worst
-        now = {metric: measurement.estimates[metric.name].mean for metric in self.objectives}
+        now = {objective: measurement.estimates[objective.name].mean for objective in self.objectives}
         before = self._history[-1] if self._history else now
         self._history.append(now)
-        reward = sum(metric.sign * self._relative_change(metric, before, now) for metric in self.objectives)
+        reward = sum(
+            objective.weight * objective.metric.sign * self._relative_change(objective, before, now)
+            for objective in self.objectives
+        )
         self._worst = min(self._worst, reward)
         return reward
 
-    def _relative_change(self, metric: Metric, before: dict[Metric, float], now: dict[Metric, float]) -> float:
-        seen = [values[metric] for values in self._history[-(self.range_window or 0) :]]
+    def _relative_change(
+        self, objective: Objective, before: dict[Objective, float], now: dict[Objective, float]
+    ) -> float:
+        seen = [values[objective] for values in self._history[-(self.range_window or 0) :]]
         spread = max(seen) - min(seen)
-        return (now[metric] - before[metric]) / spread if spread else 0.0
+        return (now[objective] - before[objective]) / spread if spread else 0.0
 
 
 class Baseline:
@@ -134,10 +137,9 @@ def search(
     settings: SearchSettings = SearchSettings(),
     *,
     seed: int = 0,
-    objectives: Sequence[Metric] = OBJECTIVES,
     on_step: Callable[[SearchStep, Measurement], None] = lambda step, measurement: None,
 ) -> SearchRun:
-    """Algorithm 1: train a policy over Table 1 by policy gradient on ``L^E`` and ``κ_Θ``.
+    """Algorithm 1: train a policy over Table 1 by policy gradient on ``L^E`` and ``κ_Θ``, or on another score.
 
     Args:
         measure: called with a topology's seed network, one block a stage and ``C = 32``.
@@ -147,7 +149,7 @@ def search(
         on_step: told of every step.
     """
     policy = Policy(np.random.default_rng(seed), learning_rate=settings.learning_rate)
-    reward_of = Reward(objectives, range_window=settings.range_window)
+    reward_of = Reward(settings.score, range_window=settings.range_window)
     baseline = Baseline(momentum=settings.baseline_momentum)
     steps: list[SearchStep] = []
     measurements: dict[str, Measurement] = {}
@@ -168,15 +170,15 @@ def search(
             for name, probabilities in policy.probabilities().items()
         },
         most_probable=str(most_probable),
-        best_ranked=best_ranked(measurements, objectives),
+        best_ranked=best_ranked(measurements, settings.score),
         measurements=measurements,
     )
 
 
-def best_ranked(measurements: Mapping[str, Measurement], objectives: Sequence[Metric]) -> str | None:
-    """The valid topology with the smallest sum of ranks."""
+def best_ranked(measurements: Mapping[str, Measurement], score: Sequence[Objective]) -> str | None:
+    """The valid topology with the smallest weighted sum of ranks."""
     names = list(measurements)
-    order = rank_sum_order([measurements[name] for name in names], objectives)
+    order = rank_sum_order([measurements[name] for name in names], score)
     return names[order[0]] if order else None
 
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from asvit.architecture import Architecture
+from asvit.design.ranking import Objective
 from asvit.design.search import best_ranked
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.metrics import Metric
 from asvit.space import Topology
 
 
@@ -76,7 +76,7 @@ class Trials:
         """So far, in order."""
         return [trial.measurement for trial in self.done]
 
-    def trace(self, method: str, *, seed: int, objectives: Sequence[Metric]) -> Trace:
+    def trace(self, method: str, *, seed: int, objectives: Sequence[Objective]) -> Trace:
         """The search, whose result is the best ranked of its own measurements."""
         trace = Trace(method, seed, tuple(self.done), result=None)
         return replace(trace, result=best_ranked(trace.measurements, objectives))

@@ -79,8 +79,9 @@ class Interval:
     def of(cls, values: np.ndarray) -> "Interval | None":
         """Of the sample, first, and its resamples; None where it is not defined, such as τ of a constant.
 
-        >>> Interval.of(np.array([0.5, *np.linspace(0, 1, 201)]))
-        Interval(value=0.5, low=0.025, high=0.975)
+        >>> interval = Interval.of(np.array([8.0, *range(41)]))
+        >>> interval.value, round(interval.low), round(interval.high)
+        (8.0, 1, 39)
         """
         if not np.isfinite(values[0]):
             return None
@@ -90,13 +91,15 @@ class Interval:
 
 
 def regret(score: np.ndarray, accuracy: np.ndarray, top: int) -> float:
-    """What is lost by taking the topologies of the highest scores: best accuracy less their mean.
+    """What is lost by taking the topologies of the highest scores: best accuracy less their mean, equal ones drawn.
 
     >>> regret(np.array([3.0, 2.0, 1.0]), np.array([0.5, 0.75, 1.0]), top=2)
     0.375
     """
-    chosen = np.argsort(-score, kind="stable")[:top]
-    return float(accuracy.max() - accuracy[chosen].mean())
+    top = min(top, len(score))
+    least = np.sort(score)[-top]
+    above, equal = accuracy[score > least], accuracy[score == least]
+    return float(accuracy.max() - (above.sum() + (top - len(above)) * equal.mean()) / top)
 
 
 def rank_sum(scores: Sequence[np.ndarray]) -> np.ndarray:

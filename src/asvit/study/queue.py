@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from asvit.design.optuna_search import import_optuna
 from asvit.errors import UserError
 from asvit.records import Json, refuse_difference
 from asvit.space import SPACE, Topology
@@ -57,6 +58,7 @@ class Queue:
         """
         self.url, self.name, self.plan, self.heartbeat = url, name, list(plan), heartbeat
         self._optuna = import_optuna()
+        warnings.filterwarnings("ignore", category=self._optuna.exceptions.ExperimentalWarning)  # heartbeats
         with self._explaining():
             self._one_at_a_time = one_at_a_time(url)
             timeout = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
@@ -256,18 +258,3 @@ def without_password(url: str) -> str:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
         return repr(url)
-
-
-def import_optuna() -> Any:
-    """Optuna, silent.
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise UserError("a study needs the package optuna: `pip install 'asvit[study]'`") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)  # heartbeats, since 2021
-    return optuna

@@ -6,7 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
-from asvit.measure import Measurement
+from asvit.measure import Estimate
 from asvit.metrics import METRICS, Metric
 from asvit.study.correlation import Interval, kendall, partial, rank_sum, regret, resamples, same_band
 from asvit.study.noise import Variance, ceiling, measurement_reliability
@@ -33,9 +33,8 @@ class Score:
     seconds: float
 
 
-def score_of(metric: Metric, measurements: Sequence[Measurement], seconds: float) -> Score:
-    """A metric of all topologies, its sign turned so that higher is better."""
-    estimates = [measurement.estimates.get(metric.name) for measurement in measurements]
+def score_of(metric: Metric, estimates: Sequence[Estimate | None], seconds: float) -> Score:
+    """A metric of all topologies, None where it is invalid, its sign turned so that higher is better."""
     values = np.array([np.nan if one is None else metric.sign * one.mean for one in estimates])
     repeats = None
     if not metric.counted:

@@ -8,7 +8,7 @@ from asvit.architecture import Architecture, Task
 from asvit.budget import format_size
 from asvit.measure import Measurement
 from asvit.report.charts import Row, layered, tooltips
-from asvit.report.design.plane import MEASURE_TOOLTIPS, Plane, estimates_row
+from asvit.report.design.plane import Plane, estimates_row, measure_tooltips
 from asvit.report.design.record import Grown
 from asvit.report.theme import ACCENT, FAINT, FOUND
 
@@ -37,28 +37,29 @@ def measures_chart(grown: Grown, task: Task, x: str, y: str) -> alt.LayerChart:
         y: a measure.
     """
     steps = grown.growth.steps
+    measures = grown.measures
     measured = grown.growth.measurements
     chosen = {step.architecture for step in steps}
     trajectory = [
-        _row(step.architecture, measured[step.architecture], task) | {"step": i} | _numbered(i, len(steps))
+        _row(step.architecture, measured[step.architecture], task, measures) | {"step": i} | _numbered(i, len(steps))
         for i, step in enumerate(steps)
         if measured[step.architecture].valid
     ]
     candidates = [
-        _row(name, measured[name], task) | {"step": f"candidate of step {i}"}
+        _row(name, measured[name], task, measures) | {"step": f"candidate of step {i}"}
         for i, step in enumerate(steps)
         for name in step.candidates
         if name not in chosen and measured[name].valid
     ]
     members = [
-        _row(member.architecture, member.measurement, task)
+        _row(member.architecture, member.measurement, task, measures)
         | {"budget": format_size(member.budget.limit) + (" MACs" if member.budget.kind == "macs" else "")}
         for member in grown.proxied
         if member.measurement.valid
     ]
     plane = Plane([*trajectory, *candidates, *members], x, y, note=_width(grown.width_divisor))
-    titles = MEASURE_TOOLTIPS | _TITLES
-    family = plane.points(members).encode(tooltip=tooltips(budget="budget", **MEASURE_TOOLTIPS, **_TITLES))
+    titles = measure_tooltips(measures) | _TITLES
+    family = plane.points(members).encode(tooltip=tooltips(budget="budget", **titles))
     return layered(
         plane.points(candidates)
         .mark_point(filled=True, color=FAINT, opacity=0.35, size=18)
@@ -81,8 +82,8 @@ def _trajectory(plane: Plane, rows: Sequence[Row], tooltip: list[alt.Tooltip]) -
     ]
 
 
-def _row(name: str, measurement: Measurement, task: Task) -> Row:
-    return _sizes(name, task) | estimates_row(measurement)
+def _row(name: str, measurement: Measurement, task: Task, measures: Sequence[str]) -> Row:
+    return estimates_row(measurement, measures) | _sizes(name, task)
 
 
 def _sizes(name: str, task: Task) -> Row:

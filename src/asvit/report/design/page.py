@@ -4,8 +4,10 @@ from pathlib import Path
 
 from asvit.design.recipes import RECIPES
 from asvit.design.search import SearchResult, statistics_of_policy
+from asvit.metrics import METRICS
 from asvit.report.charts import figure
 from asvit.report.design.growth_charts import depth_and_width_chart, measures_chart
+from asvit.report.design.plane import better_corner, trade_off, trade_off_heading
 from asvit.report.design.record import DesignReport, Grown, read_design
 from asvit.report.design.search_charts import (
     PAPER_ENTROPY,
@@ -28,9 +30,19 @@ def design_page(directory: Path) -> Page:
     run = report.run
     title = f"{'Seed topology' if run.job == 'search' else 'Vision Transformer family'} for {images(report.task)}"
     done = {"search": "searched", "grow": "grown", "design": "searched and grown"}[run.job]
-    words = f"As-ViT, {done} without training: by length distortion and NTK condition number at initialisation."
+    words = f"As-ViT, {done} without training: by {_in_words(report)} at initialisation."
     seeds = [search.seed for search in report.searches] or [run.config.seed]
     return Page(title, [*head(run, title, words, seeds), *_shorter(report), *_sections(report)])
+
+
+def _in_words(report: DesignReport) -> str:
+    """The score's measures, with weights where they differ from 1."""
+    weighed = [
+        METRICS[objective.name].title + ("" if objective.weight == 1 else f" (weight {objective.weight:g})")
+        for objective in report.score
+    ]
+    *before, last = weighed
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def _shorter(report: DesignReport) -> list[Markup]:
@@ -86,15 +98,16 @@ def _search(report: DesignReport) -> list[Markup]:
     searches = report.searches
     measured = report.topologies_measured
     words = "The result of Algorithm 1 is the topology of highest probability under the final policy; beside it, the "
-    words += "measured topology with the smallest sum of ranks by both measures. "
+    words += f"measured topology with the smallest sum of ranks by {_in_words(report)}. "
     policy = f"Mean over {len(searches)} runs of the probability" if len(searches) > 1 else "Probability"
     charts = [
         figure("entropy", "Policy entropy", "How undecided the policy is (Fig. 5).", entropy_chart(searches)),
         figure("reward", "Reward", "Of each sampled topology (Algorithm 1, line 5).", reward_chart(searches)),
     ]
     if any(measurement.valid for _, measurement in measured):
-        caption = "Good ones are in the upper left. Point at one for its topology."
-        chart = topologies_chart(searches, report.task)
+        corner = better_corner(*trade_off(report.measures))
+        caption = f"Good ones are in the {corner}. Point at one for its topology."
+        chart = topologies_chart(searches, report.task, report.measures)
         charts.append(figure("topologies", "Measured topologies", caption, chart))
     caption = f"{policy} of every value of Table 1, the likeliest in bold."
     charts.append(figure("policy", "Final policy", caption, policy_chart(searches)))
@@ -116,12 +129,16 @@ def _growth(report: DesignReport, grown: Grown) -> list[Markup]:
     caption = "Numbers are steps (Fig. 3, left)."
     charts = [figure("depth-width", "Depth against width", caption, depth_and_width_chart(grown, task))]
     if any(measurement.valid for _, measurement in measured):
-        caption = "Better is up and left (Fig. 3, right)."
-        charts.append(figure("trade-off", "Both measures", caption, measures_chart(grown, task, "ntk", "length")))
+        if len(report.measures) > 1:
+            x, y = trade_off(report.measures)
+            caption = f"Good ones are in the {better_corner(x, y)} (Fig. 3, right)."
+            heading = trade_off_heading(report.measures)
+            charts.append(figure("trade-off", heading, caption, measures_chart(grown, task, x, y)))
         caption = "Numbers are steps, diamonds the family, grey the candidates of all steps."
-        for name, heading in (("length", "Length distortion"), ("ntk", "NTK condition number")):
+        for name in report.measures:
+            title = METRICS[name].title
             chart = measures_chart(grown, task, "params", name)
-            charts.append(figure(f"{name}-params", heading, caption, chart))
+            charts.append(figure(f"{name}-params", title[0].upper() + title[1:], caption, chart))
     return [
         tag("h2", "Growth"),
         tag("p", *words),

@@ -5,6 +5,7 @@ from pathlib import Path
 from asvit.errors import UserError
 from asvit.report.charts import Panel
 from asvit.report.design.growth_charts import measures_chart
+from asvit.report.design.plane import trade_off, trade_off_heading
 from asvit.report.design.record import read_design
 from asvit.report.design.search_charts import entropy_chart, topologies_chart
 
@@ -16,16 +17,18 @@ def design_panels(directory: Path) -> list[Panel]:
         UserError: no network was valid.
     """
     report = read_design(directory)
+    measures = report.measures
     panels: list[Panel] = []
     if report.searches:
         panels.append(("Search: the policy's entropy", entropy_chart(report.searches)))
     if any(measurement.valid for _, measurement in report.topologies_measured):
-        panels.append(("Topologies measured, none trained", topologies_chart(report.searches, report.task)))
+        chart = topologies_chart(report.searches, report.task, measures)
+        panels.append(("Topologies measured, none trained", chart))
     grown, task = report.grown, report.task
     if grown is not None and any(measurement.valid for _, measurement in grown.measured):
-        panels.append(("Growth to every budget", measures_chart(grown, task, "params", "length")))
-        if not report.searches:
-            panels.append(("Both measures", measures_chart(grown, task, "ntk", "length")))
+        panels.append(("Growth to every budget", measures_chart(grown, task, "params", measures[0])))
+        if not report.searches and len(measures) > 1:
+            panels.append((trade_off_heading(measures), measures_chart(grown, task, *trade_off(measures))))
     if not panels:
         raise UserError("nothing to draw: no network was valid; repeat the job with other images or another topology")
     return panels

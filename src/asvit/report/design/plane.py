@@ -9,28 +9,53 @@ import altair as alt
 from asvit.measure import Measurement
 from asvit.metrics import METRICS
 from asvit.report.charts import Row, chart
-from asvit.show import format_estimate
+from asvit.show import format_measure
 
-MEASURES = ("length", "ntk")
-"""The two measures of search and growth."""
-_FORMAT = {"length": ",~f", "ntk": ",~f", "params": "~s", "width": ",~f", "depth": "d"}
+_FORMAT = {"length": ",~f", "ntk": ",~f", "params": "~s", "macs": "~s", "width": ",~f", "depth": "d"}
 _TITLE = {"params": "parameters", "width": "total width (channels, over all blocks)", "depth": "total depth (blocks)"}
 
 
-def estimates_row(measurement: Measurement) -> Row:
+def estimates_row(measurement: Measurement, measures: Sequence[str]) -> Row:
     """A valid measurement's means, the ends of error bars where there are any, and both as text."""
     row: Row = {}
-    for name in MEASURES:
+    for name in measures:
         estimate = measurement.estimates[name]
-        row |= {name: estimate.mean, f"{name}_text": format_estimate(estimate)}
-        if estimate.standard_error is not None:
+        row |= {name: estimate.mean, f"{name}_text": format_measure(name, estimate)}
+        if estimate.standard_error is not None and not METRICS[name].counted:
             row[f"{name}_low"] = estimate.mean - estimate.standard_error
             row[f"{name}_high"] = estimate.mean + estimate.standard_error
     return row
 
 
-MEASURE_TOOLTIPS = {f"{name}_text": METRICS[name].symbol for name in MEASURES}
-"""Titles of the measures in a tooltip."""
+def measure_tooltips(measures: Sequence[str]) -> dict[str, str]:
+    """Titles of the measures in a tooltip."""
+    return {f"{name}_text": METRICS[name].symbol for name in measures}
+
+
+def trade_off(measures: Sequence[str]) -> tuple[str, str]:
+    """Fields of the plane that shows what was weighed: the first measure over the second, or over parameters.
+
+    >>> trade_off(["length", "ntk"]), trade_off(["naswot"])
+    (('ntk', 'length'), ('params', 'naswot'))
+    """
+    return (measures[1] if len(measures) > 1 else "params"), measures[0]
+
+
+def trade_off_heading(measures: Sequence[str]) -> str:
+    """Of the chart of a score's first two measures."""
+    return "Both measures" if len(measures) == 2 else "The first two measures"
+
+
+def better_corner(x: str, y: str) -> str:
+    """Where good ones are in a plane.
+
+    >>> better_corner("ntk", "length"), better_corner("params", "naswot")
+    ('upper left', 'upper half')
+    """
+    vertical = "upper" if METRICS[y].better == "higher" else "lower"
+    if x == "params":
+        return f"{vertical} half"
+    return f"{vertical} {'right' if METRICS[x].better == 'higher' else 'left'}"
 
 
 @dataclass(frozen=True)
@@ -64,11 +89,11 @@ class Plane:
         return bars
 
     def _axis(self, channel: type, field: str, *, suffix: str = "") -> Any:
-        axis = alt.Axis(format=_FORMAT[field], tickMinStep=1 if field == "depth" else alt.Undefined)
+        axis = alt.Axis(format=_FORMAT.get(field, "~g"), tickMinStep=1 if field == "depth" else alt.Undefined)
         return channel(f"{field}{suffix}:Q", scale=self._scale(field), title=self._title(field), axis=axis)
 
     def _title(self, field: str) -> str | list[str]:
-        if field not in MEASURES:
+        if field in _TITLE:
             return _TITLE[field]
         metric = METRICS[field]
         return [f"{metric.title} {metric.symbol}", f"({metric.better} is better{self.note})"]

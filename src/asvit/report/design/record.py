@@ -7,7 +7,8 @@ from pathlib import Path
 from asvit.architecture import Architecture, Task
 from asvit.design.family import DesignResult, GrowResult, Member
 from asvit.design.grow import Growth, GrowthSettings
-from asvit.design.search import SearchResult, SearchRun
+from asvit.design.ranking import OBJECTIVES, Objective
+from asvit.design.search import SearchResult, SearchRun, SearchSettings
 from asvit.measure import Measurement
 from asvit.records import RESULT, RUN
 from asvit.report.read import Config, RunFile, damaged, read_result, read_run
@@ -23,6 +24,7 @@ class DesignConfig(Config):
     """What search, grow and design were asked."""
 
     measure: Settings
+    search: SearchSettings | None = None
     growth: GrowthSettings | None = None
 
 
@@ -35,11 +37,21 @@ class DesignRun(RunFile):
 
 @dataclass(frozen=True)
 class Grown:
-    """A growth with the family picked from it, and the width at which both were measured."""
+    """A growth with the family picked from it, and how both were measured."""
 
     growth: Growth
     family: tuple[Member, ...]
-    width_divisor: int
+    settings: GrowthSettings
+
+    @property
+    def width_divisor(self) -> int:
+        """Networks were measured at the width over this."""
+        return self.settings.width_divisor
+
+    @property
+    def measures(self) -> list[str]:
+        """What choices were ranked by."""
+        return [objective.name for objective in self.settings.score]
 
     @property
     def measured(self) -> list[tuple[str, Measurement]]:
@@ -61,6 +73,17 @@ class DesignReport:
     result: SearchResult | GrowResult | DesignResult
     searches: tuple[SearchRun, ...]
     grown: Grown | None
+
+    @property
+    def score(self) -> tuple[Objective, ...]:
+        """What networks were chosen by: one score, in search and growth alike."""
+        settings = self.run.config.growth or self.run.config.search
+        return OBJECTIVES if settings is None else settings.score
+
+    @property
+    def measures(self) -> list[str]:
+        """Names of the score's measures."""
+        return [objective.name for objective in self.score]
 
     @property
     def topologies_measured(self) -> list[tuple[str, Measurement]]:
@@ -88,8 +111,10 @@ def read_design(directory: Path) -> DesignReport:
         if run.config.growth is None:
             raise damaged(directory / RUN, "it has no settings of growth")
         _check_growth(path, result.growth)
-        grown = Grown(result.growth, result.family, run.config.growth.width_divisor)
-    return DesignReport(run, result.task, result, searches, grown)
+        grown = Grown(result.growth, result.family, run.config.growth)
+    report = DesignReport(run, result.task, result, searches, grown)
+    _check_estimates(path, report)
+    return report
 
 
 def _searches(result: SearchResult | GrowResult | DesignResult) -> tuple[SearchRun, ...]:
@@ -116,6 +141,14 @@ def _check_growth(path: Path, growth: Growth) -> None:
     _check_measured(path, architectures, growth.measurements)
     for text in architectures:
         Architecture.parse(text)
+
+
+def _check_estimates(path: Path, report: DesignReport) -> None:
+    measured = report.topologies_measured + ([] if report.grown is None else report.grown.measured)
+    for name, measurement in measured:
+        missing = set(report.measures) - set(measurement.estimates)
+        if measurement.valid and missing:
+            raise damaged(path, f"no {min(missing)} of {name}")
 
 
 def _check_measured(path: Path, names: Iterable[str], measurements: Iterable[str]) -> None:

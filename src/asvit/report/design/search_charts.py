@@ -9,7 +9,7 @@ import altair as alt
 from asvit.architecture import Architecture, Task
 from asvit.design.search import SearchRun
 from asvit.report.charts import Row, chart, layered, tooltips
-from asvit.report.design.plane import MEASURE_TOOLTIPS, Plane, estimates_row
+from asvit.report.design.plane import Plane, estimates_row, measure_tooltips, trade_off
 from asvit.report.theme import ACCENT, FAINT, FOUND, SECOND
 from asvit.space import SPACE, space_entropy
 
@@ -117,11 +117,16 @@ def policy_chart(searches: Sequence[SearchRun]) -> alt.LayerChart:
     return layered(cells, words.mark_text().transform_filter("!datum.likeliest"), bold)
 
 
-def topologies_chart(searches: Sequence[SearchRun], task: Task) -> alt.LayerChart:
-    """Valid measured topologies in the plane of the two measures, the found ones marked."""
-    rows = [row for search in searches for row in _topology_rows(search, task)]
-    plane = Plane(rows, "ntk", "length")
-    titles = MEASURE_TOOLTIPS | {"topology": "topology", "params": "parameters", "step": "step", "seed": "seed"}
+def topologies_chart(searches: Sequence[SearchRun], task: Task, measures: Sequence[str]) -> alt.LayerChart:
+    """Valid measured topologies in the plane of two measures, or of one over parameters, the found ones marked."""
+    rows = [row for search in searches for row in _topology_rows(search, task, measures)]
+    plane = Plane(rows, *trade_off(measures))
+    titles = measure_tooltips(measures) | {
+        "topology": "topology",
+        "params": "parameters",
+        "step": "step",
+        "seed": "seed",
+    }
     points = plane.points([row for row in rows if "marked" not in row])
     points = points.mark_point(filled=True, size=45, opacity=0.85).encode(
         color=alt.Color(
@@ -154,7 +159,7 @@ def topologies_chart(searches: Sequence[SearchRun], task: Task) -> alt.LayerChar
     return layered(*layers).resolve_scale(color="independent")
 
 
-def _topology_rows(search: SearchRun, task: Task) -> list[Row]:
+def _topology_rows(search: SearchRun, task: Task, measures: Sequence[str]) -> list[Row]:
     """A row a valid topology, with the step that first sampled it; the marked ones last, to be drawn on top."""
     first: dict[str, int] = {}
     for step in search.steps:
@@ -166,7 +171,7 @@ def _topology_rows(search: SearchRun, task: Task) -> list[Row]:
             "seed": search.seed,
             "order": first.get(name, len(search.steps)),
             "step": first.get(name, "after the search"),
-            **estimates_row(measurement),
+            **estimates_row(measurement, measures),
             **marked_as(search, name),
         }
         for name, measurement in search.measurements.items()

@@ -6,12 +6,11 @@ from asvit.budget import format_size
 from asvit.design.search import Statistic
 from asvit.measure import Measurement
 from asvit.metrics import METRICS
-from asvit.report.design.plane import MEASURES
 from asvit.report.design.record import DesignReport, Grown
 from asvit.report.design.search_charts import marked_as
 from asvit.report.markup import Markup, architecture, symbol, table, tag
 from asvit.report.parts import MOST_SHOWN, folded, unbroken
-from asvit.show import format_estimate
+from asvit.show import format_measure
 
 TABLE_3: Mapping[str, tuple[float, float]] = {
     "K1": (7.3, 0.1),
@@ -29,13 +28,15 @@ TABLE_3: Mapping[str, tuple[float, float]] = {
 }
 """The paper's: mean and standard deviation over mean of every choice."""
 
-_SYMBOLS = [symbol(METRICS[name]) for name in MEASURES]
+
+def _symbols(measures: Sequence[str]) -> list[Markup]:
+    return [symbol(METRICS[name]) for name in measures]
 
 
-def _estimates(measurement: Measurement) -> list[str]:
+def _estimates(measurement: Measurement, measures: Sequence[str]) -> list[str]:
     if not measurement.valid:
-        return [f"invalid: {measurement.invalid}", "–"]
-    return [unbroken(format_estimate(measurement.estimates[name])) for name in MEASURES]
+        return [f"invalid: {measurement.invalid}", *("–" for _ in measures[1:])]
+    return [unbroken(format_measure(name, measurement.estimates[name])) for name in measures]
 
 
 def family_table(grown: Grown) -> Markup:
@@ -47,13 +48,14 @@ def family_table(grown: Grown) -> Markup:
             format_size(member.params),
             format_size(member.macs),
             f"{member.share:.1%}",
-            *_estimates(member.measurement),
+            *_estimates(member.measurement, grown.measures),
             unbroken("full width" if member.measured_at == 1 else f"1/{member.measured_at} width"),
             "itself" if member.grown == member.architecture else architecture(member.grown),
         ]
         for member in grown.family
     )
-    headers = ["budget", "architecture", "parameters", "MACs", "budget used", *_SYMBOLS, "measured at", "fitted from"]
+    sizes = ["budget", "architecture", "parameters", "MACs", "budget used"]
+    headers = [*sizes, *_symbols(grown.measures), "measured at", "fitted from"]
     return table(headers, rows, class_="cards")
 
 
@@ -63,7 +65,8 @@ def found_table(report: DesignReport) -> Markup:
     for search in report.searches:
         for name in dict.fromkeys([search.most_probable, search.best_ranked]):
             if name is None:
-                rows.append([str(search.seed), "best ranked", "none: no measured topology is valid", "", "", ""])
+                empty = ["" for _ in (*report.measures, "sampled in")]
+                rows.append([str(search.seed), "best ranked", "none: no measured topology is valid", *empty])
                 continue
             steps = sum(step.topology == name for step in search.steps)
             rows.append(
@@ -71,11 +74,11 @@ def found_table(report: DesignReport) -> Markup:
                     str(search.seed),
                     marked_as(search, name)["marked"],
                     architecture(name),
-                    *_estimates(search.measurements[name]),
+                    *_estimates(search.measurements[name], report.measures),
                     f"{steps} of {len(search.steps)} steps",
                 ]
             )
-    headers = ["seed", "which", "topology", *_SYMBOLS, "sampled in"]
+    headers = ["seed", "which", "topology", *_symbols(report.measures), "sampled in"]
     return table(headers, rows, class_="cards")
 
 
