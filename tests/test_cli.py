@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import commands
 import pytest
 from test_photos import not_an_image, photo_folder, truncated
 
@@ -29,7 +30,11 @@ def interruptible():
 
 
 def asvit(*arguments: str, cwd: Path, check: int = 0, **options) -> subprocess.CompletedProcess:
-    done = subprocess.run([ASVIT, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, **options)
+    words = list(map(str, arguments))
+    if options:
+        done = subprocess.run([ASVIT, *words], cwd=cwd, capture_output=True, text=True, **options)
+    else:
+        done = commands.run(words, cwd)
     assert done.returncode == check, done.stderr
     return done
 

@@ -82,7 +82,7 @@ def trials(run: Path, state: str) -> int:
 
 def test_nothing_is_lost_when_workers_and_the_study_are_killed(finished):
     rows = rows_of(finished)
-    assert [(row["topology"], int(row["seed"])) for row in rows] == [(one.topology, one.seed) for one in PLAN]
+    assert [(row["network"], int(row["seed"])) for row in rows] == [(one.network, one.seed) for one in PLAN]
     assert trials(finished, "COMPLETE") == len(PLAN)
     assert list(finished.glob("trainings/*")) == []
 
@@ -94,7 +94,7 @@ def test_accuracies_are_those_of_a_training_by_itself(finished):
         Resident(open_source("digits", "val"), stored_size(recipe), cpu),
     )
     row = rows_of(finished)[5]
-    name = str(Architecture(Topology.parse(row["topology"])))
+    name = str(Architecture(Topology.parse(row["network"])))
     schedule = named_schedule("none", recipe.epochs)
     training = ClassifierTraining(name, train, val, recipe, schedule, seed=int(row["seed"]), device=cpu)
     result = training.run(finished.parent / "by-itself", lambda training: None)
@@ -109,7 +109,7 @@ def test_the_verdict_has_a_row_a_score_and_a_page(finished):
     assert len(result["points"]) == 4
     assert all(point["trainings"] == 2 for point in result["points"])
     page = (finished / "report.html").read_text()
-    assert all(one.topology.split("|")[0] in page for one in PLAN)
+    assert all(one.network.split("|")[0] in page for one in PLAN)
 
 
 def test_a_study_continues_from_a_file(finished, tmp_path):

@@ -24,7 +24,7 @@ CONFIG = {"recipe": "smoke", "train": {"epochs": 1}}
 
 
 def trained(training, top1=0.5):
-    return Trained(training.topology, training.seed, top1, 1.0, 2.0, "cpu", "0.1.0", "2.15.0")
+    return Trained(training.network, training.seed, top1, 1.0, 2.0, "cpu", "0.1.0", "2.15.0")
 
 
 class Fake:
@@ -97,7 +97,7 @@ def joined():
 
 def test_every_training_is_done_once_by_four_workers_at_a_time(joined, url, name):
     joined(url, name)
-    pilot, fake = Pilot(pilot_of(PLAN, SETTINGS), least_ratio=0.0), Fake(lambda t: hash(t.topology) % 100 / 100)
+    pilot, fake = Pilot(pilot_of(PLAN, SETTINGS), least_ratio=0.0), Fake(lambda t: hash(t.network) % 100 / 100)
 
     def worker(i):
         with Queue(url, name, PLAN, CONFIG, heartbeat=60) as queue:

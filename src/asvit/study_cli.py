@@ -1,14 +1,14 @@
-"""The command `asvit study`. Imports torch only in jobs that compute."""
+"""The commands of `asvit study`. Imports torch only in jobs that compute."""
 
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from asvit.options import MeasureOptions, RunOptions
-from asvit.study_options import StudyOptions, StudyRecipeName
+from asvit.options import MeasureOptions, RunOptions, ScoreOptions
+from asvit.study_options import ContestOptions, SearchMethod, StudyOptions, StudyRecipeName
 from asvit.train_options import ClassifierLoadingOptions, DataOptions, TrainOptions
 
-study = App(name="study", help="Ask whether a measure predicts, on your images, what training finds (Table 2).")
+study = App(name="study", help="Ask whether a measure predicts, on your images, what training finds (Tables 2 and 7).")
 
 
 @study.default
@@ -37,3 +37,74 @@ def run(
 
     names = tuple(name.strip() for group in metrics for name in group.split(","))
     study_jobs.run_study(recipe, names, data, sampling, training, measuring, loading, run)
+
+
+@study.command
+def search(
+    *,
+    data: DataOptions,
+    recipe: StudyRecipeName = "cifar10",
+    methods: Annotated[tuple[SearchMethod, ...], Parameter(consume_multiple=True, negative=())] = (
+        "reinforce",
+        "random",
+        "evolution",
+        "tpe",
+        "nsga2",
+    ),
+    measurements: int = 500,
+    contest: ContestOptions = ContestOptions(),
+    training: TrainOptions = TrainOptions(),
+    measuring: MeasureOptions = MeasureOptions(),
+    scoring: ScoreOptions = ScoreOptions(),
+    loading: ClassifierLoadingOptions = ClassifierLoadingOptions(),
+    run: RunOptions = RunOptions(),
+) -> None:
+    """Compare Algorithm 1 with other searches at the same number of measurements, and train what they find.
+
+    Parameters
+    ----------
+    recipe
+        How carefully to measure, and how to train.
+    methods
+        Algorithm 1's policy gradient, random search, regularised evolution, Optuna's TPE and NSGA-II.
+    measurements
+        Of each search.
+    """
+    from asvit import contest_jobs
+
+    contest_jobs.run_search_contest(
+        recipe, methods, measurements, data, contest, training, measuring, scoring, loading, run
+    )
+
+
+@study.command
+def scaling(
+    topology: str,
+    /,
+    *,
+    data: DataOptions,
+    params: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())],
+    recipe: StudyRecipeName = "cifar10",
+    contest: ContestOptions = ContestOptions(),
+    training: TrainOptions = TrainOptions(),
+    measuring: MeasureOptions = MeasureOptions(),
+    scoring: ScoreOptions = ScoreOptions(),
+    loading: ClassifierLoadingOptions = ClassifierLoadingOptions(),
+    run: RunOptions = RunOptions(),
+) -> None:
+    """Compare Algorithm 2 with other scaling rules at equal numbers of parameters, and train what they give.
+
+    Parameters
+    ----------
+    topology
+        To scale: text form, published name, or file that a job wrote.
+    params
+        Sizes to scale to, such as 5M 10M.
+    recipe
+        How carefully to measure, and how to train.
+    """
+    from asvit import contest_jobs
+
+    contest_jobs.run_scaling_contest(
+        topology, recipe, params, data, contest, training, measuring, scoring, loading, run
+    )

@@ -14,27 +14,20 @@ from asvit.study.plan import PILOT_TOPOLOGIES, PlanSettings
 from asvit.study.recipes import StudyRecipe
 
 StudyRecipeName = Literal["paper", "cifar10", "cifar10-laptop", "smoke"]
+SearchMethod = Literal["reinforce", "random", "evolution", "tpe", "nsga2"]
 
 _STUDY = Group("Study", sort_key=1)
 
 
 @Parameter(name="*", group=_STUDY)
 @dataclass(frozen=True, kw_only=True)
-class StudyOptions:
-    """What is trained, and by whom; what is not given is the recipe's."""
+class WorkerOptions:
+    """What trains, and where trainings are kept; what is not given is the recipe's."""
 
-    topologies: int | None = None
-    """Topologies sampled from Table 1 (paper: 87)."""
-    seeds: int | None = None
-    """Trainings of each topology that is trained repeatedly."""
-    repeated: int | None = None
-    """Topologies that are (default: a third, at least the six of the pilot)."""
     resident: Annotated[bool | None, Parameter(negative="--no-resident")] = None
     """Keep all images in the device's memory and crop and mirror them there, without RandAugment and erasing."""
     train_images: int | None = None
     """Training images that are used, evenly spread over the set."""
-    least_ratio: float = 4.0
-    """What the pilot must show: variance of accuracies between topologies over that between seeds; 0: anything."""
     workers: int | None = None
     """Trainings at a time on this machine (default: on a CPU a core each, on GPUs four each)."""
     storage: str | None = None
@@ -46,14 +39,29 @@ class StudyOptions:
     """Seconds between signs of life of a worker; after twice that it is taken for dead and its training given back."""
     continue_from: Path | None = None
     """CSV file of an earlier study with the same data and recipe, whose trainings count."""
-    so_far: Annotated[bool, Parameter(negative=())] = False
-    """Train nothing: judge what has been trained."""
 
     def __post_init__(self) -> None:
         for name in ("workers", "heartbeat", "train_images"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name} is {value}: expected at least 1")
+
+
+@Parameter(name="*", group=_STUDY)
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions(WorkerOptions):
+    """The same, and what is trained."""
+
+    topologies: int | None = None
+    """Topologies sampled from Table 1 (paper: 87)."""
+    seeds: int | None = None
+    """Trainings of each topology that is trained repeatedly."""
+    repeated: int | None = None
+    """Topologies that are (default: a third, at least the six of the pilot)."""
+    least_ratio: float = 4.0
+    """What the pilot must show: variance of accuracies between topologies over that between seeds; 0: anything."""
+    so_far: Annotated[bool, Parameter(negative=())] = False
+    """Train nothing: judge what has been trained."""
 
     def plan(self, recipe: StudyRecipe, seed: int) -> PlanSettings:
         """How many trainings."""
@@ -65,3 +73,19 @@ class StudyOptions:
             repeated=third if self.repeated is None else self.repeated,
             seed=seed,
         )
+
+
+@Parameter(name="*", group=_STUDY)
+@dataclass(frozen=True, kw_only=True)
+class ContestOptions(WorkerOptions):
+    """The same, and how the networks found are compared."""
+
+    runs: int = 5
+    """Seeds of everything that is random in choosing networks, from --seed up."""
+    trainings: int = 0
+    """Of each network found, with as many seeds; 0: nothing is trained, only measures are compared."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.runs < 1 or self.trainings < 0:
+            raise UserError(f"runs is {self.runs} and trainings is {self.trainings}: expected at least 1 and 0")

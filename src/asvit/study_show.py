@@ -1,8 +1,34 @@
-"""The verdict of a study as a table on a terminal."""
+"""What a study found: tables on a terminal, or the record."""
 
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from asvit.budget import format_size
+from asvit.job import tell
+from asvit.measure import Estimate
+from asvit.metrics import METRICS
+from asvit.options import RunOptions
+from asvit.records import SCHEMA, RunDirectory, to_json
+from asvit.show import format_estimate
+from asvit.study.contest import ScalingContest, SearchContest
 from asvit.study.correlation import Interval
 from asvit.study.results import StudyResult
 from asvit.tables import new_table, print_table
+
+
+def hand_over(directory: RunDirectory, result: Any, run: RunOptions, show: Callable[[Any], None]) -> None:
+    """Write the result and its report, and say what was found."""
+    from asvit.report import write_report
+
+    directory.write_result(result)
+    report = write_report(directory.path)
+    if run.json:
+        print(to_json({"schema": SCHEMA, "job": directory.job, **msgspec.to_builtins(result)}).decode(), end="")
+    else:
+        show(result)
+        tell(f"report: {report}")
 
 
 def shown(interval: Interval | None) -> str:
@@ -34,3 +60,48 @@ def show_study(result: StudyResult) -> None:
         f"pilot: variance between topologies {pilot.ratio:.1f} times that between seeds "
         f"[{pilot.low:.1f}, {pilot.high:.1f}]; {len(result.trained)} of {result.planned} trainings"
     )
+
+
+def show_search_contest(result: SearchContest) -> None:
+    """Print a row a search method."""
+    table = new_table(f"{result.measurements} measurements a search, by {result.score}")
+    table.add_column("method")
+    names = list(result.methods[0].extremes)
+    headers = ("result", "best", *(f"best {METRICS[name].symbol}" for name in names), "distinct", "invalid")
+    for header in (*headers, "top-1 (%)"):
+        table.add_column(header, justify="right")
+    accuracies = {standing.way: standing.top1 for standing in result.standings}
+    for method in result.methods:
+        extremes = (format_estimate(method.extremes[name]) for name in names)
+        found = (method.distinct, method.invalid)
+        table.add_row(
+            method.method,
+            *map(format_estimate, (method.result, method.best)),
+            *extremes,
+            *map(format_estimate, found),
+            in_per_cent(accuracies.get(method.method)),
+        )
+    print_table(table)
+    print("result, best: share of all topologies measured by any search that are no better, by the sum of ranks")
+
+
+def show_scaling_contest(result: ScalingContest) -> None:
+    """Print a row a rule and size."""
+    table = new_table(f"{result.topology} scaled")
+    for header, justify in (("budget", "right"), ("rule", "left")):
+        table.add_column(header, justify=justify)  # pyright: ignore[reportArgumentType]
+    for header in ("networks", "parameters", "MACs", "top-1 (%)"):
+        table.add_column(header, justify="right")
+    for standing in sorted(result.standings, key=lambda standing: standing.params):
+        sizes = map(format_size, (round(standing.params), round(standing.macs)))
+        table.add_row(standing.size, standing.way, str(standing.runs), *sizes, in_per_cent(standing.top1))
+    print_table(table)
+
+
+def in_per_cent(accuracy: Estimate | None) -> str:
+    """Of images.
+
+    >>> in_per_cent(Estimate.of([0.5, 0.75])), in_per_cent(None)
+    ('62 ± 12', '–')
+    """
+    return "–" if accuracy is None else format_estimate(Estimate.of([100 * value for value in accuracy.values]))

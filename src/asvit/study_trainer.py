@@ -1,4 +1,4 @@
-"""A worker of a study: a process of its own that measures and trains one topology after the other."""
+"""A worker of a study: a process of its own that measures and trains one network after the other."""
 
 import os
 import shutil
@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -14,76 +13,29 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from asvit.architecture import Architecture, Task
+from asvit.architecture import Architecture
 from asvit.errors import UserError, hush
-from asvit.job import prepare, use_threads
+from asvit.job import use_threads
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
-from asvit.options import MeasureOptions, RunOptions
-from asvit.records import LEDGER, Json
-from asvit.space import Topology
+from asvit.records import LEDGER
 from asvit.study.plan import Planned
-from asvit.study.queue import Queue
-from asvit.study.recipes import StudyRecipe
 from asvit.study.results import Trained
-from asvit.study.worker import Pilot, work
+from asvit.study.worker import work
+from asvit.study_setup import Crew, Setup
 from asvit.subject import ArchitectureSubject
-from asvit.train_options import DataOptions
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.data import leave_with_parent
-from asvit.training.recipe import TrainRecipe
 from asvit.training.resident import Resident, stored_size
 from asvit.training.retokenize import named_schedule
-from asvit.training.running import Running
-from asvit.training.sources import Source, Split, open_source
 
 TRAININGS = "trainings"
 """Folder of the checkpoints of what is being trained."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Setup:
-    """All that the workers of a study on one machine have in common."""
-
-    path: Path
-    """Run directory."""
-    url: str
-    name: str
-    heartbeat: int
-    plan: tuple[Planned, ...]
-    pilot: Pilot
-    config: Json
-    """What accuracies depend on."""
-    recipe: StudyRecipe
-    """How carefully to measure."""
-    train: TrainRecipe
-    resident: bool
-    images: int | None
-    task: Task
-    data: DataOptions
-    metrics: tuple[str, ...]
-    measuring: MeasureOptions
-    running: Running
-    run: RunOptions
-    threads: int
-
-    def queue(self) -> Queue:
-        """Of the study; a connection is one process's own."""
-        return Queue(self.url, self.name, self.plan, self.config, heartbeat=self.heartbeat)
-
-    def measurer(self, device: str) -> Measurer:
-        """Of all metrics; it remembers them in the run directory."""
-        run = RunOptions(device=device, seed=self.run.seed)
-        return prepare(self.recipe, self.task, self.measuring, run, metrics=self.metrics)
-
-    def source(self, split: Split) -> Source:
-        """Training or validation images."""
-        return open_source(self.data.data, split, folder=self.data.data_folder, in_chans=self.data.in_chans)
-
-
-def worker_name() -> str:
-    """Of this process, unlike any other that is alive."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+def worker_name(pid: int) -> str:
+    """Of a process on this machine, unlike any other that is alive."""
+    return f"{socket.gethostname()}:{pid}"
 
 
 def alive(worker: str) -> bool:
@@ -98,24 +50,25 @@ def alive(worker: str) -> bool:
     return True
 
 
-def run_worker(setup: Setup, device: str) -> None:
+def run_worker(crew: Crew, device: str) -> None:
     """Work until the study is done; the process's exit code is 0, 2 after a UserError, 130 after Ctrl-C."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     leave_with_parent(0)
     hush()
-    use_threads(setup.threads)
+    use_threads(crew.setup.threads)
+    name = worker_name(os.getpid())
     try:
-        with setup.queue() as queue:
-            work(queue, setup.pilot, Trainer(setup, torch.device(device)), name=worker_name())
+        with crew.queue() as queue:
+            work(queue, crew.pilot, Trainer(crew.setup, torch.device(device)), name=name)
     except UserError as error:
-        print(f"asvit: worker {worker_name()}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        print(f"asvit: worker {name}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
 class Trainer:
-    """Measures and trains topologies on one device; goes on from checkpoints of a worker that died here."""
+    """Measures and trains networks on one device; goes on from checkpoints of a worker that died here."""
 
     def __init__(self, setup: Setup, device: torch.device) -> None:
         """Read the images, once for all trainings."""
@@ -134,8 +87,8 @@ class Trainer:
         return measurer
 
     def __call__(self, planned: Planned) -> tuple[Trained, Mapping[str, float]]:
-        """Measure and train a topology."""
-        architecture = Architecture(Topology.parse(planned.topology))
+        """Measure and train a network."""
+        architecture = Architecture.parse(planned.network)
         measured = self.measurer.by_metric(ArchitectureSubject(architecture, self.setup.task))
         recipe, folder = self.setup.train, self.folder(planned)
         folder.parent.mkdir(exist_ok=True)
@@ -153,7 +106,7 @@ class Trainer:
             result = training.run(folder, lambda training: None)
         last = result.epochs[-1]
         trained = Trained(
-            topology=planned.topology,
+            network=planned.network,
             seed=planned.seed,
             top1=last.top1,
             loss=last.loss,
@@ -172,4 +125,4 @@ class Trainer:
 
     def folder(self, planned: Planned) -> Path:
         """Of a training's checkpoints."""
-        return self.setup.path / TRAININGS / f"{planned.topology.replace('|', '_')}-{planned.seed}"
+        return self.setup.path / TRAININGS / f"{planned.network.replace('|', '_')}-{planned.seed}"

@@ -14,6 +14,12 @@ from asvit.report.detection.page import detection_page
 from asvit.report.detection.panels import detection_panels
 from asvit.report.parts import Page
 from asvit.report.read import RunFile, read_run
+from asvit.report.study.contests import (
+    scaling_contest_page,
+    scaling_contest_panels,
+    search_contest_page,
+    search_contest_panels,
+)
 from asvit.report.study.page import study_page
 from asvit.report.study.panels import study_panels
 from asvit.report.training.page import training_page
@@ -34,6 +40,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "train": Kind(training_page, training_panels),
         "detect": Kind(detection_page, detection_panels),
         "study": Kind(study_page, study_panels),
+        "study-search": Kind(search_contest_page, search_contest_panels),
+        "study-scaling": Kind(scaling_contest_page, scaling_contest_panels),
     }
 )
 """By the name of the job in ``run.json``."""

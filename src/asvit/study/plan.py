@@ -16,8 +16,8 @@ PILOT_TOPOLOGIES, PILOT_SEEDS = 6, 2
 class Planned:
     """A training of a study."""
 
-    topology: str
-    """Text form; trained with one block a stage and C = 32, as in the paper."""
+    network: str
+    """Text form of a topology, which is trained with one block a stage and C = 32 as in the paper, or of a network."""
     seed: int
     """Of the training."""
 

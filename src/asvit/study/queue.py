@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from asvit.architecture import Architecture
 from asvit.design.optuna_search import import_optuna
 from asvit.errors import UserError
 from asvit.records import Json, refuse_difference
-from asvit.space import SPACE, Topology
+from asvit.space import SPACE
 from asvit.study.plan import Planned
 from asvit.study.results import Trained
 
@@ -183,7 +184,7 @@ class Queue:
 
     def _trial(self, planned: Planned, state: str, trained: Trained | None = None) -> Any:
         """A trial as the dashboard shows it: the choices of Table 1 are its parameters."""
-        topology = Topology.parse(planned.topology)
+        topology = Architecture.parse(planned.network).topology
         attributes: Json = {PLANNED: asdict(planned)}
         if trained is not None:
             attributes[TRAINED] = asdict(trained)

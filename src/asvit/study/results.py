@@ -17,9 +17,9 @@ from asvit.study.plan import Planned
 
 @dataclass(frozen=True)
 class Trained:
-    """A topology's training."""
+    """A network's training."""
 
-    topology: str
+    network: str
     seed: int
     top1: float
     """Share of the validation images whose class is ranked first, after the last epoch."""
@@ -35,7 +35,7 @@ class Trained:
     @property
     def planned(self) -> Planned:
         """What was planned."""
-        return Planned(self.topology, self.seed)
+        return Planned(self.network, self.seed)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def as_csv(trained: Sequence[Trained], provenance: Mapping[str, str], points: Se
     rows = []
     for training in trained:
         row: dict[str, object] = {**asdict(training), **provenance}
-        if point := of.get(training.topology):
+        if point := of.get(training.network):
             row |= {"params": point.params, "macs": point.macs}
             row |= {name: point.values.get(name) for name in measures}
             row |= {f"{name}_se": point.errors.get(name) for name in measures if name in point.errors}

@@ -65,7 +65,7 @@ def together(scores: Sequence[Score]) -> Score:
 
 def mean_accuracies(trained: Sequence[Trained], topologies: Sequence[str]) -> np.ndarray:
     """Mean top-1 accuracy over the trainings of each topology."""
-    return np.array([fmean(one.top1 for one in trained if one.topology == topology) for topology in topologies])
+    return np.array([fmean(one.top1 for one in trained if one.network == topology) for topology in topologies])
 
 
 def judge(score: Score, accuracy: np.ndarray, params: np.ndarray, accuracy_reliability: float) -> Scored:

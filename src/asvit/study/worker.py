@@ -39,7 +39,7 @@ class Pilot:
     def variance(self, trained: Sequence[Trained]) -> Variance | None:
         """Of the pilot's accuracies; None until all are there."""
         own = [one for one in trained if one.planned in self.trainings]
-        return variance_of(by_topology(own)) if len(own) == len(self.trainings) else None
+        return variance_of(by_network(own)) if len(own) == len(self.trainings) else None
 
     def passed(self, trained: Sequence[Trained]) -> bool | None:
         """Whether the ratio is reached; None until that is known."""
@@ -47,20 +47,20 @@ class Pilot:
         return None if variance is None else variance.ratio >= self.least_ratio
 
 
-def by_topology(trained: Sequence[Trained]) -> dict[str, list[float]]:
-    """Accuracies of each topology."""
+def by_network(trained: Sequence[Trained]) -> dict[str, list[float]]:
+    """Accuracies of each network."""
     found: dict[str, list[float]] = {}
     for one in trained:
-        found.setdefault(one.topology, []).append(one.top1)
+        found.setdefault(one.network, []).append(one.top1)
     return found
 
 
-def work(queue: Queue, pilot: Pilot, train: Trainer, *, name: str, poll: float = POLL) -> None:
+def work(queue: Queue, pilot: Pilot | None, train: Trainer, *, name: str, poll: float = POLL) -> None:
     """Do trainings until all are done, or the pilot has shown that the rest decides nothing.
 
     Args:
         queue: of the study.
-        pilot: what is done first, and what it must show.
+        pilot: what is done first, and what it must show; None: there is none.
         train: does a training.
         name: of this worker in the queue.
         poll: seconds between looks at the queue while others do the last ones.
@@ -68,10 +68,10 @@ def work(queue: Queue, pilot: Pilot, train: Trainer, *, name: str, poll: float =
     while True:
         queue.refill()
         trained = queue.trained()
-        passed = pilot.passed(trained)
+        passed = pilot is None or pilot.passed(trained)
         if passed is False or len(trained) == len(queue.plan):
             return
-        claim = queue.claim(name, queue.plan if passed else pilot.trainings)
+        claim = queue.claim(name, queue.plan if pilot is None or passed else pilot.trainings)
         if claim is None:
             time.sleep(poll)
             continue

@@ -54,6 +54,6 @@ def read_study(directory: Path) -> StudyReport:
     """
     run = read_run(directory, StudyRun)
     result = read_result(directory, run, StudyResult)
-    if {point.topology for point in result.points} != {one.topology for one in result.trained}:
+    if {point.topology for point in result.points} != {one.network for one in result.trained}:
         raise damaged(directory / RESULT, "its points are not the topologies that were trained")
     return StudyReport(run, result)

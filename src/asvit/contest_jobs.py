@@ -1,0 +1,209 @@
+"""The jobs behind `asvit study search` and `asvit study scaling`: ways of choosing networks, compared."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from asvit.architecture import Architecture, Task
+from asvit.budget import Budget
+from asvit.design.comparison import Yardstick, compare, union
+from asvit.design.family import FamilySettings, Member, check_budgets, grow_family, growth_limits, within_any
+from asvit.design.grow import GrowthSettings, GrowthStep
+from asvit.design.published_rules import RULES
+from asvit.design.ranking import parse_score
+from asvit.design.rivals import SEARCHERS
+from asvit.design.scaling_rules import RandomScaling, Scaled, plane, scaled_by
+from asvit.design.trace import Trace
+from asvit.errors import UserError
+from asvit.job import working
+from asvit.measure import Measure, Measurement, Measurer
+from asvit.options import MeasureOptions, RunOptions, ScoreOptions
+from asvit.progress import ProgressDisplay
+from asvit.records import read_architecture, write_file
+from asvit.space import Topology
+from asvit.study.contest import Contestant, Place, ScalingContest, SearchContest, contest_plan, standings
+from asvit.study.results import Trained, as_csv
+from asvit.study_options import ContestOptions, SearchMethod, StudyRecipeName
+from asvit.study_setup import Crew, Setup, measuring_config, prepare_study
+from asvit.study_show import hand_over, show_scaling_contest, show_search_contest
+from asvit.study_training import train_all
+from asvit.train_options import ClassifierLoadingOptions, DataOptions, TrainOptions
+
+NETWORKS = "networks.csv"
+GROWN = "Algorithm 2"
+
+
+def run_search_contest(
+    recipe_name: StudyRecipeName,
+    methods: Sequence[SearchMethod],
+    measurements: int,
+    data: DataOptions,
+    contest: ContestOptions,
+    training: TrainOptions,
+    measuring: MeasureOptions,
+    scoring: ScoreOptions,
+    loading: ClassifierLoadingOptions,
+    run: RunOptions,
+) -> None:
+    """`asvit study search`: Algorithm 1 and its rivals at the same number of measurements."""
+    score = parse_score(scoring.score)
+    names = tuple(objective.name for objective in score)
+    setup = prepare_study("study-search", recipe_name, names, data, contest, training, measuring, loading, run)
+    measurer = setup.measurer(setup.devices[0])
+    config = setup.config | measuring_config(setup, measurer) | {"score": scoring.score, "methods": list(methods)}
+    config |= {"measurements": measurements, "runs": contest.runs, "trainings": contest.trainings}
+    run = replace(run, out=setup.path, threads=setup.threads)
+    with working(setup.job, recipe_name, config, run, [measurer]) as directory:
+        traces: list[Trace] = []
+        with ProgressDisplay() as display:
+            for method in dict.fromkeys(methods):
+                for seed in range(run.seed, run.seed + contest.runs):
+                    measure = watched(measurer.architectures(), display, f"{method}, seed {seed}", measurements)
+                    traces.append(SEARCHERS[method](measure, measurements, seed=seed, objectives=score))
+        yardstick = Yardstick(union(traces), score)
+        contestants = [
+            contestant(trace.method, trace.seed, "", Architecture.parse(trace.result), setup.task)
+            for trace in traces
+            if trace.result is not None
+        ]
+        trained = train_contest(contestants, contest, setup)
+        curves: dict[str, list[list[float]]] = {}
+        for trace in traces:
+            curves.setdefault(trace.method, []).append(yardstick.best_so_far(trace))
+        result = SearchContest(
+            task=setup.task,
+            score=scoring.score,
+            measurements=measurements,
+            methods=tuple(compare(traces, score)),
+            curves=curves,
+            contestants=tuple(contestants),
+            standings=standings(contestants, trained),
+            trained=tuple(trained),
+        )
+        write_file(directory.path / NETWORKS, as_csv(trained, setup.provenance, ()))
+        hand_over(directory, result, run, show_search_contest)
+
+
+def watched(measure: Measure, display: ProgressDisplay, title: str, of: int) -> Measure:
+    """A measure that shows how often it was called."""
+    done = 0
+
+    def counted(architecture: Architecture) -> Measurement:
+        nonlocal done
+        measurement = measure(architecture)
+        done += 1
+        display.update(title, done, of, count=f"{done} of {of} measurements", facts=str(architecture.topology))
+        return measurement
+
+    return counted
+
+
+def run_scaling_contest(
+    topology: str,
+    recipe_name: StudyRecipeName,
+    params: Sequence[str],
+    data: DataOptions,
+    contest: ContestOptions,
+    training: TrainOptions,
+    measuring: MeasureOptions,
+    scoring: ScoreOptions,
+    loading: ClassifierLoadingOptions,
+    run: RunOptions,
+) -> None:
+    """`asvit study scaling`: Algorithm 2, random scaling and published rules at the same numbers of parameters."""
+    if not params:
+        raise UserError("no size to scale to: expected one or more, such as --params 5M")
+    budgets = [Budget.parse("params", text) for text in params]
+    start = read_architecture(topology).topology
+    score = parse_score(scoring.score)
+    names = tuple(objective.name for objective in score)
+    setup = prepare_study("study-scaling", recipe_name, names, data, contest, training, measuring, loading, run)
+    check_budgets(budgets, setup.task, fit=True)
+    measurers = [setup.measurer(setup.devices[0], number) for number in range(contest.runs)]
+    config = setup.config | measuring_config(setup, measurers[0]) | {"score": scoring.score, "topology": str(start)}
+    config |= {"params": list(params), "runs": contest.runs, "trainings": contest.trainings}
+    run = replace(run, out=setup.path, threads=setup.threads)
+    with working(setup.job, recipe_name, config, run, measurers) as directory:
+        growth = GrowthSettings(score=score)
+        family = FamilySettings(
+            task=setup.task, budgets=tuple(budgets), limits=tuple(growth_limits(budgets)), growth=growth
+        )
+        places: list[Place] = []
+        contestants: list[Contestant] = []
+        for number, measurer in enumerate(measurers):
+            grown = watched_growth(start, family, measurer, f"growth {number + 1} of {contest.runs}")
+            places += places_of(GROWN, number, grown[0], setup.task)
+            contestants += [member_contestant(number, member, setup.task) for member in grown[1]]
+            scaling = RandomScaling(run.seed + number)
+            trajectory = scaling.trajectory(Architecture(start), within_any(family.limits, setup.task))
+            places += places_of(scaling.name, number, trajectory, setup.task)
+            contestants += scaled_contestants(number, scaled_by(scaling, start, budgets, setup.task), setup.task)
+        for rule in RULES.values():
+            scaled = scaled_by(rule, start, budgets, setup.task)
+            places += places_of(rule.name, 0, [Architecture.parse(one.architecture) for one in scaled], setup.task)
+            contestants += scaled_contestants(0, scaled, setup.task)
+        trained = train_contest(contestants, contest, setup)
+        result = ScalingContest(
+            task=setup.task,
+            topology=str(start),
+            places=tuple(places),
+            contestants=tuple(contestants),
+            standings=standings(contestants, trained),
+            trained=tuple(trained),
+        )
+        write_file(directory.path / NETWORKS, as_csv(trained, setup.provenance, ()))
+        hand_over(directory, result, run, show_scaling_contest)
+
+
+def watched_growth(
+    start: Topology, family: FamilySettings, measurer: Measurer, title: str
+) -> tuple[list[Architecture], Sequence[Member]]:
+    """Trajectory and members of Algorithm 2, with the network so far on display."""
+    with ProgressDisplay() as display:
+
+        def show(step: int, current: Architecture, done: int, choices: int) -> None:
+            display.update(f"{title}, step {step}", done, choices, count=f"{done} of {choices}", facts=str(current))
+
+        result = grow_family(
+            Architecture(start),
+            family,
+            measure=measurer.architectures(),
+            measure_proxy=measurer.architectures(width_divisor=family.growth.width_divisor),
+            on_measured=show,
+        )
+    steps: Sequence[GrowthStep] = result.growth.steps
+    return [Architecture.parse(step.architecture) for step in steps], result.family
+
+
+def places_of(way: str, run: int, networks: Sequence[Architecture], task: Task) -> list[Place]:
+    """Networks in the plane of depth and width, in order."""
+    return [
+        Place(way, run, step, str(network), *plane(network), network.params(task))
+        for step, network in enumerate(networks)
+    ]
+
+
+def contestant(way: str, run: int, size: str, network: Architecture, task: Task) -> Contestant:
+    """A network with its size."""
+    return Contestant(way, run, size, str(network), network.params(task), network.macs(task))
+
+
+def member_contestant(run: int, member: Member, task: Task) -> Contestant:
+    """A member of a grown family."""
+    return contestant(GROWN, run, str(member.budget), Architecture.parse(member.architecture), task)
+
+
+def scaled_contestants(run: int, scaled: Sequence[Scaled], task: Task) -> list[Contestant]:
+    """Networks that a rule gives."""
+    return [contestant(one.rule, run, str(one.budget), Architecture.parse(one.architecture), task) for one in scaled]
+
+
+def train_contest(contestants: Sequence[Contestant], contest: ContestOptions, setup: Setup) -> list[Trained]:
+    """Train all networks with as many seeds as were asked for; with none, nothing."""
+    if not contest.trainings:
+        return []
+    plan = tuple(contest_plan(contestants, contest.trainings))
+    crew = Crew(setup=setup, plan=plan, pilot=None, extra={"trainings": contest.trainings})
+    with crew.queue() as queue:
+        setup.add_earlier(queue)
+        train_all(queue, crew)
+        return queue.trained()

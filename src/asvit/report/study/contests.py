@@ -1,0 +1,169 @@
+"""Pages and pictures of contests: searches at equal cost, and scaling rules at equal size (Table 7, Fig. 3)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+import altair as alt
+
+from asvit.budget import format_size
+from asvit.measure import Estimate
+from asvit.metrics import METRICS
+from asvit.report.charts import Panel, Row, chart, figure, layered, tooltips
+from asvit.report.markup import Markup, architecture, symbol, table, tag
+from asvit.report.parts import Page, count, folded, head, images
+from asvit.report.read import RunFile, read_result, read_run
+from asvit.show import format_estimate
+from asvit.study.contest import Contestant, ScalingContest, SearchContest, Standing
+from asvit.study.results import Trained
+
+
+def search_contest_page(directory: Path) -> Page:
+    """Page of study search, from a run directory."""
+    run = read_run(directory, RunFile)
+    result = read_result(directory, run, SearchContest)
+    title = f"Searches compared for {images(result.task)}"
+    words = f"Algorithm 1 and its rivals, {result.measurements} measurements each, by {result.score}."
+    seeds = sorted({one.run for one in result.contestants})
+    explained = "Result and best: share of all topologies that any search measured which are no better, by the sum of "
+    explained += "ranks; of what the method hands over, and of the best that it measured. ± is the standard error over "
+    explained += f"{count(len(seeds), 'run')}."
+    caption = "The best topology so far, mean over runs; 1 is the best of all that was measured."
+    return Page(
+        title,
+        [
+            *head(run, title, words, seeds),
+            tag("h2", "Methods"),
+            tag("p", explained),
+            _methods(result),
+            figure("curves", "Best so far", caption, curves_chart(result)),
+            *_trained(result.standings, result.trained),
+            _networks(result.contestants, result.trained),
+        ],
+    )
+
+
+def _methods(result: SearchContest) -> Markup:
+    names = list(result.methods[0].extremes)
+    extremes = [f"best {symbol(METRICS[name])}" for name in names]
+    headers = ["method", "result", "best", *map(Markup, extremes), "topologies", "invalid"]
+    rows = [
+        [
+            method.method,
+            *map(format_estimate, (method.result, method.best)),
+            *(format_estimate(method.extremes[name]) for name in names),
+            *map(format_estimate, (method.distinct, method.invalid)),
+        ]
+        for method in result.methods
+    ]
+    return table(headers, rows, class_="numbers")
+
+
+def curves_chart(result: SearchContest) -> alt.LayerChart:
+    """The best topology so far over measurements, by method."""
+    rows: list[Row] = [
+        {"method": method, "measurement": at, "share": fmean(values)}
+        for method, runs in result.curves.items()
+        for at, values in enumerate(zip(*runs, strict=True), start=1)
+    ]
+    lines = chart(rows).mark_line(strokeWidth=2, interpolate="step-after")
+    return layered(
+        lines.encode(
+            x=alt.X("measurement:Q", title="measurements", scale=alt.Scale(nice=False, zero=False)),
+            y=alt.Y("share:Q", title="share that is no better", scale=alt.Scale(zero=False, nice=False, padding=10)),
+            color=alt.Color("method:N", title=None, legend=alt.Legend(columns=5)),
+            tooltip=tooltips(method="method", measurement="measurements", share="share"),
+        )
+    )
+
+
+def scaling_contest_page(directory: Path) -> Page:
+    """Page of study scaling, from a run directory."""
+    run = read_run(directory, RunFile)
+    result = read_result(directory, run, ScalingContest)
+    title = f"Scaling rules compared for {images(result.task)}"
+    words = "One topology scaled to equal numbers of parameters by Algorithm 2, at random, and by published rules."
+    caption = "Blocks against output channels of all blocks (Fig. 3, left); widths of published rules are fitted."
+    seeds = sorted({one.run for one in result.contestants})
+    return Page(
+        title,
+        [
+            *head(run, title, words, seeds),
+            tag("p", "The topology is ", architecture(result.topology), "."),
+            figure("plane", "Depth against width", caption, plane_chart(result)),
+            *_trained(result.standings, result.trained),
+            _networks(result.contestants, result.trained),
+        ],
+    )
+
+
+def plane_chart(result: ScalingContest) -> alt.LayerChart:
+    """Trajectories and networks of all rules in the plane of depth and width (Fig. 3, left)."""
+    rows: list[Row] = [
+        {
+            "rule": place.way,
+            "line": f"{place.way} {place.run}",
+            "step": place.step,
+            "network": place.network,
+            "depth": place.depth,
+            "width": place.width,
+            "params": format_size(place.params),
+        }
+        for place in result.places
+    ]
+    base = chart(rows).encode(
+        x=alt.X("width:Q", title="total width (channels, over all blocks)", scale=alt.Scale(zero=False, padding=14)),
+        y=alt.Y("depth:Q", title="total depth (blocks)", axis=alt.Axis(tickMinStep=1, format="d")),
+        color=alt.Color("rule:N", title=None, legend=alt.Legend(columns=5)),
+        detail="line:N",
+        order="step:Q",
+        tooltip=tooltips(rule="rule", network="network", depth="blocks", width="channels", params="parameters"),
+    )
+    return layered(base.mark_line(strokeWidth=1.5, opacity=0.7), base.mark_point(filled=True, size=35, opacity=0.9))
+
+
+def _trained(standings: Sequence[Standing], trained: Sequence[Trained]) -> list[Markup]:
+    words = f"Means over runs, with standard errors; {count(len(trained), 'training')}."
+    if not trained:
+        words = "Nothing was trained: --trainings 1 trains every network below."
+    rows = [
+        [
+            standing.size or "one block a stage",
+            standing.way,
+            str(standing.runs),
+            format_size(round(standing.params)),
+            format_size(round(standing.macs)),
+            _per_cent(standing.top1),
+        ]
+        for standing in sorted(standings, key=lambda standing: standing.size)
+    ]
+    headers = ["size", "way", "runs", "parameters", "MACs", "top-1 (%)"]
+    return [tag("h2", "Trained"), tag("p", words), table(headers, rows, class_="numbers")]
+
+
+def _per_cent(accuracy: Estimate | None) -> str:
+    return "–" if accuracy is None else format_estimate(Estimate.of([100 * value for value in accuracy.values]))
+
+
+def _networks(contestants: Sequence[Contestant], trained: Sequence[Trained]) -> Markup:
+    def accuracies(network: str) -> str:
+        return ", ".join(f"{100 * one.top1:.2f}" for one in trained if one.network == network) or "–"
+
+    rows = [
+        [one.way, str(one.run), one.size, architecture(one.network), f"{one.params:,}", accuracies(one.network)]
+        for one in contestants
+    ]
+    headers = ["way", "run", "size", "network", "parameters", "top-1 (%)"]
+    return folded(f"All {len(rows)} networks", table(headers, rows, class_="numbers"))
+
+
+def search_contest_panels(directory: Path) -> list[Panel]:
+    """The best so far."""
+    result = read_result(directory, read_run(directory, RunFile), SearchContest)
+    return [("Best topology so far", curves_chart(result))]
+
+
+def scaling_contest_panels(directory: Path) -> list[Panel]:
+    """The plane."""
+    result = read_result(directory, read_run(directory, RunFile), ScalingContest)
+    return [("Depth against width", plane_chart(result))]
