@@ -40,6 +40,14 @@ def test_standings_are_means_over_runs_of_means_over_seeds():
     assert c.top1 is None
 
 
+def test_what_is_found_is_placed_among_a_sample():
+    sampled = [trained("p", 0, 0.4), trained("q", 0, 0.6), trained("q", 1, 0.8), trained("r", 0, 0.9)]
+    a, b = standings([entry("a", 0, "x"), entry("b", 0, "y")], [trained("x", 0, 0.75)], sampled)
+    assert a.beats is not None
+    assert a.beats.mean == pytest.approx(2 / 3)
+    assert b.beats is None
+
+
 def test_sizes_stand_apart():
     rows = standings([entry("a", 0, "x", size="1M"), entry("a", 0, "y", size="2M")], [trained("y", 0, 0.5)])
     assert [(row.size, row.top1 is None) for row in rows] == [("1M", True), ("2M", False)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
@@ -21,7 +22,7 @@ from asvit.progress import ProgressDisplay
 from asvit.records import read_architecture, write_file
 from asvit.space import Topology
 from asvit.study.contest import Contestant, Place, ScalingContest, SearchContest, contest_plan, standings
-from asvit.study.results import Trained, as_csv
+from asvit.study.results import Trained, as_csv, read_csv
 from asvit.study_options import ContestOptions, SearchMethod, StudyRecipeName
 from asvit.study_setup import Crew, Setup, measuring_config, prepare_study
 from asvit.study_show import hand_over, show_scaling_contest, show_search_contest
@@ -36,6 +37,7 @@ def run_search_contest(
     recipe_name: StudyRecipeName,
     methods: Sequence[SearchMethod],
     measurements: int,
+    against: Path | None,
     data: DataOptions,
     contest: ContestOptions,
     training: TrainOptions,
@@ -47,10 +49,11 @@ def run_search_contest(
     """`asvit study search`: Algorithm 1 and its rivals at the same number of measurements."""
     score = parse_score(scoring.score)
     names = tuple(objective.name for objective in score)
-    setup = prepare_study("study-search", recipe_name, names, data, contest, training, measuring, loading, run)
+    extra = {"score": scoring.score, "methods": list(methods), "measurements": measurements}
+    extra |= {"runs": contest.runs, "trainings": contest.trainings}
+    setup = prepare_study("study-search", recipe_name, extra, names, data, contest, training, measuring, loading, run)
     measurer = setup.measurer(setup.devices[0])
-    config = setup.config | measuring_config(setup, measurer) | {"score": scoring.score, "methods": list(methods)}
-    config |= {"measurements": measurements, "runs": contest.runs, "trainings": contest.trainings}
+    config = setup.config | extra | measuring_config(measurer)
     run = replace(run, out=setup.path, threads=setup.threads)
     with working(setup.job, recipe_name, config, run, [measurer]) as directory:
         traces: list[Trace] = []
@@ -66,6 +69,7 @@ def run_search_contest(
             if trace.result is not None
         ]
         trained = train_contest(contestants, contest, setup)
+        sampled = [] if against is None else read_csv(against, setup.provenance)
         curves: dict[str, list[list[float]]] = {}
         for trace in traces:
             curves.setdefault(trace.method, []).append(yardstick.best_so_far(trace))
@@ -76,8 +80,9 @@ def run_search_contest(
             methods=tuple(compare(traces, score)),
             curves=curves,
             contestants=tuple(contestants),
-            standings=standings(contestants, trained),
+            standings=standings(contestants, trained, sampled),
             trained=tuple(trained),
+            sampled=tuple(sampled),
         )
         write_file(directory.path / NETWORKS, as_csv(trained, setup.provenance, ()))
         hand_over(directory, result, run, show_search_contest)
@@ -116,11 +121,12 @@ def run_scaling_contest(
     start = read_architecture(topology).topology
     score = parse_score(scoring.score)
     names = tuple(objective.name for objective in score)
-    setup = prepare_study("study-scaling", recipe_name, names, data, contest, training, measuring, loading, run)
+    extra = {"score": scoring.score, "topology": str(start), "params": list(params)}
+    extra |= {"runs": contest.runs, "trainings": contest.trainings}
+    setup = prepare_study("study-scaling", recipe_name, extra, names, data, contest, training, measuring, loading, run)
     check_budgets(budgets, setup.task, fit=True)
     measurers = [setup.measurer(setup.devices[0], number) for number in range(contest.runs)]
-    config = setup.config | measuring_config(setup, measurers[0]) | {"score": scoring.score, "topology": str(start)}
-    config |= {"params": list(params), "runs": contest.runs, "trainings": contest.trainings}
+    config = setup.config | extra | measuring_config(measurers[0])
     run = replace(run, out=setup.path, threads=setup.threads)
     with working(setup.job, recipe_name, config, run, measurers) as directory:
         growth = GrowthSettings(score=score)
@@ -202,7 +208,7 @@ def train_contest(contestants: Sequence[Contestant], contest: ContestOptions, se
     if not contest.trainings:
         return []
     plan = tuple(contest_plan(contestants, contest.trainings))
-    crew = Crew(setup=setup, plan=plan, pilot=None, extra={"trainings": contest.trainings})
+    crew = Crew(setup=setup, plan=plan, pilot=None)
     with crew.queue() as queue:
         setup.add_earlier(queue)
         train_all(queue, crew)

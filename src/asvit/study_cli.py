@@ -1,5 +1,6 @@
 """The commands of `asvit study`. Imports torch only in jobs that compute."""
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -52,6 +53,7 @@ def search(
         "nsga2",
     ),
     measurements: int = 500,
+    against: Path | None = None,
     contest: ContestOptions = ContestOptions(),
     training: TrainOptions = TrainOptions(),
     measuring: MeasureOptions = MeasureOptions(),
@@ -69,11 +71,13 @@ def search(
         Algorithm 1's policy gradient, random search, regularised evolution, Optuna's TPE and NSGA-II.
     measurements
         Of each search.
+    against
+        CSV file of a study with the same data and recipe: says how many of its topologies those found beat.
     """
     from asvit import contest_jobs
 
     contest_jobs.run_search_contest(
-        recipe, methods, measurements, data, contest, training, measuring, scoring, loading, run
+        recipe, methods, measurements, against, data, contest, training, measuring, scoring, loading, run
     )
 
 

@@ -45,10 +45,11 @@ def run_study(
     settings = sampling.plan(RECIPES[recipe_name], run.seed)
     plan = tuple(planned(settings))
     pilot = Pilot(tuple(pilot_of(plan, settings)), sampling.least_ratio)
-    setup = prepare_study("study", recipe_name, names, data, sampling, training, measuring, loading, run)
+    extra = {"plan": asdict(settings)}
+    setup = prepare_study("study", recipe_name, extra, names, data, sampling, training, measuring, loading, run)
     measurer = setup.measurer(setup.devices[0])
-    crew = Crew(setup=setup, plan=plan, pilot=pilot, extra={"plan": asdict(settings)})
-    config = setup.config | crew.extra | measuring_config(setup, measurer)
+    crew = Crew(setup=setup, plan=plan, pilot=pilot)
+    config = setup.config | extra  # how it measures may change from one run of the command to the next
     run = replace(run, out=setup.path, threads=setup.threads)
     with working("study", recipe_name, config, run, [measurer]) as directory, crew.queue() as queue:
         setup.add_earlier(queue)
@@ -95,6 +96,7 @@ def verdict(trained: Sequence[Trained], of: int, pilot: Pilot, setup: Setup, mea
     rows = tuple(judge(score, accuracy, params, reliability) for score in scores)
     return StudyResult(
         task=setup.task,
+        measuring=measuring_config(measurer),
         sentence=sentence({row.name: row for row in rows}, of_pilot, pilot.least_ratio),
         pilot=of_pilot,
         variance=variance,

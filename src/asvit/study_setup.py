@@ -41,6 +41,8 @@ class Setup:
     """Run directory."""
     config: Json
     """What accuracies depend on, and the names of recipe and seed."""
+    extra: Json
+    """What else all who share a storage must agree on."""
     recipe: StudyRecipe
     """How carefully to measure."""
     train: TrainRecipe
@@ -59,15 +61,10 @@ class Setup:
     threads: int
     """Of each worker."""
 
-    def queue(self, plan: Sequence[Planned], extra: Json) -> Queue:
-        """Of the job's trainings; a connection is one process's own.
-
-        Args:
-            plan: all trainings.
-            extra: settings of the plan, that all who share the storage must agree on.
-        """
+    def queue(self, plan: Sequence[Planned]) -> Queue:
+        """Of the job's trainings; a connection is one process's own."""
         url = self.working.storage or f"sqlite:///{self.path.absolute() / 'study.sqlite3'}"
-        return Queue(url, self.working.name, plan, self.config | extra, heartbeat=self.working.heartbeat)
+        return Queue(url, self.working.name, plan, self.config | self.extra, heartbeat=self.working.heartbeat)
 
     def measurer(self, device: str, number: int = 0) -> Measurer:
         """Of all metrics, with the draws of a run."""
@@ -108,16 +105,16 @@ class Crew:
     plan: tuple[Planned, ...]
     pilot: Pilot | None
     """None: everything is trained."""
-    extra: Json
 
     def queue(self) -> Queue:
         """A connection of one's own."""
-        return self.setup.queue(self.plan, self.extra)
+        return self.setup.queue(self.plan)
 
 
 def prepare_study(
     job: str,
     recipe_name: StudyRecipeName,
+    extra: Json,
     metrics: tuple[str, ...],
     data: DataOptions,
     working: WorkerOptions,
@@ -126,7 +123,20 @@ def prepare_study(
     loading: ClassifierLoadingOptions,
     run: RunOptions,
 ) -> Setup:
-    """Put together what was asked, and refuse what cannot be, before anything is written."""
+    """Put together what was asked, and refuse what cannot be, before anything is written.
+
+    Args:
+        job: name of the command.
+        recipe_name: of the study.
+        extra: settings of this kind of study.
+        metrics: to measure.
+        data: where the images are.
+        working: what trains.
+        training: how to train.
+        measuring: how to measure.
+        loading: how images are loaded.
+        run: where, and with which seed.
+    """
     recipe = RECIPES[recipe_name]
     train_recipe = training.recipe(recipe.train)
     resident = recipe.resident if working.resident is None else working.resident
@@ -149,12 +159,13 @@ def prepare_study(
         "in_chans": train.channels,
         "precision": running.precision,
     }
-    path = run.out or default_path(job, recipe_name, json.loads(json.dumps(config)))
+    path = run.out or default_path(job, recipe_name, json.loads(json.dumps(config | extra)))
     devices = worker_devices(run.device, device, working.workers)
     return Setup(
         job=job,
         path=path,
         config=config,
+        extra=extra,
         recipe=recipe,
         train=train_recipe,
         resident=resident,
@@ -179,10 +190,6 @@ def worker_devices(asked: str, device: torch.device, workers: int | None) -> tup
     return tuple(gpus[i % len(gpus)] for i in range(workers or 4 * len(gpus)))
 
 
-def measuring_config(setup: Setup, measurer: Measurer) -> Json:
-    """How a job measures, for ``run.json``."""
-    return {
-        "measure": asdict(measurer.settings),
-        "photographs": measurer.photographs.digest,
-        "metrics": list(setup.metrics),
-    }
+def measuring_config(measurer: Measurer) -> Json:
+    """How a job measures."""
+    return {"measure": asdict(measurer.settings), "photographs": measurer.photographs.digest}

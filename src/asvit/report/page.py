@@ -33,7 +33,7 @@ def write_report(directory: Path) -> Path:
     page = Template(_file("page.html")).substitute(
         title=escape(shown.title),
         css=_file("page.css"),
-        body=join([*shown.parts, settings(everything)]),
+        body=join([*shown.parts, settings(everything, "All settings and versions")]),
         bundle=_bundle(),
         themes=escape_json({"light": LIGHT, "dark": DARK}),
         script=_file("page.js"),

@@ -93,10 +93,10 @@ def folded(summary: str, *content: str, shown: bool = False) -> Markup:
     return tag("details", tag("summary", summary), *content, **({"open": ""} if shown else {}))
 
 
-def settings(everything: Iterable[tuple[str, object]]) -> Markup:
-    """All that was asked for and all versions, folded away."""
+def settings(everything: Iterable[tuple[str, object]], summary: str) -> Markup:
+    """What was asked for, folded away."""
     rows = (tag("div", tag("dt", name), tag("dd", str(value))) for name, value in everything)
-    return folded("All settings and versions", tag("dl", join(rows), class_="settings"))
+    return folded(summary, tag("dl", join(rows), class_="settings"))
 
 
 def epochs_table(headers: Sequence[str], rows: Sequence[Sequence[str]], best: int) -> Markup:

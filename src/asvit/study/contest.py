@@ -40,6 +40,8 @@ class Standing:
     top1: Estimate | None
     """Mean accuracy over runs, of each the mean over its trainings, with the standard error over runs; None where
     nothing was trained."""
+    beats: Estimate | None
+    """Share of a study's sampled topologies that are less accurate; None where there is nothing to compare."""
 
 
 def contest_plan(contestants: Sequence[Contestant], seeds: int) -> list[Planned]:
@@ -53,9 +55,18 @@ def contest_plan(contestants: Sequence[Contestant], seeds: int) -> list[Planned]
     return [Planned(network, seed) for seed in range(seeds) for network in networks]
 
 
-def standings(contestants: Sequence[Contestant], trained: Sequence[Trained]) -> tuple[Standing, ...]:
-    """A row a way and size, in the order in which they first appear."""
+def standings(
+    contestants: Sequence[Contestant], trained: Sequence[Trained], sampled: Sequence[Trained] = ()
+) -> tuple[Standing, ...]:
+    """A row a way and size, in the order in which they first appear.
+
+    Args:
+        contestants: networks of all ways.
+        trained: their trainings.
+        sampled: trainings of a study's topologies with the same data and recipe.
+    """
     accuracies = by_network(trained)
+    others = [fmean(values) for values in by_network(sampled).values()]
     rows = []
     for way, size in dict.fromkeys((one.way, one.size) for one in contestants):
         own = [one for one in contestants if (one.way, one.size) == (way, size)]
@@ -68,6 +79,7 @@ def standings(contestants: Sequence[Contestant], trained: Sequence[Trained]) -> 
                 params=fmean(one.params for one in own),
                 macs=fmean(one.macs for one in own),
                 top1=Estimate.of(found) if found else None,
+                beats=Estimate.of([fmean(o < one for o in others) for one in found]) if found and others else None,
             )
         )
     return tuple(rows)
@@ -86,6 +98,8 @@ class SearchContest:
     contestants: tuple[Contestant, ...]
     standings: tuple[Standing, ...]
     trained: tuple[Trained, ...]
+    sampled: tuple[Trained, ...]
+    """Trainings of a study's topologies, to compare with."""
 
 
 @dataclass(frozen=True)

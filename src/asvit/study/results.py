@@ -10,6 +10,7 @@ import msgspec
 
 from asvit.architecture import Task
 from asvit.errors import UserError
+from asvit.records import Json
 from asvit.study.correlation import Interval
 from asvit.study.noise import Variance
 from asvit.study.plan import Planned
@@ -89,6 +90,8 @@ class StudyResult:
     """The verdict of a study."""
 
     task: Task
+    measuring: Json
+    """How it was measured: settings, and a digest of the photographs."""
     sentence: str
     """Whether L^E ranks better than #params, in words."""
     pilot: Variance

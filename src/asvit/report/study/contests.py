@@ -126,6 +126,7 @@ def _trained(standings: Sequence[Standing], trained: Sequence[Trained]) -> list[
     words = f"Means over runs, with standard errors; {count(len(trained), 'training')}."
     if not trained:
         words = "Nothing was trained: --trainings 1 trains every network below."
+    sizes = [standing.size for standing in standings]
     rows = [
         [
             standing.size or "one block a stage",
@@ -134,10 +135,11 @@ def _trained(standings: Sequence[Standing], trained: Sequence[Trained]) -> list[
             format_size(round(standing.params)),
             format_size(round(standing.macs)),
             _per_cent(standing.top1),
+            _per_cent(standing.beats),
         ]
-        for standing in sorted(standings, key=lambda standing: standing.size)
+        for standing in sorted(standings, key=lambda standing: sizes.index(standing.size))
     ]
-    headers = ["size", "way", "runs", "parameters", "MACs", "top-1 (%)"]
+    headers = ["size", "way", "runs", "parameters", "MACs", "top-1 (%)", "of a sample beaten (%)"]
     return [tag("h2", "Trained"), tag("p", words), table(headers, rows, class_="numbers")]
 
 

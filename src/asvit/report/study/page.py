@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from asvit.metrics import METRICS
+from asvit.records import flat
 from asvit.report.charts import figure
 from asvit.report.markup import Markup, architecture, escape, symbol, table, tag
-from asvit.report.parts import Page, count, folded, head, images, unbroken
+from asvit.report.parts import Page, count, folded, head, images, settings, unbroken
 from asvit.report.study.charts import ROW_HEIGHT, accuracy_chart, correlation_chart
 from asvit.report.study.record import StudyReport, read_study
 from asvit.study.correlation import Interval
@@ -78,6 +79,7 @@ def _scores(result: StudyResult) -> list[Markup]:
             height=ROW_HEIGHT * len(rows),
         ),
         folded("Where the scores come from", tag("ul", *map(_source, result.scores))),
+        settings(flat(result.measuring).items(), "How they were measured"),
     ]
 
 
