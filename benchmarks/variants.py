@@ -72,7 +72,7 @@ def main() -> None:
     for row in rows:
         accuracies.setdefault(row["network"], []).append(float(row["top1"]))
     accuracy = np.array([statistics.fmean(values) for values in accuracies.values()])
-    reliability = variance_of(accuracies).reliability(len(rows) / len(accuracies))
+    reliability = variance_of(accuracies).reliability(accuracies)
     subjects = [ArchitectureSubject(Architecture.parse(network), task) for network in accuracies]
     counts = {name: measured(Settings(repeats=1), task, BuiltIn(), subjects, (name,))[0] for name in COUNTS}
     found = [of_score("counts", counts[name], accuracy, counts, reliability) for name in COUNTS]

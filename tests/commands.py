@@ -67,7 +67,7 @@ def _become(arguments: list[str], cwd: str, folder: str) -> None:
     try:
         main(arguments)
     except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else 0
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

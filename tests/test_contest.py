@@ -23,15 +23,16 @@ def trained(network, seed, top1):
     return Trained(network, seed, top1, 1.0, 2.0, "cpu", "0.1.0", "2.15.0")
 
 
-def test_a_network_that_two_ways_lead_to_is_trained_once_a_seed():
-    plan = contest_plan([entry("a", 0, "x"), entry("a", 1, "y"), entry("b", 0, "x")], 2)
-    assert plan == [Planned("x", 0), Planned("y", 0), Planned("x", 1), Planned("y", 1)]
+def test_ways_that_agree_share_trainings_and_runs_do_not():
+    plan = contest_plan([entry("a", 0, "x"), entry("a", 1, "x"), entry("b", 0, "x"), entry("b", 1, "y")], 2)
+    first, second = [Planned("x", 0), Planned("x", 2), Planned("y", 2)], [Planned("x", 1), Planned("x", 3)]
+    assert plan == [*first, *second, Planned("y", 3)]
 
 
 def test_standings_are_means_over_runs_of_means_over_seeds():
     entries = [entry("a", 0, "x", 100), entry("a", 1, "y", 300), entry("b", 0, "x", 100), entry("c", 0, "z")]
-    found = [trained("x", 0, 0.5), trained("x", 1, 0.7), trained("y", 0, 0.8)]
-    a, b, c = standings(entries, found)
+    found = [trained("x", 0, 0.5), trained("x", 1, 0.7), trained("y", 2, 0.8)]
+    a, b, c = standings(entries, 2, found)
     assert (a.way, a.runs, a.params, a.macs) == ("a", 2, 200.0, 2000.0)
     assert a.top1 is not None
     assert (a.top1.mean, a.top1.standard_error) == pytest.approx((0.7, 0.1))
@@ -40,16 +41,22 @@ def test_standings_are_means_over_runs_of_means_over_seeds():
     assert c.top1 is None
 
 
+def test_runs_that_lead_to_one_network_show_the_noise_of_its_training():
+    (row,) = standings([entry("a", 0, "x"), entry("a", 1, "x")], 1, [trained("x", 0, 0.5), trained("x", 1, 0.7)])
+    assert row.top1 is not None
+    assert (row.top1.mean, row.top1.standard_error) == pytest.approx((0.6, 0.1))
+
+
 def test_what_is_found_is_placed_among_a_sample():
     sampled = [trained("p", 0, 0.4), trained("q", 0, 0.6), trained("q", 1, 0.8), trained("r", 0, 0.9)]
-    a, b = standings([entry("a", 0, "x"), entry("b", 0, "y")], [trained("x", 0, 0.75)], sampled)
+    a, b = standings([entry("a", 0, "x"), entry("b", 0, "y")], 1, [trained("x", 0, 0.75)], sampled)
     assert a.beats is not None
     assert a.beats.mean == pytest.approx(2 / 3)
     assert b.beats is None
 
 
 def test_sizes_stand_apart():
-    rows = standings([entry("a", 0, "x", size="1M"), entry("a", 0, "y", size="2M")], [trained("y", 0, 0.5)])
+    rows = standings([entry("a", 0, "x", size="1M"), entry("a", 0, "y", size="2M")], 1, [trained("y", 0, 0.5)])
     assert [(row.size, row.top1 is None) for row in rows] == [("1M", True), ("2M", False)]
 
 
@@ -85,6 +92,8 @@ def test_scaling_rules_are_compared_at_equal_size(tmp_path):
     [
         (["search", "--measurements", "1"], "expected at least 2"),
         (["search", "--runs", "0"], "expected at least 1 and 0"),
+        (["search", "--against", "nothing.csv"], "give --trainings, or leave it out"),
+        (["search", "--against", "nothing.csv", "--trainings", "1"], "cannot read nothing.csv"),
         (["search", "--score", "beauty"], "unknown metrics beauty"),
         (["scaling", SEED, "--params", "100k"], "is below the smallest network"),
         (["scaling", "nonsense", "--params", "3M"], "unknown architecture 'nonsense'"),

@@ -85,6 +85,15 @@ def test_a_damaged_image_gives_way_and_is_named_in_its_batches():
     assert second.problems == ()
 
 
+def test_evaluation_leaves_damaged_images_out():
+    kept = Resident(Fixed(photographs(5, 8, 8), damaged=[1, 4]), (8, 8), CPU, evaluation=True)
+    assert kept.kept == [0, 2, 3]
+    assert kept.labels.tolist() == [0, 0, 1]
+    order = EvaluationOrder(len(kept), 2, rank=0, processes=1)
+    first, second = ResidentBatches(kept, order, centre((8, 8)))
+    assert (first.problems, second.problems) == (("1.png: broken",), ("4.png: broken",))
+
+
 def test_what_would_fill_the_memory_is_refused(monkeypatch):
     monkeypatch.setattr(room, "memory", lambda device: 1000)
     with pytest.raises(UserError, match="leave out --resident"):
@@ -105,7 +114,7 @@ def test_evaluation_sees_what_it_would_see_from_files(tmp_path):
 def test_without_crop_and_mirror_the_image_is_itself():
     kept = Resident(Fixed(photographs(4, 8, 8)), (8, 8), CPU)
     whole = RandomCrops(recipe(smallest_crop=1.0, flip=0.0), 4, seed=0)
-    whole.draw = lambda epoch: torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]).expand(4, 2, 3)
+    whole.of_epoch = lambda epoch: torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]).expand(4, 2, 3)
     order = TrainingOrder(4, 4, seed=0, rank=0, processes=1)
     (batch,) = ResidentBatches(kept, order, whole)
     (places,) = order

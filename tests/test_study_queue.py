@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from asvit.errors import UserError
+from asvit.study import queue as room
 from asvit.study.plan import PlanSettings, pilot_of, planned
-from asvit.study.queue import Queue, without_password
+from asvit.study.queue import Queue
 from asvit.study.results import Trained
 from asvit.study.worker import Pilot, work
 
@@ -101,7 +102,7 @@ def test_every_training_is_done_once_by_four_workers_at_a_time(joined, url, name
 
     def worker(i):
         with Queue(url, name, PLAN, CONFIG, heartbeat=60) as queue:
-            work(queue, pilot, fake, name=f"worker {i}", poll=0.01)
+            work(queue, pilot, fake, name=f"worker {i}", report=pytest.fail, poll=0.01)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(worker, range(4)))
@@ -114,7 +115,7 @@ def test_every_training_is_done_once_by_four_workers_at_a_time(joined, url, name
 def test_a_study_whose_pilot_shows_nothing_stops_there(joined, url, name):
     pilot = Pilot(pilot_of(PLAN, SETTINGS), least_ratio=4.0)
     fake = Fake(lambda training: 0.5 + 0.1 * training.seed)  # the seed matters, the topology does not
-    work(joined(url, name), pilot, fake, name="worker")
+    work(joined(url, name), pilot, fake, name="worker", report=pytest.fail)
     assert fake.done == list(pilot.trainings)
     assert pilot.passed(joined(url, name).trained()) is False
 
@@ -131,8 +132,8 @@ def test_a_training_that_is_given_back_is_taken_by_another(joined, url, name):
     assert again is not None
     assert again.planned == PLAN[0]
     assert again.number != claim.number
-    queue.finish(claim, trained(PLAN[0], 0.1), {})  # the one taken for dead comes back: too late
-    assert queue.trained() == []
+    queue.finish(claim, trained(PLAN[0], 0.9), {})  # the one taken for dead comes back: nothing is lost
+    assert [one.top1 for one in queue.trained()] == [0.9]
     other.finish(again, trained(PLAN[0], 0.9), {})
     assert [one.top1 for one in queue.trained()] == [0.9]
 
@@ -141,11 +142,57 @@ def test_a_training_that_fails_goes_back(joined, url, name):
     queue = joined(url, name)
     claim = queue.claim("worker", PLAN)
     assert claim is not None
-    with pytest.raises(ZeroDivisionError), queue.alive(claim):
+    with pytest.raises(ZeroDivisionError), queue.beating(claim):
         _ = 1 / 0
     assert queue.running() == {}
     queue.refill()
     assert queue.claim("worker", [claim.planned]) is not None
+
+
+def test_a_training_that_always_fails_is_given_up_and_the_rest_is_done(joined, url, name):
+    class Sometimes(Fake):
+        def __call__(self, training):
+            if training == PLAN[1]:
+                raise ValueError("the loss is nan\nin step 3")
+            return super().__call__(training)
+
+    fake, said = Sometimes(lambda training: 0.5), []
+    queue = joined(url, name)
+    work(queue, None, fake, name="worker", report=said.append, poll=0.01)
+    assert sorted(fake.done) == sorted(set(PLAN) - {PLAN[1]})
+    assert queue.given_up() == {PLAN[1]: "the loss is nan"}
+    assert said == [f"{PLAN[1].network}, seed {PLAN[1].seed}: the loss is nan"] * 2
+
+
+def test_a_pilot_that_cannot_be_trained_ends_the_work(joined, url, name):
+    class Never(Fake):
+        def __call__(self, training):
+            raise ValueError("no")
+
+    queue = joined(url, name)
+    pilot = Pilot(pilot_of(PLAN, SETTINGS), least_ratio=4.0)
+    work(queue, pilot, Never(None), name="worker", report=lambda line: None, poll=0.01)
+    assert queue.given_up().keys() == set(pilot.trainings)
+
+
+def test_a_worker_waits_while_the_database_is_away(joined, url, name, monkeypatch):
+    queue, tried = joined(url, name), []
+    monkeypatch.setattr(room, "RETRY", 0.0)
+    trials = queue._trials
+
+    def away(*states):
+        tried.append(states)
+        if len(tried) < 3:
+            raise queue._optuna.exceptions.StorageInternalError("restarting")
+        return trials(*states)
+
+    monkeypatch.setattr(queue, "_trials", away)
+    assert queue.trained() == []
+    assert len(tried) == 3
+    monkeypatch.setattr(room, "PATIENCE", -1.0)
+    tried.clear()
+    with pytest.raises(UserError, match="cannot use the storage"):
+        queue.trained()
 
 
 def test_a_worker_without_heartbeats_loses_its_training(joined, tmp_path, name):
@@ -175,8 +222,9 @@ def test_two_that_queue_the_same_lead_to_one_training(joined, url, name):
 
 def test_earlier_trainings_count(joined, url, name):
     queue = joined(url, name)
-    queue.add([trained(PLAN[0], 0.25), trained(PLAN[3], 0.75)])
-    queue.add([trained(PLAN[0], 0.99)])
+    foreign = Trained("8,8,5|3,4,2|3,2,6|3,1,3|64", 0, 0.1, 1.0, 2.0, "cpu", "0.1.0", "2.15.0")
+    assert queue.add([trained(PLAN[0], 0.25), trained(PLAN[3], 0.75), foreign]) == 2
+    assert queue.add([trained(PLAN[0], 0.99)]) == 1
     assert [(one.planned, one.top1) for one in queue.trained()] == [(PLAN[0], 0.25), (PLAN[3], 0.75)]
     claim = queue.claim("worker", PLAN)
     assert claim is not None
@@ -191,18 +239,24 @@ def test_other_settings_are_refused(joined, url, name):
 
 @pytest.mark.parametrize(
     "url",
-    ["sqlite:////nowhere/at/all.sqlite3", "postgresql+psycopg://me:secret@127.0.0.1:1/db", "nonsense", "mysql://a/b"],
+    [
+        "sqlite:////proc/at/all.sqlite3",
+        "postgresql+psycopg://me:secret@127.0.0.1:1/db",
+        "postgresql+psycopg://me:s{ecr}et@127.0.0.1:1/db",
+        "nonsense",
+        "mysql://a/b",
+    ],
 )
 def test_a_storage_that_cannot_be_used_is_one_line_without_its_password(joined, url, name):
     with pytest.raises(UserError, match="cannot use the storage") as refused:
         joined(url, name)
-    assert "secret" not in str(refused.value)
+    assert "ecr" not in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_passwords_are_not_shown():
-    assert without_password("postgresql://a:b@c/d") == "postgresql://a:***@c/d"
-    assert without_password("nonsense") == "'nonsense'"
+def test_a_database_in_memory_is_refused(joined, name):
+    with pytest.raises(UserError, match="workers cannot share"):
+        joined("sqlite:///:memory:", name)
 
 
 def test_trials_are_what_the_dashboard_shows(joined, url, name):

@@ -2,14 +2,16 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from asvit.study.correlation import Interval, kendall, partial, rank_sum, regret, resamples, same_band
-from asvit.study.noise import ceiling, measurement_reliability, variance_of
+from asvit.study.correlation import Interval, kendall, mean_of_top, partial, rank_sum, resamples, same_band
+from asvit.study.noise import Variance, ceiling, measurement_reliability, variance_of
+from asvit.study.verdict import Score, judge, sentence, together
 
 ONCE = lambda n: np.ones((1, n))  # noqa: E731
 small_numbers = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12)
@@ -76,17 +78,17 @@ def test_bootstrap_interval_covers_the_truth_about_as_often_as_it_says():
     assert covered >= 88
 
 
-def test_regret_and_rank_sum():
+def test_means_of_the_top_and_rank_sums():
     accuracy = np.array([0.7, 0.9, 0.8])
-    assert regret(np.array([1.0, 2.0, 3.0]), accuracy, 1) == pytest.approx(0.1)
-    assert regret(np.array([1.0, 2.0, 3.0]), accuracy, 2) == pytest.approx(0.05)
+    assert mean_of_top(np.array([1.0, 2.0, 3.0]), accuracy, 1) == pytest.approx(0.8)
+    assert mean_of_top(np.array([1.0, 2.0, 3.0]), accuracy, 2) == pytest.approx(0.85)
     assert rank_sum([np.array([3.0, 2.0, 1.0]), np.array([1.0, 3.0, 2.0])]).tolist() == [-2.0, -1.0, -3.0]
 
 
 def test_equal_scores_are_drawn():
-    assert regret(np.zeros(4), np.array([0.6, 0.7, 0.8, 0.9]), 1) == pytest.approx(0.15)
-    assert regret(np.array([2.0, 1.0, 1.0]), np.array([0.6, 0.7, 0.9]), 2) == pytest.approx(0.2)
-    assert regret(np.array([2.0, 1.0]), np.array([0.6, 0.7]), 5) == pytest.approx(0.05)
+    assert mean_of_top(np.zeros(4), np.array([0.6, 0.7, 0.8, 0.9]), 1) == pytest.approx(0.75)
+    assert mean_of_top(np.array([2.0, 1.0, 1.0]), np.array([0.6, 0.7, 0.9]), 2) == pytest.approx(0.7)
+    assert mean_of_top(np.array([2.0, 1.0]), np.array([0.6, 0.7]), 5) == pytest.approx(0.65)
 
 
 def test_variance_is_that_of_a_one_way_analysis():
@@ -111,10 +113,32 @@ def test_variance_is_unbiased_for_groups_of_different_sizes():
 
 
 def test_accuracies_that_do_not_depend_on_the_topology_have_no_reliability():
-    variance = variance_of({"a": [0.0, 1.0], "b": [0.0, 1.0], "c": [0.0, 1.0]})
+    accuracies = {"a": [0.5, 0.6], "b": [0.5, 0.6], "c": [0.6, 0.5]}
+    variance = variance_of(accuracies)
     assert variance.between < 0
-    assert variance.reliability(2) == 0.0
-    assert ceiling(variance.reliability(2)) == 0.0
+    assert variance.ratio == 0
+    assert not variance.reaches(4.0)
+    assert variance.reaches(0.0)
+    assert variance.reliability(accuracies) == 0.0
+    assert ceiling(variance.reliability(accuracies)) == 0.0
+
+
+def test_trainings_that_all_fail_alike_show_nothing():
+    variance = variance_of({"a": [0.1, 0.1], "b": [0.1, 0.1]})
+    assert (variance.ratio, variance.low, variance.high) == (0.0, None, None)
+    assert not variance.reaches(4.0)
+
+
+def test_seeds_that_never_matter_leave_topologies_told_apart():
+    variance = variance_of({"a": [0.1, 0.1], "b": [0.2, 0.2]})
+    assert variance.reaches(4.0)
+    assert msgspec.convert(msgspec.json.decode(msgspec.json.encode(variance)), Variance) == variance
+
+
+def test_reliability_counts_the_trainings_of_each_topology():
+    accuracies = {"a": [0.1, 0.2], "b": [0.5, 0.4], "c": [0.9]}
+    variance = Variance(topologies=2, seeds=2.0, between=3.0, within=6.0, low=None, high=None)
+    assert variance.reliability(accuracies) == pytest.approx(3 / (3 + 6 * (0.5 + 0.5 + 1) / 3))
 
 
 def test_the_ceiling_is_what_a_perfect_score_reaches():
@@ -132,3 +156,64 @@ def test_what_a_repeat_adds_to_all_topologies_is_no_noise():
     assert measurement_reliability(values[:, :1]) is None
     noise = np.random.default_rng(0).standard_normal((200, 4))
     assert measurement_reliability(noise) == pytest.approx(0.0, abs=0.3)
+
+
+def test_a_repeat_of_another_scale_counts_as_it_counts_in_the_mean():
+    rng = np.random.default_rng(1)
+    truth = rng.standard_normal((500, 1))
+    values = np.exp(truth + rng.standard_normal((500, 5)))
+    values[:, 0] *= 100  # the mean is nearly this repeat
+    reliability = measurement_reliability(values)
+    assert reliability is not None
+    assert reliability < 0.35
+
+
+def score(name, values, repeats=None):
+    return Score(name, name, name, "higher", "a test", np.array(values, float), repeats, 1.0)
+
+
+ACCURACY, PARAMS = np.array([0.5, 0.6, 0.7, 0.9]), np.array([1.0, 3.0, 2.0, 4.0])
+
+
+def test_a_score_that_is_valid_nowhere_or_hardly_says_nothing():
+    nan = float("nan")
+    for values, valid in (([nan] * 4, 0), ([1.0, nan, nan, nan], 1), ([1.0, 2.0, nan, nan], 2)):
+        found = judge(score("x", values, np.ones((4, 2))), ACCURACY, PARAMS, 1.0)
+        assert (found.topologies, found.tau, found.regret, found.ceiling) == (valid, None, None, None)
+    assert "nothing can be said" in sentence(
+        {"length": found, "params": found}, variance_of({"a": [0.0, 1.0], "b": [5.0, 6.0]})
+    )
+
+
+def test_regret_is_against_the_best_of_all():
+    found = judge(score("x", [1.0, 2.0, 3.0, float("nan")]), ACCURACY, PARAMS, 1.0)
+    assert found.topologies == 3
+    assert found.regret == pytest.approx(0.2)
+
+
+def test_what_two_scores_have_together_is_as_noisy_as_they_are():
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((30, 4))
+    both = together([score("a", noise.mean(1), noise), score("b", -noise.mean(1), rng.standard_normal((30, 4)))])
+    assert both.repeats is not None
+    assert both.repeats.shape == (30, 4)
+    assert judge(both, rng.standard_normal(30), np.arange(30.0), 1.0).ceiling == pytest.approx(0.0, abs=0.45)
+
+
+def test_the_sentence_says_what_the_intervals_say():
+    pilot = variance_of({"a": [0.0, 0.1], "b": [5.0, 5.1], "c": [9.0, 9.1]})
+    n = 40
+    accuracy = np.arange(n) / n
+    shuffled = np.random.default_rng(0).permutation(n).astype(float)
+    params, length = judge(score("params", shuffled), accuracy, shuffled, 1.0), score("length", accuracy)
+    better = {"length": judge(length, accuracy, shuffled, 1.0), "params": params}
+    assert "ranks better than #params" in sentence(better, pilot)
+    worse = {
+        "length": judge(score("length", -accuracy), accuracy, accuracy, 1.0),
+        "params": judge(score("params", accuracy), accuracy, accuracy, 1.0),
+    }
+    assert "ranks worse than #params" in sentence(worse, pilot)
+    same = {"length": judge(score("length", shuffled), accuracy, shuffled, 1.0), "params": params}
+    assert "ranks no better than #params" in sentence(same, pilot)
+    assert "decide little" not in sentence(same, pilot)
+    assert "they decide little" in sentence(same, variance_of({"a": [0.0, 1.0], "b": [0.5, 1.5]}))

@@ -27,7 +27,7 @@ from asvit.study_options import ContestOptions, SearchMethod, StudyRecipeName
 from asvit.study_setup import Crew, Setup, measuring_config, prepare_study
 from asvit.study_show import hand_over, show_scaling_contest, show_search_contest
 from asvit.study_training import train_all
-from asvit.train_options import ClassifierLoadingOptions, DataOptions, TrainOptions
+from asvit.train_options import DataOptions, PrecisionOptions, TrainOptions
 
 NETWORKS = "networks.csv"
 GROWN = "Algorithm 2"
@@ -43,15 +43,18 @@ def run_search_contest(
     training: TrainOptions,
     measuring: MeasureOptions,
     scoring: ScoreOptions,
-    loading: ClassifierLoadingOptions,
+    computing: PrecisionOptions,
     run: RunOptions,
 ) -> None:
     """`asvit study search`: Algorithm 1 and its rivals at the same number of measurements."""
+    if against is not None and not contest.trainings:
+        raise UserError("--against compares what is trained: give --trainings, or leave it out")
     score = parse_score(scoring.score)
     names = tuple(objective.name for objective in score)
     extra = {"score": scoring.score, "methods": list(methods), "measurements": measurements}
     extra |= {"runs": contest.runs, "trainings": contest.trainings}
-    setup = prepare_study("study-search", recipe_name, extra, names, data, contest, training, measuring, loading, run)
+    setup = prepare_study("study-search", recipe_name, extra, names, data, contest, training, measuring, computing, run)
+    sampled = [] if against is None else read_csv(against, setup.provenance)
     measurer = setup.measurer(setup.devices[0])
     config = setup.config | extra | measuring_config(measurer)
     run = replace(run, out=setup.path, threads=setup.threads)
@@ -64,12 +67,11 @@ def run_search_contest(
                     traces.append(SEARCHERS[method](measure, measurements, seed=seed, objectives=score))
         yardstick = Yardstick(union(traces), score)
         contestants = [
-            contestant(trace.method, trace.seed, "", Architecture.parse(trace.result), setup.task)
+            contestant(trace.method, trace.seed - run.seed, "", Architecture.parse(trace.result), setup.task)
             for trace in traces
             if trace.result is not None
         ]
         trained = train_contest(contestants, contest, setup)
-        sampled = [] if against is None else read_csv(against, setup.provenance)
         curves: dict[str, list[list[float]]] = {}
         for trace in traces:
             curves.setdefault(trace.method, []).append(yardstick.best_so_far(trace))
@@ -80,7 +82,7 @@ def run_search_contest(
             methods=tuple(compare(traces, score)),
             curves=curves,
             contestants=tuple(contestants),
-            standings=standings(contestants, trained, sampled),
+            standings=standings(contestants, contest.trainings, trained, sampled),
             trained=tuple(trained),
             sampled=tuple(sampled),
         )
@@ -106,12 +108,13 @@ def run_scaling_contest(
     topology: str,
     recipe_name: StudyRecipeName,
     params: Sequence[str],
+    random_runs: int,
     data: DataOptions,
     contest: ContestOptions,
     training: TrainOptions,
     measuring: MeasureOptions,
     scoring: ScoreOptions,
-    loading: ClassifierLoadingOptions,
+    computing: PrecisionOptions,
     run: RunOptions,
 ) -> None:
     """`asvit study scaling`: Algorithm 2, random scaling and published rules at the same numbers of parameters."""
@@ -122,8 +125,10 @@ def run_scaling_contest(
     score = parse_score(scoring.score)
     names = tuple(objective.name for objective in score)
     extra = {"score": scoring.score, "topology": str(start), "params": list(params)}
-    extra |= {"runs": contest.runs, "trainings": contest.trainings}
-    setup = prepare_study("study-scaling", recipe_name, extra, names, data, contest, training, measuring, loading, run)
+    extra |= {"runs": contest.runs, "random_runs": random_runs, "trainings": contest.trainings}
+    setup = prepare_study(
+        "study-scaling", recipe_name, extra, names, data, contest, training, measuring, computing, run
+    )
     check_budgets(budgets, setup.task, fit=True)
     measurers = [setup.measurer(setup.devices[0], number) for number in range(contest.runs)]
     config = setup.config | extra | measuring_config(measurers[0])
@@ -139,6 +144,7 @@ def run_scaling_contest(
             grown = watched_growth(start, family, measurer, f"growth {number + 1} of {contest.runs}")
             places += places_of(GROWN, number, grown[0], setup.task)
             contestants += [member_contestant(number, member, setup.task) for member in grown[1]]
+        for number in range(random_runs):
             scaling = RandomScaling(run.seed + number)
             trajectory = scaling.trajectory(Architecture(start), within_any(family.limits, setup.task))
             places += places_of(scaling.name, number, trajectory, setup.task)
@@ -153,7 +159,7 @@ def run_scaling_contest(
             topology=str(start),
             places=tuple(places),
             contestants=tuple(contestants),
-            standings=standings(contestants, trained),
+            standings=standings(contestants, contest.trainings, trained),
             trained=tuple(trained),
         )
         write_file(directory.path / NETWORKS, as_csv(trained, setup.provenance, ()))
@@ -189,8 +195,9 @@ def places_of(way: str, run: int, networks: Sequence[Architecture], task: Task) 
 
 
 def contestant(way: str, run: int, size: str, network: Architecture, task: Task) -> Contestant:
-    """A network with its size."""
-    return Contestant(way, run, size, str(network), network.params(task), network.macs(task))
+    """A network with its size; one of a study's by the name that it has there."""
+    name = str(network.topology if network == Architecture(network.topology) else network)
+    return Contestant(way, run, size, name, network.params(task), network.macs(task))
 
 
 def member_contestant(run: int, member: Member, task: Task) -> Contestant:
@@ -208,7 +215,7 @@ def train_contest(contestants: Sequence[Contestant], contest: ContestOptions, se
     if not contest.trainings:
         return []
     plan = tuple(contest_plan(contestants, contest.trainings))
-    crew = Crew(setup=setup, plan=plan, pilot=None)
+    crew = Crew(setup=setup, plan=plan, pilot=None, measure=False)
     with crew.queue() as queue:
         setup.add_earlier(queue)
         train_all(queue, crew)

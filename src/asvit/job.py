@@ -16,7 +16,16 @@ from asvit.ledger import Ledger
 from asvit.measure import Measurer
 from asvit.options import MeasureOptions, RunOptions
 from asvit.photos import BuiltIn, Folder
-from asvit.records import Json, RunDirectory, default_path, environment, open_run, read_architecture, recorded
+from asvit.records import (
+    Json,
+    RunDirectory,
+    default_path,
+    environment,
+    open_run,
+    read_architecture,
+    recorded,
+    without_password,
+)
 from asvit.settings import Carefulness
 from asvit.subject import TIMM, Subject, parse_subject
 
@@ -116,7 +125,7 @@ def recorded_threads(path: Path) -> int | None:
 
 def repeat_command(*, recipe: str | None = None) -> str:
     """The command that is running, or the same with another recipe; without --json, which changes no result."""
-    words = [word for word in sys.argv[1:] if word != "--json"]
+    words = [without_password(word) for word in sys.argv[1:] if word != "--json"]
     if recipe is not None:
         for i, word in enumerate(words):
             if word == "--recipe":

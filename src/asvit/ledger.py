@@ -91,13 +91,13 @@ class Ledger:
             return {metric: Entry(*entry) for metric, *entry in rows}
 
     def write(self, context: int, subject: str, repeat: int, entries: Mapping[str, Entry]) -> None:
-        """Add metrics of one repeat of a subject."""
+        """Add metrics of one repeat of a subject; what another process has written meanwhile stays."""
         rows = [
             (context, subject, repeat, metric, entry.value, entry.invalid, entry.seconds, entry.work)
             for metric, entry in entries.items()
         ]
         with self._explaining(), self._connection as transaction:
-            transaction.executemany("INSERT INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            transaction.executemany("INSERT OR IGNORE INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def costs(self, context: int, subject: str) -> dict[str, Cost]:
         """What all repeats of a subject took, by metric."""

@@ -182,7 +182,7 @@ class Measurer:
         if missing:
             found = self._evaluate(missing, subject, self.draws[repeat])
             self._ledger.write(self._context, subject.key, repeat, found)
-            known |= found
+            known = self._ledger.read(self._context, subject.key, repeat)
         return known
 
     def _evaluate(self, metrics: Sequence[Metric], subject: Subject, draw: Draw) -> dict[str, Entry]:

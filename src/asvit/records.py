@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -215,6 +216,15 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return leaves
+
+
+def without_password(word: str) -> str:
+    """An argument as it may be shown, such as a URL.
+
+    >>> without_password("--storage=postgresql://me:secret@host/db")
+    '--storage=postgresql://me:***@host/db'
+    """
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", word)
 
 
 def environment(*, device: str, threads: int | None) -> Json:

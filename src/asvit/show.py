@@ -38,6 +38,24 @@ def format_measure(metric: str, estimate: Estimate) -> str:
     return format_size(round(estimate.mean)) if METRICS[metric].counted else format_estimate(estimate)
 
 
+def in_per_cent(share: Estimate | None) -> str:
+    """A share, such as an accuracy.
+
+    >>> in_per_cent(Estimate.of([0.5, 0.75])), in_per_cent(None)
+    ('62 ± 12', '–')
+    """
+    return "–" if share is None else format_estimate(Estimate.of([100 * value for value in share.values]))
+
+
+def or_dash(value: object, form: str = "") -> str:
+    """What there is, or a dash.
+
+    >>> or_dash(0.123, ".1%"), or_dash(None)
+    ('12.3%', '–')
+    """
+    return "–" if value is None else format(value, form)
+
+
 def show_measurements(
     measurements: Sequence[Measurement], costs: Sequence[Mapping[str, Cost]], metrics: Sequence[str]
 ) -> None:

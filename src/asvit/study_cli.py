@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from asvit.options import MeasureOptions, RunOptions, ScoreOptions
 from asvit.study_options import ContestOptions, SearchMethod, StudyOptions, StudyRecipeName
-from asvit.train_options import ClassifierLoadingOptions, DataOptions, TrainOptions
+from asvit.train_options import DataOptions, PrecisionOptions, TrainOptions
 
 study = App(name="study", help="Ask whether a measure predicts, on your images, what training finds (Tables 2 and 7).")
 
@@ -21,7 +21,7 @@ def run(
     sampling: StudyOptions = StudyOptions(),
     training: TrainOptions = TrainOptions(),
     measuring: MeasureOptions = MeasureOptions(),
-    loading: ClassifierLoadingOptions = ClassifierLoadingOptions(),
+    computing: PrecisionOptions = PrecisionOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
     """Train sampled topologies, and judge every measure, and counting parameters, by their accuracies.
@@ -37,7 +37,7 @@ def run(
     from asvit import study_jobs
 
     names = tuple(name.strip() for group in metrics for name in group.split(","))
-    study_jobs.run_study(recipe, names, data, sampling, training, measuring, loading, run)
+    study_jobs.run_study(recipe, names, data, sampling, training, measuring, computing, run)
 
 
 @study.command
@@ -58,7 +58,7 @@ def search(
     training: TrainOptions = TrainOptions(),
     measuring: MeasureOptions = MeasureOptions(),
     scoring: ScoreOptions = ScoreOptions(),
-    loading: ClassifierLoadingOptions = ClassifierLoadingOptions(),
+    computing: PrecisionOptions = PrecisionOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
     """Compare Algorithm 1 with other searches at the same number of measurements, and train what they find.
@@ -77,7 +77,7 @@ def search(
     from asvit import contest_jobs
 
     contest_jobs.run_search_contest(
-        recipe, methods, measurements, against, data, contest, training, measuring, scoring, loading, run
+        recipe, methods, measurements, against, data, contest, training, measuring, scoring, computing, run
     )
 
 
@@ -89,11 +89,12 @@ def scaling(
     data: DataOptions,
     params: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())],
     recipe: StudyRecipeName = "cifar10",
+    random_runs: int = 10,
     contest: ContestOptions = ContestOptions(),
     training: TrainOptions = TrainOptions(),
     measuring: MeasureOptions = MeasureOptions(),
     scoring: ScoreOptions = ScoreOptions(),
-    loading: ClassifierLoadingOptions = ClassifierLoadingOptions(),
+    computing: PrecisionOptions = PrecisionOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
     """Compare Algorithm 2 with other scaling rules at equal numbers of parameters, and train what they give.
@@ -106,9 +107,11 @@ def scaling(
         Sizes to scale to, such as 5M 10M.
     recipe
         How carefully to measure, and how to train.
+    random_runs
+        Seeds of random scaling, which measures nothing.
     """
     from asvit import contest_jobs
 
     contest_jobs.run_scaling_contest(
-        topology, recipe, params, data, contest, training, measuring, scoring, loading, run
+        topology, recipe, params, random_runs, data, contest, training, measuring, scoring, computing, run
     )

@@ -15,15 +15,15 @@ from asvit.records import write_file
 from asvit.study.noise import variance_of
 from asvit.study.plan import pilot_of, planned
 from asvit.study.recipes import RECIPES
-from asvit.study.results import Point, StudyResult, Trained, as_csv
+from asvit.study.results import Point, StudyResult, Trained, as_csv, by_network
 from asvit.study.verdict import judge, mean_accuracies, score_of, sentence, together
-from asvit.study.worker import Pilot, by_network
+from asvit.study.worker import Pilot
 from asvit.study_options import StudyOptions, StudyRecipeName
 from asvit.study_setup import Crew, Setup, measuring_config, prepare_study
 from asvit.study_show import hand_over, show_study
 from asvit.study_training import train_all
 from asvit.subject import ArchitectureSubject
-from asvit.train_options import ClassifierLoadingOptions, DataOptions, TrainOptions
+from asvit.train_options import DataOptions, PrecisionOptions, TrainOptions
 
 TOPOLOGIES = "topologies.csv"
 SEARCHED_BY = ("length", "ntk")
@@ -37,7 +37,7 @@ def run_study(
     sampling: StudyOptions,
     training: TrainOptions,
     measuring: MeasureOptions,
-    loading: ClassifierLoadingOptions,
+    computing: PrecisionOptions,
     run: RunOptions,
 ) -> None:
     """`asvit study`: train sampled topologies, and judge every measure by their accuracies."""
@@ -46,9 +46,9 @@ def run_study(
     plan = tuple(planned(settings))
     pilot = Pilot(tuple(pilot_of(plan, settings)), sampling.least_ratio)
     extra = {"plan": asdict(settings)}
-    setup = prepare_study("study", recipe_name, extra, names, data, sampling, training, measuring, loading, run)
+    setup = prepare_study("study", recipe_name, extra, names, data, sampling, training, measuring, computing, run)
     measurer = setup.measurer(setup.devices[0])
-    crew = Crew(setup=setup, plan=plan, pilot=pilot)
+    crew = Crew(setup=setup, plan=plan, pilot=pilot, measure=True)
     config = setup.config | extra  # how it measures may change from one run of the command to the next
     run = replace(run, out=setup.path, threads=setup.threads)
     with working("study", recipe_name, config, run, [measurer]) as directory, crew.queue() as queue:
@@ -92,12 +92,12 @@ def verdict(trained: Sequence[Trained], of: int, pilot: Pilot, setup: Setup, mea
     scores.append(together([by_name[name] for name in SEARCHED_BY]))
     accuracy, params = mean_accuracies(trained, networks), by_name["params"].values
     variance = variance_of(by_network(trained))
-    reliability = variance.reliability(len(trained) / len(networks))
+    reliability = variance.reliability(by_network(trained))
     rows = tuple(judge(score, accuracy, params, reliability) for score in scores)
     return StudyResult(
         task=setup.task,
         measuring=measuring_config(measurer),
-        sentence=sentence({row.name: row for row in rows}, of_pilot, pilot.least_ratio),
+        sentence=sentence({row.name: row for row in rows}, of_pilot),
         pilot=of_pilot,
         variance=variance,
         scores=rows,

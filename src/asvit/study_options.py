@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 
 from asvit.errors import UserError
-from asvit.study.plan import PILOT_TOPOLOGIES, PlanSettings
+from asvit.study.plan import LEAST_RATIO, PILOT_TOPOLOGIES, PlanSettings
 from asvit.study.recipes import StudyRecipe
 
 StudyRecipeName = Literal["paper", "cifar10", "cifar10-laptop", "smoke"]
@@ -58,7 +58,7 @@ class StudyOptions(WorkerOptions):
     """Trainings of each topology that is trained repeatedly."""
     repeated: int | None = None
     """Topologies that are (default: a third, at least the six of the pilot)."""
-    least_ratio: float = 4.0
+    least_ratio: float = LEAST_RATIO
     """What the pilot must show: variance of accuracies between topologies over that between seeds; 0: anything."""
     so_far: Annotated[bool, Parameter(negative=())] = False
     """Train nothing: judge what has been trained."""

@@ -7,13 +7,11 @@ import msgspec
 
 from asvit.budget import format_size
 from asvit.job import tell
-from asvit.measure import Estimate
 from asvit.metrics import METRICS
 from asvit.options import RunOptions
 from asvit.records import SCHEMA, RunDirectory, to_json
-from asvit.show import format_estimate
+from asvit.show import format_estimate, in_per_cent, or_dash
 from asvit.study.contest import ScalingContest, SearchContest
-from asvit.study.correlation import Interval
 from asvit.study.results import StudyResult
 from asvit.tables import new_table, print_table
 
@@ -31,34 +29,25 @@ def hand_over(directory: RunDirectory, result: Any, run: RunOptions, show: Calla
         tell(f"report: {report}")
 
 
-def shown(interval: Interval | None) -> str:
-    """A statistic with its interval.
-
-    >>> shown(Interval(0.5, 0.25, 0.75)), shown(None)
-    ('0.50 [0.25, 0.75]', '–')
-    """
-    return "–" if interval is None else f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
-
-
 def show_study(result: StudyResult) -> None:
     """Print the sentence, the pilot, and a row a score."""
-    pilot, table = result.pilot, new_table(result.sentence)
+    table = new_table(result.sentence)
     table.add_column("score", overflow="fold")
     for header in ("τ", "given #params", "within bands", "ceiling", "regret", "of five", "seconds"):
         table.add_column(header, justify="right")
     for score in result.scores:
         table.add_row(
             score.symbol,
-            *map(shown, (score.tau, score.beyond_params, score.within_bands)),
-            "–" if score.ceiling is None else f"{score.ceiling:.2f}",
-            f"{score.regret:.2%}",
-            f"{score.regret_of_five:.2%}",
+            *map(or_dash, (score.tau, score.beyond_params, score.within_bands)),
+            or_dash(score.ceiling, ".2f"),
+            or_dash(score.regret, ".2%"),
+            or_dash(score.regret_of_five, ".2%"),
             f"{score.seconds:.2g}",
         )
     print_table(table)
     print(
-        f"pilot: variance between topologies {pilot.ratio:.1f} times that between seeds "
-        f"[{pilot.low:.1f}, {pilot.high:.1f}]; {len(result.trained)} of {result.planned} trainings"
+        f"pilot: variance between topologies {result.pilot} times that between seeds; "
+        f"{len(result.trained)} of {result.planned} trainings"
     )
 
 
@@ -96,12 +85,3 @@ def show_scaling_contest(result: ScalingContest) -> None:
         sizes = map(format_size, (round(standing.params), round(standing.macs)))
         table.add_row(standing.size, standing.way, str(standing.runs), *sizes, in_per_cent(standing.top1))
     print_table(table)
-
-
-def in_per_cent(accuracy: Estimate | None) -> str:
-    """Of images.
-
-    >>> in_per_cent(Estimate.of([0.5, 0.75])), in_per_cent(None)
-    ('62 ± 12', '–')
-    """
-    return "–" if accuracy is None else format_estimate(Estimate.of([100 * value for value in accuracy.values]))

@@ -1,5 +1,6 @@
 """A worker of a study: a process of its own that measures and trains one network after the other."""
 
+import hashlib
 import os
 import shutil
 import signal
@@ -15,38 +16,48 @@ from filelock import FileLock
 
 from asvit.architecture import Architecture
 from asvit.errors import UserError, hush
-from asvit.job import use_threads
+from asvit.job import tell, use_threads
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
 from asvit.records import LEDGER
 from asvit.study.plan import Planned
 from asvit.study.results import Trained
 from asvit.study.worker import work
-from asvit.study_setup import Crew, Setup
+from asvit.study_setup import Crew
 from asvit.subject import ArchitectureSubject
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.data import leave_with_parent
 from asvit.training.resident import Resident, stored_size
-from asvit.training.retokenize import named_schedule
 
 TRAININGS = "trainings"
 """Folder of the checkpoints of what is being trained."""
 
 
 def worker_name(pid: int) -> str:
-    """Of a process on this machine, unlike any other that is alive."""
-    return f"{socket.gethostname()}:{pid}"
+    """Of a process, unlike that of any other that is alive on any machine."""
+    return f"{machine()}:{pid}"
 
 
-def alive(worker: str) -> bool:
+def machine() -> str:
+    """This machine or container, since it was started: one in which a number names one process."""
+    told = socket.gethostname()
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        if os.path.lexists(path):
+            told += os.readlink(path) if os.path.islink(path) else Path(path).read_text()
+    return f"{socket.gethostname()}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+
+def may_be_alive(worker: str) -> bool:
     """Whether a worker may be at work: one on another machine may."""
-    host, _, pid = worker.rpartition(":")
-    if host != socket.gethostname():
+    place, _, pid = worker.rpartition(":")
+    if place != machine():
         return True
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return False
+    except PermissionError:  # somebody else's process
+        return True
     return True
 
 
@@ -59,9 +70,9 @@ def run_worker(crew: Crew, device: str) -> None:
     name = worker_name(os.getpid())
     try:
         with crew.queue() as queue:
-            work(queue, crew.pilot, Trainer(crew.setup, torch.device(device)), name=name)
+            work(queue, crew.pilot, Trainer(crew, torch.device(device)), name=name, report=tell)
     except UserError as error:
-        print(f"asvit: worker {name}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        tell(f"asvit: worker {name}: {' '.join(str(error).split())}")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -70,14 +81,14 @@ def run_worker(crew: Crew, device: str) -> None:
 class Trainer:
     """Measures and trains networks on one device; goes on from checkpoints of a worker that died here."""
 
-    def __init__(self, setup: Setup, device: torch.device) -> None:
+    def __init__(self, crew: Crew, device: torch.device) -> None:
         """Read the images, once for all trainings."""
-        self.setup, self.device = setup, device
-        self.train, self.val = setup.source("train"), setup.source("val")
-        if setup.resident:
-            size = stored_size(setup.train)
-            self.train = Resident(self.train, size, device, images=setup.images)
-            self.val = Resident(self.val, size, device)
+        self.setup, self.measure, self.device = crew.setup, crew.measure, device
+        self.train, self.val = self.setup.source("train"), self.setup.source("val")
+        if self.setup.resident:
+            size, share = stored_size(self.setup.train), 0.25 / self.setup.devices.count(str(device))
+            self.train = Resident(self.train, size, device, images=self.setup.images, share=share)
+            self.val = Resident(self.val, size, device, evaluation=True, share=share)
 
     @cached_property
     def measurer(self) -> Measurer:
@@ -89,16 +100,17 @@ class Trainer:
     def __call__(self, planned: Planned) -> tuple[Trained, Mapping[str, float]]:
         """Measure and train a network."""
         architecture = Architecture.parse(planned.network)
-        measured = self.measurer.by_metric(ArchitectureSubject(architecture, self.setup.task))
-        recipe, folder = self.setup.train, self.folder(planned)
+        subject = ArchitectureSubject(architecture, self.setup.task)
+        measured = self.measurer.by_metric(subject) if self.measure else {}
+        folder = self.folder(planned)
         folder.parent.mkdir(exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):  # one that was taken for dead may still be at it
             training = ClassifierTraining(
                 str(architecture),
                 self.train,
                 self.val,
-                recipe,
-                named_schedule(recipe.schedule, recipe.epochs),
+                self.setup.train,
+                self.setup.schedule,
                 seed=planned.seed,
                 device=self.device,
                 running=self.setup.running,

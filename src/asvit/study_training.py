@@ -1,5 +1,6 @@
 """Have a crew of workers do the trainings of a study, and watch over them."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from multiprocessing import get_context
@@ -12,7 +13,7 @@ from asvit.study.queue import Queue
 from asvit.study.results import Trained
 from asvit.study.worker import Pilot
 from asvit.study_setup import Crew
-from asvit.study_trainer import alive, run_worker, worker_name
+from asvit.study_trainer import TRAININGS, may_be_alive, run_worker, worker_name
 
 LOOK = 1.0
 """Seconds between looks at the workers."""
@@ -27,14 +28,13 @@ def train_all(queue: Queue, crew: Crew) -> None:
     if crew.pilot is not None:
         check_pilot(crew.pilot, queue.trained())
     for worker in set(queue.running().values()):
-        if not alive(worker):
+        if not may_be_alive(worker):
             queue.give_back(worker)
     workers: list[BaseProcess] = []
     try:
         if len(queue.trained()) < len(crew.plan):
-            workers = [
-                get_context("spawn").Process(target=run_worker, args=(crew, device)) for device in crew.setup.devices
-            ]
+            spawn = get_context("spawn")
+            workers = [spawn.Process(target=run_worker, args=(crew, device)) for device in crew.setup.devices]
             for worker in workers:
                 worker.start()
         watch(queue, crew, workers)
@@ -45,19 +45,26 @@ def train_all(queue: Queue, crew: Crew) -> None:
             worker.join()
     if crew.pilot is not None:
         check_pilot(crew.pilot, queue.trained())
-    if len(queue.trained()) < len(crew.plan):
+    done, given_up = len(queue.trained()), queue.given_up()
+    for planned, error in given_up.items():
+        tell(f"given up: {planned.network}, seed {planned.seed}: {error}")
+    if done + len(given_up) < len(crew.plan):
         codes = ", ".join(str(worker.exitcode) for worker in workers)
-        raise UserError(f"all workers have ended early, with exit codes {codes}; the same command goes on")
+        raise UserError(
+            f"{done} of {len(crew.plan)} trainings are done and {len(given_up)} given up, but all workers have ended "
+            f"(exit codes {codes}): the same command goes on, unless the pilot was given up"
+        )
+    shutil.rmtree(crew.setup.path / TRAININGS, ignore_errors=True)
 
 
 def check_pilot(pilot: Pilot, trained: Sequence[Trained]) -> None:
     """Refuse to go on where the pilot has shown that it is not worth it."""
     variance = pilot.variance(trained)
-    if variance is not None and variance.ratio < pilot.least_ratio:
+    if variance is not None and not variance.reaches(pilot.least_ratio):
         raise UserError(
-            f"in the pilot the variance between topologies is {variance.ratio:.1f} times that between seeds "
-            f"[{variance.low:.1f}, {variance.high:.1f}], less than {pilot.least_ratio:g}: the accuracies would "
-            "decide nothing; train longer or on more images in another --out, or go on anyway with --least-ratio 0"
+            f"in the pilot the variance between topologies is {variance} times that between seeds, less than "
+            f"{pilot.least_ratio:g}: the accuracies would decide nothing; train longer or on more images in another "
+            "--out, or go on anyway with --least-ratio 0"
         )
 
 
@@ -90,5 +97,5 @@ def facts(trained: Sequence[Trained], crew: Crew) -> str:
         words.append(f"top-1 {min(t.top1 for t in trained):.1%} to {max(t.top1 for t in trained):.1%}")
     if crew.pilot is not None:
         variance = crew.pilot.variance(trained)
-        words.append("pilot" if variance is None else f"variance ratio of the pilot {variance.ratio:.1f}")
+        words.append("pilot" if variance is None else f"variance ratio of the pilot {variance}")
     return ", ".join(words) or "first trainings"

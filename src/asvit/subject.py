@@ -235,6 +235,6 @@ def refusing(
         raise UserError(f"{name} cannot be {done} here: {one_line(error)}; {advice}") from error
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """First line of an error's message."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

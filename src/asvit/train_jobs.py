@@ -58,9 +58,7 @@ def run_train(
     """`asvit train`: a classifier from an architecture, or what its schedule would save."""
     name = network_name(arch)
     recipe = options.recipe(RECIPES[recipe_name])
-    schedule = (
-        schedule_of(options.stage_epochs) if options.stage_epochs else named_schedule(recipe.schedule, recipe.epochs)
-    )
+    schedule = schedule_for(options, recipe)
     train, val = (
         open_source(data.data, split, folder=data.data_folder, in_chans=data.in_chans) for split in ("train", "val")
     )
@@ -82,6 +80,11 @@ def run_train(
                 result = training.run(path / CHECKPOINTS, watcher)
             if directory is not None:
                 finish(directory, result, run, show_training)
+
+
+def schedule_for(options: TrainOptions, recipe: TrainRecipe) -> Schedule:
+    """Of re-tokenization, over the epochs of the recipe that the options have made."""
+    return schedule_of(options.stage_epochs) if options.stage_epochs else named_schedule(recipe.schedule, recipe.epochs)
 
 
 def facts(training: ClassifierTraining) -> list[str]:

@@ -95,13 +95,24 @@ class TrainOptions(LoopOptions):
 
 @Parameter(name="*", group=_RUNNING)
 @dataclass(frozen=True, kw_only=True)
-class LoadingOptions:
-    """How images are loaded and networks computed."""
+class PrecisionOptions:
+    """How networks are computed."""
+
+    precision: Precision | None = None
+    """Of matrix products (default: bfloat16 on a GPU, float32 on a CPU)."""
+
+    def on(self, device_type: str) -> Precision:
+        """On a kind of device."""
+        return self.precision or ("bfloat16" if device_type == "cuda" else "float32")
+
+
+@Parameter(name="*", group=_RUNNING)
+@dataclass(frozen=True, kw_only=True)
+class LoadingOptions(PrecisionOptions):
+    """The same, and how images are loaded."""
 
     workers: int | None = None
     """Processes that load images (default: 0 for digits, else the cores less one, at most 8)."""
-    precision: Precision | None = None
-    """Of matrix products (default: bfloat16 on a GPU, float32 on a CPU)."""
 
 
 @Parameter(name="*", group=_RUNNING)

@@ -16,7 +16,6 @@ from asvit.records import SCHEMA, Json, RunDirectory, default_path, to_json, wri
 from asvit.train_options import LoadingOptions, RunningOptions
 from asvit.training.loop import Training
 from asvit.training.parallel import Processes
-from asvit.training.recipe import Precision
 from asvit.training.results import EpochRecord, as_csv, as_lines
 from asvit.training.running import Running
 
@@ -173,12 +172,11 @@ def settings(
         processes: how many share this machine.
         workers: that suit the data; None: a core each but for one, at most 8.
     """
-    precision: Precision = loading.precision or ("bfloat16" if device.type == "cuda" else "float32")
     cores = len(os.sched_getaffinity(0)) // processes.local_count
     usual = min(8, max(0, cores - 1)) if workers is None else workers
     return Running(
         workers=usual if loading.workers is None else loading.workers,
-        precision=precision,
+        precision=loading.on(device.type),
         accumulate=running.accumulate,
         checkpointing=running.checkpointing,
         minutes=running.checkpoint_minutes,

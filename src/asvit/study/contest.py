@@ -8,8 +8,7 @@ from asvit.architecture import Task
 from asvit.design.comparison import MethodScore
 from asvit.measure import Estimate
 from asvit.study.plan import Planned
-from asvit.study.results import Trained
-from asvit.study.worker import by_network
+from asvit.study.results import Trained, by_network
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Contestant:
     way: str
     """Search method or scaling rule."""
     run: int
-    """Seed of the way, 0 where it has none."""
+    """Number of the run, from 0; the way's seed is that far above the job's."""
     size: str
     """What it was chosen for, such as a budget; networks of one size are compared."""
     network: str
@@ -44,33 +43,39 @@ class Standing:
     """Share of a study's sampled topologies that are less accurate; None where there is nothing to compare."""
 
 
-def contest_plan(contestants: Sequence[Contestant], seeds: int) -> list[Planned]:
-    """Every network once, then with further seeds; one that several ways lead to is trained like the others.
+def trainings_of(contestant: Contestant, count: int) -> list[Planned]:
+    """Every run trains with seeds of its own: two that lead to one network are two samples of its accuracy.
 
-    >>> some = [Contestant("a", 0, "", "seed", 1, 1), Contestant("b", 0, "", "seed", 1, 1)]
-    >>> contest_plan(some, 2)
-    [Planned(network='seed', seed=0), Planned(network='seed', seed=1)]
+    >>> trainings_of(Contestant("a", 1, "", "seed", 1, 1), 2)
+    [Planned(network='seed', seed=2), Planned(network='seed', seed=3)]
     """
-    networks = dict.fromkeys(contestant.network for contestant in contestants)
-    return [Planned(network, seed) for seed in range(seeds) for network in networks]
+    return [Planned(contestant.network, contestant.run * count + i) for i in range(count)]
+
+
+def contest_plan(contestants: Sequence[Contestant], count: int) -> list[Planned]:
+    """All contestants' trainings, the first of each before the second; ways that agree share them."""
+    rounds = zip(*(trainings_of(contestant, count) for contestant in contestants), strict=True)
+    return list(dict.fromkeys(planned for some in rounds for planned in some))
 
 
 def standings(
-    contestants: Sequence[Contestant], trained: Sequence[Trained], sampled: Sequence[Trained] = ()
+    contestants: Sequence[Contestant], count: int, trained: Sequence[Trained], sampled: Sequence[Trained] = ()
 ) -> tuple[Standing, ...]:
     """A row a way and size, in the order in which they first appear.
 
     Args:
         contestants: networks of all ways.
+        count: trainings of each.
         trained: their trainings.
         sampled: trainings of a study's topologies with the same data and recipe.
     """
-    accuracies = by_network(trained)
+    accuracy = {one.planned: one.top1 for one in trained}
     others = [fmean(values) for values in by_network(sampled).values()]
     rows = []
     for way, size in dict.fromkeys((one.way, one.size) for one in contestants):
         own = [one for one in contestants if (one.way, one.size) == (way, size)]
-        found = [fmean(accuracies[one.network]) for one in own if one.network in accuracies]
+        each = [[accuracy[p] for p in trainings_of(one, count) if p in accuracy] for one in own]
+        found = [fmean(values) for values in each if values]
         rows.append(
             Standing(
                 way=way,

@@ -75,6 +75,9 @@ class Interval:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
     @classmethod
     def of(cls, values: np.ndarray) -> "Interval | None":
         """Of the sample, first, and its resamples; None where it is not defined, such as τ of a constant.
@@ -90,16 +93,16 @@ class Interval:
         return cls(float(values[0]), float(low), float(high))
 
 
-def regret(score: np.ndarray, accuracy: np.ndarray, top: int) -> float:
-    """What is lost by taking the topologies of the highest scores: best accuracy less their mean, equal ones drawn.
+def mean_of_top(score: np.ndarray, accuracy: np.ndarray, top: int) -> float:
+    """Mean accuracy of the topologies with the highest scores; among equal ones, of those drawn by lot.
 
-    >>> regret(np.array([3.0, 2.0, 1.0]), np.array([0.5, 0.75, 1.0]), top=2)
-    0.375
+    >>> mean_of_top(np.array([3.0, 2.0, 1.0]), np.array([0.5, 0.75, 1.0]), top=2)
+    0.625
     """
     top = min(top, len(score))
     least = np.sort(score)[-top]
     above, equal = accuracy[score > least], accuracy[score == least]
-    return float(accuracy.max() - (above.sum() + (top - len(above)) * equal.mean()) / top)
+    return float((above.sum() + (top - len(above)) * equal.mean()) / top)
 
 
 def rank_sum(scores: Sequence[np.ndarray]) -> np.ndarray:

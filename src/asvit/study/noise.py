@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 from scipy import stats
@@ -19,22 +20,33 @@ class Variance:
     """Between topologies: of the true accuracies, an unbiased estimate that may come out below 0."""
     within: float
     """Between the seeds of one topology."""
-    low: float
-    high: float
-    """95 % interval of the ratio, if both are normal."""
+    low: float | None
+    high: float | None
+    """95 % interval of the ratio, exact for normal accuracies and equally many seeds; None where seeds never matter."""
 
     @property
     def ratio(self) -> float:
-        """``σ²_between / σ²_within``."""
+        """``σ²_between / σ²_within``; 0 where the first is estimated below it."""
+        if self.between <= 0:
+            return 0.0
         return self.between / self.within if self.within else math.inf
 
-    def reliability(self, trainings: int | float) -> float:
-        """Share of the true variance in that of means over some trainings of each topology.
+    def reaches(self, least_ratio: float) -> bool:
+        """Whether topologies differ enough; anything is enough for 0."""
+        return self.ratio >= least_ratio
 
-        ``σ²_between / (σ²_between + σ²_within / n)``
+    def reliability(self, accuracies: Mapping[str, Sequence[float]]) -> float:
+        """Share of the true variance in that of the topologies' mean accuracies.
+
+        ``σ²_between / (σ²_between + σ²_within mean(1 / n_i))`` with ``n_i`` trainings of topology ``i``.
         """
         between = max(0.0, self.between)
-        return between / (between + self.within / trainings) if between else 0.0
+        noise = self.within * fmean(1 / len(values) for values in accuracies.values())
+        return between / (between + noise) if between else 0.0
+
+    def __str__(self) -> str:
+        interval = "" if self.low is None or self.high is None else f" [{self.low:.1f}, {self.high:.1f}]"
+        return f"{self.ratio:.1f}{interval}"
 
 
 def variance_of(accuracies: Mapping[str, Sequence[float]]) -> Variance:
@@ -57,17 +69,18 @@ def variance_of(accuracies: Mapping[str, Sequence[float]]) -> Variance:
     mean = np.concatenate(groups).mean()
     ms_between = float(sum(len(group) * (group.mean() - mean) ** 2 for group in groups) / (k - 1))
     ms_within = float(sum(((group - group.mean()) ** 2).sum() for group in groups) / (total - k))
-    f = ms_between / ms_within if ms_within else math.inf
-    low, high = (float((f / stats.f.ppf(p, k - 1, total - k) - 1) / usual) for p in (0.975, 0.025))
-    return Variance(k, float(sizes.mean()), (ms_between - ms_within) / float(usual), ms_within, low, high)
+    between = (ms_between - ms_within) / float(usual)
+    if not ms_within:
+        return Variance(k, float(sizes.mean()), between, ms_within, None, None)
+    low, high = (float((ms_between / ms_within / stats.f.ppf(p, k - 1, total - k) - 1) / usual) for p in (0.975, 0.025))
+    return Variance(k, float(sizes.mean()), between, ms_within, max(low, 0.0), max(high, 0.0))
 
 
 def measurement_reliability(values: np.ndarray) -> float | None:
-    """Share of true variance in the mean over repeats of a measure, by ranks; None with a single repeat.
+    """Share of true variance in the mean over repeats of a measure; None with a single repeat.
 
-    Every repeat ranks all topologies. Repeats share weights' seed, circle and images, so what a repeat adds to all
-    topologies alike is no noise, and ranks leave it out: two-way analysis of variance of the ranks,
-    ``1 - MS_residual / MS_topologies``.
+    Repeats share weights' seed, circle and images, so what a repeat adds to all topologies alike is no noise: two-way
+    analysis of variance without replication, ``1 - MS_residual / MS_topologies``.
 
     Args:
         values: topologies x repeats.
@@ -78,10 +91,9 @@ def measurement_reliability(values: np.ndarray) -> float | None:
     n, repeats = values.shape
     if repeats < 2:
         return None
-    ranks = stats.rankdata(values, axis=0)
-    means = ranks.mean(1)
-    ms_topologies = repeats * ((means - ranks.mean()) ** 2).sum() / (n - 1)
-    residual = ranks - means[:, None] - ranks.mean(0) + ranks.mean()
+    means = values.mean(1)
+    ms_topologies = repeats * ((means - values.mean()) ** 2).sum() / (n - 1)
+    residual = values - means[:, None] - values.mean(0) + values.mean()
     ms_residual = (residual**2).sum() / ((n - 1) * (repeats - 1))
     return max(0.0, 1 - float(ms_residual / ms_topologies)) if ms_topologies else None
 

@@ -10,6 +10,8 @@ from asvit.space import Topology
 
 PILOT_TOPOLOGIES, PILOT_SEEDS = 6, 2
 """What a study begins with, to learn whether its accuracies differ by more than chance."""
+LEAST_RATIO = 4.0
+"""Of the variance between topologies to that between seeds, below which accuracies decide little."""
 
 
 @dataclass(frozen=True, order=True)

@@ -2,32 +2,63 @@
 
 A training is an Optuna trial, first waiting, then running, then complete; optuna-dashboard shows them live. A worker
 that runs one sends heartbeats. When they stop, or a worker says that it cannot go on, the trial has failed, and
-whoever looks next queues the training again: what is queued is always what is planned and not yet done.
+whoever looks next queues the training again: what is queued is always what is planned and neither done nor given up.
 """
 
 import json
+import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
+from functools import wraps
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock
 
 from asvit.architecture import Architecture
 from asvit.design.optuna_search import import_optuna
 from asvit.errors import UserError
-from asvit.records import Json, refuse_difference
+from asvit.records import Json, refuse_difference, without_password
 from asvit.space import SPACE
 from asvit.study.plan import Planned
 from asvit.study.results import Trained
+from asvit.subject import one_line
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-PLANNED, TRAINED, WORKER, CONFIG = "planned", "trained", "worker", "config"
+PLANNED, TRAINED, WORKER, ERROR, CONFIG = "planned", "trained", "worker", "error", "config"
 """Attributes of a trial, and of the study."""
+ATTEMPTS = 2
+"""Errors of a training after which it is given up; workers that die are not counted."""
+PATIENCE, RETRY = 300.0, 5.0
+"""Seconds for which a database that was there may be away, and between looks at it."""
+
+
+class StorageAway(UserError):
+    """The database does not answer."""
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def patient(method: Method) -> Method:
+    """Try again while the database is away, such as while it restarts."""
+
+    @wraps(method)
+    def trying(*args: Any, **kwargs: Any) -> Any:
+        given_up = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return method(*args, **kwargs)
+            except StorageAway:
+                if time.monotonic() > given_up:
+                    raise
+                time.sleep(RETRY)
+
+    return trying  # pyright: ignore[reportReturnType]
 
 
 @dataclass(frozen=True)
@@ -63,17 +94,20 @@ class Queue:
         with self._explaining():
             self._one_at_a_time = one_at_a_time(url)
             timeout = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
-            self._storage = self._optuna.storages.RDBStorage(url, timeout, heartbeat_interval=heartbeat)
-            self._study = self._optuna.create_study(
-                storage=self._storage, study_name=name, direction="maximize", load_if_exists=True
-            )
-            self._study_id = self._storage.get_study_id_from_name(name)
-            earlier = self._study.user_attrs.get(CONFIG)
-            if earlier is None:
-                self._study.set_metric_names(["top-1 accuracy"])
-                self._study.set_user_attr(CONFIG, config)
-            else:
-                refuse_difference(f"the study {name!r}", earlier, json.loads(json.dumps(config)), "another --name")
+            plain = url.replace("{", "{{").replace("}", "}}")  # Optuna fills in templates
+            with self._one_at_a_time:
+                self._storage = self._optuna.storages.RDBStorage(plain, timeout, heartbeat_interval=heartbeat)
+                self._study = self._optuna.create_study(
+                    storage=self._storage, study_name=name, direction="maximize", load_if_exists=True
+                )
+                self._study_id = self._storage.get_study_id_from_name(name)
+                earlier = self._study.user_attrs.get(CONFIG)
+                if earlier is None:
+                    self._study.set_metric_names(["top-1 accuracy"])
+                    self._study.set_user_attr(CONFIG, config)
+                else:
+                    now = json.loads(json.dumps(config))
+                    refuse_difference(f"the study {name!r}", earlier, now, "another --name")
         self.refill()
 
     def __enter__(self) -> "Queue":
@@ -85,23 +119,28 @@ class Queue:
         self._storage.remove_session()
         self._storage.engine.dispose()
 
+    @patient
     def refill(self) -> None:
-        """Queue what is planned and neither waiting, running nor done: what dead workers had, and what nobody had."""
+        """Queue what is planned and neither waiting, running, done nor given up, such as what dead workers had."""
         with self._explaining(), self._one_at_a_time:
             self._optuna.storages.fail_stale_trials(self._study)
             known = {planned_of(trial) for trial in self._trials("WAITING", "RUNNING", "COMPLETE")}
+            known |= self.given_up().keys()
             for planned in self.plan:
                 if planned not in known:
                     self._study.add_trial(self._trial(planned, "WAITING"))
 
-    def add(self, trained: Sequence[Trained]) -> None:
-        """Enter trainings that were done elsewhere, as far as they are planned and not done here."""
-        with self._explaining():
+    def add(self, trained: Sequence[Trained]) -> int:
+        """Enter trainings that were done elsewhere, as far as they are planned; returns how many are."""
+        planned = [one for one in trained if one.planned in self.plan]
+        with self._explaining(), self._one_at_a_time:
             done = {planned_of(trial) for trial in self._trials("COMPLETE")}
-            for one in trained:
-                if one.planned in self.plan and one.planned not in done:
+            for one in planned:
+                if one.planned not in done:
                     self._study.add_trial(self._trial(one.planned, "COMPLETE", one))
+        return len(planned)
 
+    @patient
     def claim(self, worker: str, allowed: Collection[Planned]) -> Claim | None:
         """The first waiting training among those allowed; None where none is waiting.
 
@@ -127,37 +166,39 @@ class Queue:
         return None
 
     @contextmanager
-    def alive(self, claim: Claim) -> Iterator[None]:
+    def beating(self, claim: Claim) -> Iterator[None]:
         """Send heartbeats for a claim; after an error, give it back."""
         stop = Event()
         thread = Thread(target=self._beat, args=(claim.trial_id, stop), daemon=True)
         thread.start()
         try:
             yield
-        except BaseException:
-            self._fail(claim.trial_id)
+        except BaseException as error:
+            self._fail(claim.trial_id, None if isinstance(error, KeyboardInterrupt | SystemExit) else error)
             raise
         finally:
             stop.set()
             thread.join()
 
+    @patient
     def finish(self, claim: Claim, trained: Trained, shown: Mapping[str, float]) -> None:
-        """Enter a training; nothing happens where the claim was taken for dead and somebody else has it.
+        """Enter a training, also where the claim was meanwhile taken for dead: who has it now finds the same.
 
         Args:
             claim: of the training.
             trained: what was found.
             shown: further numbers for the dashboard.
         """
-        with self._explaining():
+        with self._explaining(), self._one_at_a_time:
             try:
                 for name, value in shown.items():
                     self._storage.set_trial_user_attr(claim.trial_id, name, value)
                 self._storage.set_trial_user_attr(claim.trial_id, TRAINED, asdict(trained))
                 self._storage.set_trial_state_values(claim.trial_id, self._state("COMPLETE"), [trained.top1])
             except self._optuna.exceptions.UpdateFinishedTrialError:
-                return
+                self.add([trained])
 
+    @patient
     def give_back(self, worker: str) -> None:
         """Queue again what a worker had that is known to be dead."""
         with self._explaining():
@@ -166,6 +207,7 @@ class Queue:
                     self._fail(self._id(trial.number))
         self.refill()
 
+    @patient
     def trained(self) -> list[Trained]:
         """What has been done of the plan, in its order."""
         with self._explaining():
@@ -174,6 +216,16 @@ class Queue:
             }
         return [done[planned] for planned in self.plan if planned in done]
 
+    def given_up(self) -> dict[Planned, str]:
+        """Trainings that failed too often, and the last error of each."""
+        errors: dict[Planned, list[str]] = {}
+        with self._explaining():
+            for trial in self._trials("FAIL"):
+                if ERROR in trial.user_attrs:
+                    errors.setdefault(planned_of(trial), []).append(trial.user_attrs[ERROR])
+        return {planned: said[-1] for planned, said in errors.items() if len(said) >= ATTEMPTS}
+
+    @patient
     def running(self) -> dict[Planned, str]:
         """What is being done now, and by which worker."""
         with self._explaining():
@@ -196,8 +248,11 @@ class Queue:
             user_attrs=attributes,
         )
 
-    def _fail(self, trial_id: int) -> None:
-        with self._explaining():
+    def _fail(self, trial_id: int, error: BaseException | None = None) -> None:
+        with self._explaining(), self._one_at_a_time:
+            if error is not None:
+                with suppress(self._optuna.exceptions.UpdateFinishedTrialError):
+                    self._storage.set_trial_user_attr(trial_id, ERROR, one_line(error))
             self._set_state(trial_id, "FAIL")
 
     def _set_state(self, trial_id: int, state: str) -> bool:
@@ -227,7 +282,7 @@ class Queue:
             yield
         except known as error:
             cause = next(iter(str(error.__cause__ or error).strip().splitlines()), type(error).__name__)
-            raise UserError(
+            raise StorageAway(
                 f"cannot use the storage {without_password(self.url)}: {cause}; expected the URL of a database that "
                 "can be written, such as sqlite:///study.sqlite3 or postgresql+psycopg://user:password@host/database"
             ) from error
@@ -237,25 +292,14 @@ def one_at_a_time(url: str) -> AbstractContextManager[Any]:
     """A lock around what reads and then writes: SQLite, unlike other databases, has none on rows."""
     from sqlalchemy.engine import make_url
 
+    if not url.startswith("sqlite"):
+        return nullcontext()
     database = make_url(url).database
-    return FileLock(f"{database}.lock") if url.startswith("sqlite") and database else nullcontext()
+    if database in (None, "", ":memory:"):
+        raise UserError(f"workers cannot share {url}, which is in the memory of one: expected a file or a server")
+    return FileLock(f"{database}.lock")
 
 
 def planned_of(trial: "FrozenTrial") -> Planned:
     """Which training a trial is."""
     return Planned(**trial.user_attrs[PLANNED])
-
-
-def without_password(url: str) -> str:
-    """A URL as it may be shown.
-
-    >>> without_password("postgresql://me:secret@host/db")
-    'postgresql://me:***@host/db'
-    """
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return repr(url)

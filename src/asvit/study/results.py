@@ -59,12 +59,14 @@ class Scored:
     """τ among topologies of about equal #params."""
     over_params: Interval | None
     """τ less that of #params, on the same resamples."""
-    regret: float
-    """Accuracy lost by taking the topology of the highest score."""
-    regret_of_five: float
+    regret: float | None
+    """Accuracy lost by taking the topology of the highest score instead of the best of all; None where the score is
+    valid for fewer than three topologies, as are all other statistics then."""
+    regret_of_five: float | None
     """The same for the mean of the five highest."""
     ceiling: float | None
-    """τ that a perfect score would reach in spite of noise: that of training, and that of this score's repeats."""
+    """τ that a perfect score would reach in spite of noise: that of training, and that of this score's repeats; None
+    where there is a single repeat."""
     seconds: float
     """Of measuring one topology, a median; shared work is charged to the first metric that needs it."""
 
@@ -104,6 +106,14 @@ class StudyResult:
     trained: tuple[Trained, ...]
 
 
+def by_network(trained: Sequence[Trained]) -> dict[str, list[float]]:
+    """Accuracies of each network."""
+    found: dict[str, list[float]] = {}
+    for one in trained:
+        found.setdefault(one.network, []).append(one.top1)
+    return found
+
+
 def as_csv(trained: Sequence[Trained], provenance: Mapping[str, str], points: Sequence[Point]) -> bytes:
     """The ground truth: a row a training with its provenance, its topology's size and measures."""
     of = {point.topology: point for point in points}
@@ -141,6 +151,8 @@ def read_csv(path: Path, provenance: Mapping[str, str]) -> list[Trained]:
         raise UserError(f"cannot read {path}: {error}; expected a CSV file that `asvit study` wrote") from error
     trained = []
     for line, row in enumerate(rows, start=2):
+        if None in row.values():
+            raise UserError(f"{path}, line {line} has too few fields: the file is damaged")
         for name, value in provenance.items():
             if row.get(name) != value:
                 raise UserError(

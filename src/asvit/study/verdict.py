@@ -1,20 +1,23 @@
 """The verdict of a study: how well every score ranks topologies by accuracy, beside counting parameters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
 
 from asvit.measure import Estimate
 from asvit.metrics import METRICS, Metric
-from asvit.study.correlation import Interval, kendall, partial, rank_sum, regret, resamples, same_band
+from asvit.study.correlation import Interval, kendall, mean_of_top, partial, rank_sum, resamples, same_band
 from asvit.study.noise import Variance, ceiling, measurement_reliability
+from asvit.study.plan import LEAST_RATIO
 from asvit.study.results import Scored, Trained
 
 BASELINE = METRICS["params"]
 BANDS = 3
 """Of parameters, with equally many topologies each."""
+FEWEST = 3
+"""Topologies below which nothing is said of a score."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +53,16 @@ def together(scores: Sequence[Score]) -> Score:
     valid = np.isfinite(values).all(0)
     summed = np.full(values.shape[1], np.nan)
     summed[valid] = rank_sum([row[valid] for row in values])
-    symbol = " + ".join(score.symbol for score in scores)
+    repeats = [score.repeats for score in scores if score.repeats is not None]
     return Score(
-        "+".join(score.name for score in scores),
-        symbol,
-        "sum of ranks",
-        "higher",
-        "Algorithm 2, lines 6 to 9",
-        summed,
-        None,
-        sum(score.seconds for score in scores),
+        name="+".join(score.name for score in scores),
+        symbol=" + ".join(score.symbol for score in scores),
+        title="sum of ranks",
+        better="higher",
+        source="Algorithm 2, lines 6 to 9",
+        values=summed,
+        repeats=np.array([rank_sum(columns) for columns in zip(*(r.T for r in repeats), strict=True)]).T,
+        seconds=sum(score.seconds for score in scores),
     )
 
 
@@ -71,24 +74,40 @@ def mean_accuracies(trained: Sequence[Trained], topologies: Sequence[str]) -> np
 def judge(score: Score, accuracy: np.ndarray, params: np.ndarray, accuracy_reliability: float) -> Scored:
     """All that the table says of a score, on the topologies for which it is valid."""
     valid = np.isfinite(score.values)
+    if valid.sum() < FEWEST:
+        return _of(score, int(valid.sum()))
     x, y, z = score.values[valid], accuracy[valid], params[valid]
     counts = resamples(len(x))
     xy, xz, yz = kendall(x, y, counts), kendall(x, z, counts), kendall(z, y, counts)
     baseline = score.name == BASELINE.name
+    return replace(
+        _of(score, int(valid.sum())),
+        tau=Interval.of(xy),
+        beyond_params=None if baseline else Interval.of(partial(xy, xz, yz)),
+        within_bands=Interval.of(kendall(x, y, counts, same_band(z, BANDS))),
+        over_params=None if baseline else Interval.of(xy - yz),
+        regret=float(accuracy.max()) - mean_of_top(x, y, 1),
+        regret_of_five=float(accuracy.max()) - mean_of_top(x, y, 5),
+        ceiling=_ceiling(score, valid, accuracy_reliability),
+    )
+
+
+def _of(score: Score, topologies: int) -> Scored:
+    """A score of which nothing can be said yet."""
     return Scored(
         name=score.name,
         symbol=score.symbol,
         title=score.title,
         better=score.better,
         source=score.source,
-        topologies=int(valid.sum()),
-        tau=Interval.of(xy),
-        beyond_params=None if baseline else Interval.of(partial(xy, xz, yz)),
-        within_bands=Interval.of(kendall(x, y, counts, same_band(z, BANDS))),
-        over_params=None if baseline else Interval.of(xy - yz),
-        regret=regret(x, y, 1),
-        regret_of_five=regret(x, y, 5),
-        ceiling=_ceiling(score, valid, accuracy_reliability),
+        topologies=topologies,
+        tau=None,
+        beyond_params=None,
+        within_bands=None,
+        over_params=None,
+        regret=None,
+        regret_of_five=None,
+        ceiling=None,
         seconds=score.seconds,
     )
 
@@ -100,22 +119,22 @@ def _ceiling(score: Score, valid: np.ndarray, accuracy_reliability: float) -> fl
     return None if reliability is None else ceiling(accuracy_reliability, reliability)
 
 
-def sentence(scores: Mapping[str, Scored], pilot: Variance, least_ratio: float) -> str:
-    """Whether the paper's measure ranks better than counting parameters, in one sentence."""
-    length, params = scores["length"], scores[BASELINE.name]
-    if length.tau is None or params.tau is None or length.over_params is None:
-        return "On this data nothing can be said: a score is the same for all topologies."
+def sentence(scores: Mapping[str, Scored], pilot: Variance) -> str:
+    """Whether the paper's measure ranks better than counting parameters, and whether there was anything to rank."""
+    return f"{_comparison(scores['length'], scores[BASELINE.name])} {_gate(pilot)}"
+
+
+def _comparison(length: Scored, params: Scored) -> str:
     difference = length.over_params
+    if length.tau is None or params.tau is None or difference is None:
+        return "On this data nothing can be said: L^E or #params is invalid, or the same, for all topologies."
     word = "better than" if difference.low > 0 else "worse than" if difference.high < 0 else "no better than"
-    told = (
-        f"On this data, L^E ranks {word} #params: τ {length.tau.value:.2f} [{length.tau.low:.2f}, "
-        f"{length.tau.high:.2f}] against {params.tau.value:.2f} [{params.tau.low:.2f}, {params.tau.high:.2f}], "
-        f"difference {difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}], "
+    return (
+        f"On this data, L^E ranks {word} #params: τ {length.tau} against {params.tau}, difference {difference}, "
         f"{length.topologies} topologies."
     )
-    if pilot.ratio < least_ratio:
-        told += (
-            f" The accuracies hardly differ: their variance between topologies is {pilot.ratio:.1f} times that "
-            f"between seeds, less than {least_ratio:g}."
-        )
-    return told
+
+
+def _gate(pilot: Variance) -> str:
+    told = f"In the pilot, accuracies varied {pilot} times as much between topologies as between seeds"
+    return f"{told}." if pilot.reaches(LEAST_RATIO) else f"{told}, less than {LEAST_RATIO:g}: they decide little."

@@ -1,14 +1,15 @@
 """What a worker does: take a training, do it, enter what was found, until the study is done or not worth doing."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from asvit.study.noise import Variance, variance_of
 from asvit.study.plan import Planned
 from asvit.study.queue import Queue
-from asvit.study.results import Trained
+from asvit.study.results import Trained, by_network
+from asvit.subject import one_line
 
 
 @runtime_checkable
@@ -44,38 +45,44 @@ class Pilot:
     def passed(self, trained: Sequence[Trained]) -> bool | None:
         """Whether the ratio is reached; None until that is known."""
         variance = self.variance(trained)
-        return None if variance is None else variance.ratio >= self.least_ratio
+        return None if variance is None else variance.reaches(self.least_ratio)
 
 
-def by_network(trained: Sequence[Trained]) -> dict[str, list[float]]:
-    """Accuracies of each network."""
-    found: dict[str, list[float]] = {}
-    for one in trained:
-        found.setdefault(one.network, []).append(one.top1)
-    return found
-
-
-def work(queue: Queue, pilot: Pilot | None, train: Trainer, *, name: str, poll: float = POLL) -> None:
-    """Do trainings until all are done, or the pilot has shown that the rest decides nothing.
+def work(
+    queue: Queue,
+    pilot: Pilot | None,
+    train: Trainer,
+    *,
+    name: str,
+    report: Callable[[str], None],
+    poll: float = POLL,
+) -> None:
+    """Do trainings until all are done or given up, or the pilot has shown that the rest decides nothing.
 
     Args:
         queue: of the study.
         pilot: what is done first, and what it must show; None: there is none.
         train: does a training.
         name: of this worker in the queue.
+        report: told of a training that failed, which then goes back to the queue.
         poll: seconds between looks at the queue while others do the last ones.
     """
     while True:
         queue.refill()
-        trained = queue.trained()
-        passed = pilot is None or pilot.passed(trained)
-        if passed is False or len(trained) == len(queue.plan):
+        passed = pilot is None or pilot.passed(queue.trained())
+        if passed is False:
             return
         claim = queue.claim(name, queue.plan if pilot is None or passed else pilot.trainings)
         if claim is None:
+            if not queue.running():
+                return  # all that may be done is done or given up
             time.sleep(poll)
             continue
-        with queue.alive(claim):
-            found, shown = train(claim.planned)
+        try:
+            with queue.beating(claim):
+                found, shown = train(claim.planned)
+        except Exception as error:
+            report(f"{claim.planned.network}, seed {claim.planned.seed}: {one_line(error)}")
+            continue
         queue.finish(claim, found, shown)
         train.forget(claim.planned)

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from torchvision.transforms.v2 import functional as V
 from asvit.errors import UserError
 from asvit.photos import normalise
 from asvit.training.augment import resize_centre
-from asvit.training.data import Batch, Draws, Examples, Labelled, Place, generator_of
+from asvit.training.data import REPLACEMENTS, Batch, Draws, Examples, Labelled, Place, generator_of
 from asvit.training.recipe import TrainRecipe
 from asvit.training.sources import Source
 
@@ -25,12 +26,19 @@ ASPECT_RATIOS = (3 / 4, 4 / 3)
 class Resident(Source):
     """The images of a source, all of one size, on a device.
 
-    Photographs stay whole numbers of 8 bits, arrays become float32. What cannot be read gives way to the next image,
-    and is named in every batch it would have been in.
+    Photographs stay whole numbers of 8 bits, arrays become float32. In training, what cannot be read gives way to the
+    next image; in evaluation it is left out. It is named in the batch that it would have been in.
     """
 
     def __init__(
-        self, source: Source, size: tuple[int, int], device: torch.device, *, images: int | None = None
+        self,
+        source: Source,
+        size: tuple[int, int],
+        device: torch.device,
+        *,
+        images: int | None = None,
+        evaluation: bool = False,
+        share: float = 0.5,
     ) -> None:
         """Read images.
 
@@ -39,33 +47,42 @@ class Resident(Source):
             size: height and width in pixels; of an image, the largest central part of that aspect ratio is kept.
             device: whose memory they are to live in.
             images: how many to keep, evenly spread over the source; None: all.
+            evaluation: whether they are evaluated on.
+            share: of that memory that they may fill.
 
         Raises:
-            UserError: they would fill more than half of that memory, or there are fewer.
+            UserError: they would fill more of that memory, or there are fewer.
         """
         super().__init__(source.name, source.classes, source.channels)
         self.source = source
         count = len(source) if images is None else images
         if not 0 < count <= len(source):
             raise UserError(f"{source.name} has {len(source)} images, not {count}: choose fewer")
-        self.kept = [i * len(source) // count for i in range(count)]
-        examples = Examples(source, Labelled(lambda image: as_stored(image, size)), seed=0)
-        image, *_ = read(examples, 0)
+        examples = Examples(source, Labelled(lambda image: as_stored(image, size)), seed=None if evaluation else 0)
+        image, _ = first(examples)
         needed, there = count * image.nbytes, memory(device)
-        if 2 * needed > there:
+        if needed > share * there:
             raise UserError(
                 f"{source.name} takes {needed / 1e9:.1f} GB of {there / 1e9:.1f} GB on {device} as "
                 f"{size[0]}x{size[1]} images: leave out --resident, or choose a smaller --image-size"
             )
-        self.images = torch.empty(count, *image.shape, dtype=image.dtype)
+        images_there = torch.empty(count, *image.shape, dtype=image.dtype)
         labels: list[int] = []
-        self.problems: dict[int, str] = {}
-        for index, kept in enumerate(self.kept):
-            self.images[index], label, problem = read(examples, kept)
-            labels.append(label)
-            if problem is not None:
-                self.problems[index] = problem
-        self.images, self.labels = self.images.to(device), torch.tensor(labels, device=device)
+        self.kept: list[int] = []
+        problems: list[tuple[int, str]] = []
+        for chosen in (i * len(source) // count for i in range(count)):
+            example = examples[0, chosen]
+            if example.problem is not None:
+                problems.append((len(labels), example.problem))
+            if example.content is not None:
+                images_there[len(labels)], label = example.content
+                labels.append(label)
+                self.kept.append(chosen)
+        self.problems: dict[int, tuple[str, ...]] = {}
+        for place, problem in problems:
+            index = min(place, len(labels) - 1)
+            self.problems[index] = (*self.problems.get(index, ()), problem)
+        self.images, self.labels = images_there[: len(labels)].to(device), torch.tensor(labels, device=device)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -86,7 +103,7 @@ class Resident(Source):
     def batch(self, indices: Sequence[int], images: Float[Tensor, "B C H W"]) -> Batch:
         """Images made ready, with their labels and what could not be read."""
         labels = self.labels[torch.tensor(indices, device=self.labels.device)]
-        return Batch(normalise(images), labels, tuple(self.problems[i] for i in indices if i in self.problems))
+        return Batch(normalise(images), labels, tuple(p for i in indices for p in self.problems.get(i, ())))
 
 
 class ResidentBatches:
@@ -124,11 +141,12 @@ class RandomCrops:
                 "leave out --resident, or choose another recipe"
             )
         self.recipe, self.images, self.seed = recipe, images, seed
+        self.of_epoch = lru_cache(1)(self.draw)
 
     def __call__(self, images: Float[Tensor, "B C H W"], places: list[Place]) -> Float[Tensor, "B C h w"]:
         """Crops of the recipe's image size, by one interpolation."""
         (epoch,) = {epoch for epoch, _ in places}
-        parameters = self.draw(epoch)[[index for _, index in places]]
+        parameters = self.of_epoch(epoch)[[index for _, index in places]]
         grid = F.affine_grid(parameters.to(images.device), [*images.shape[:2], *self.recipe.image_size], False)
         return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
@@ -168,12 +186,12 @@ def as_stored(image: object, size: tuple[int, int]) -> Tensor:
     return resize_centre(pixels, size=size, share=1.0)
 
 
-def read(examples: Examples, index: int) -> tuple[Tensor, int, str | None]:
-    """An image or the next one that can be read, its label, and what was wrong, if anything."""
-    example = examples[0, index]
-    if example.content is None:
-        raise UserError(f"many images in a row cannot be read, the first: {example.problem}")
-    return *example.content, example.problem
+def first(examples: Examples) -> tuple[Tensor, int]:
+    """The first image that can be read, and its label."""
+    for index in range(min(len(examples.source), REPLACEMENTS)):
+        if examples[0, index].content is not None:
+            return examples[0, index].content
+    raise UserError(f"many images in a row cannot be read, the first: {examples[0, 0].problem}")
 
 
 def memory(device: torch.device) -> int:

@@ -61,7 +61,7 @@ def correlation_chart(result: StudyResult) -> alt.LayerChart:
             "value": _tau(score).value,
             "low": _tau(score).low,
             "high": _tau(score).high,
-            "text": f"{_tau(score).value:.2f} [{_tau(score).low:.2f}, {_tau(score).high:.2f}]",
+            "text": str(_tau(score)),
         }
         for score in scores
     ]

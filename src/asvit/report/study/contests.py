@@ -7,13 +7,12 @@ from statistics import fmean
 import altair as alt
 
 from asvit.budget import format_size
-from asvit.measure import Estimate
 from asvit.metrics import METRICS
 from asvit.report.charts import Panel, Row, chart, figure, layered, tooltips
 from asvit.report.markup import Markup, architecture, symbol, table, tag
 from asvit.report.parts import Page, count, folded, head, images
 from asvit.report.read import RunFile, read_result, read_run
-from asvit.show import format_estimate
+from asvit.show import format_estimate, in_per_cent
 from asvit.study.contest import Contestant, ScalingContest, SearchContest, Standing
 from asvit.study.results import Trained
 
@@ -134,17 +133,13 @@ def _trained(standings: Sequence[Standing], trained: Sequence[Trained]) -> list[
             str(standing.runs),
             format_size(round(standing.params)),
             format_size(round(standing.macs)),
-            _per_cent(standing.top1),
-            _per_cent(standing.beats),
+            in_per_cent(standing.top1),
+            in_per_cent(standing.beats),
         ]
         for standing in sorted(standings, key=lambda standing: sizes.index(standing.size))
     ]
     headers = ["size", "way", "runs", "parameters", "MACs", "top-1 (%)", "of a sample beaten (%)"]
     return [tag("h2", "Trained"), tag("p", words), table(headers, rows, class_="numbers")]
-
-
-def _per_cent(accuracy: Estimate | None) -> str:
-    return "–" if accuracy is None else format_estimate(Estimate.of([100 * value for value in accuracy.values]))
 
 
 def _networks(contestants: Sequence[Contestant], trained: Sequence[Trained]) -> Markup:

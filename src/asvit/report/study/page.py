@@ -9,7 +9,7 @@ from asvit.report.markup import Markup, architecture, escape, symbol, table, tag
 from asvit.report.parts import Page, count, folded, head, images, settings, unbroken
 from asvit.report.study.charts import ROW_HEIGHT, accuracy_chart, correlation_chart
 from asvit.report.study.record import StudyReport, read_study
-from asvit.study.correlation import Interval
+from asvit.show import or_dash
 from asvit.study.noise import Variance
 from asvit.study.results import Scored, StudyResult
 
@@ -39,7 +39,7 @@ def study_page(directory: Path) -> Page:
 def _shorter(report: StudyReport) -> str:
     config, result = report.run.config, report.result
     done = len(result.trained)
-    words = f"{count(len(result.points), 'topology').replace('ys', 'ies')} in {count(done, 'training')}"
+    words = f"{len(result.points)} topologies in {count(done, 'training')}"
     words += f" of {result.planned} planned; " if done < result.planned else "; "
     words += f"{count(config.train.epochs, 'epoch')} of {config.images.train:,} images, accuracy on "
     words += f"{config.images.val:,}. The paper trained {PAPER_TOPOLOGIES} for {PAPER_EPOCHS} epochs of ImageNet."
@@ -49,8 +49,7 @@ def _shorter(report: StudyReport) -> str:
 def _noise(result: StudyResult) -> list[Markup]:
     def row(name: str, variance: Variance) -> list[str]:
         deviations = (f"{100 * max(v, 0) ** 0.5:.2f}" for v in (variance.between, variance.within))
-        ratio = f"{variance.ratio:.1f} [{variance.low:.1f}, {variance.high:.1f}]"
-        return [name, str(variance.topologies), *deviations, ratio]
+        return [name, str(variance.topologies), *deviations, str(variance)]
 
     words = "Standard deviations of top-1 accuracy in points: between topologies, and between seeds of one topology. "
     words += "The ratio is that of the variances, with its 95 % interval."
@@ -63,9 +62,11 @@ def _scores(result: StudyResult) -> list[Markup]:
     words = "Kendall τ between a score and accuracy, with 95 % bootstrap intervals over topologies; signs are such "
     words += "that a positive τ is a good one. Given #params: partial τ. Within bands: among thirds of equal #params. "
     words += "Over #params: difference of both τ. Ceiling: τ of a perfect score, for the noise of training and of the "
-    words += "score's repeats. Regret: points of accuracy lost by taking the topology with the highest score, and the "
-    words += "mean of the five highest. Seconds: of measuring one topology."
-    headers = ["score", "τ", "given #params", "within bands", "over #params", "ceiling", "regret", "of five", "seconds"]
+    words += "score's repeats. Regret: accuracy lost by taking the topology with the highest score, or the mean of the "
+    words += "five highest, instead of the best. Seconds: of measuring one topology, beside trainings. "
+    words += "Of: topologies for which the score is valid."
+    headers = ["score", "of", "τ", "given #params", "within bands", "over #params"]
+    headers += ["ceiling", "regret", "of five", "seconds"]
     rows = [_cells(score) for score in sorted(result.scores, key=_by_tau)]
     return [
         tag("h2", "Scores"),
@@ -91,21 +92,17 @@ def _cells(score: Scored) -> list[str]:
     name = symbol(METRICS[score.name]) if score.name in METRICS else escape(score.symbol)
     return [
         name,
-        *map(_interval, (score.tau, score.beyond_params, score.within_bands, score.over_params)),
-        "–" if score.ceiling is None else f"{score.ceiling:.2f}",
-        f"{100 * score.regret:.2f}",
-        f"{100 * score.regret_of_five:.2f}",
+        str(score.topologies),
+        *(unbroken(or_dash(one)) for one in (score.tau, score.beyond_params, score.within_bands, score.over_params)),
+        or_dash(score.ceiling, ".2f"),
+        or_dash(score.regret, ".2%"),
+        or_dash(score.regret_of_five, ".2%"),
         f"{score.seconds:.2g}",
     ]
 
 
-def _interval(interval: Interval | None) -> str:
-    return "–" if interval is None else unbroken(f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]")
-
-
 def _source(score: Scored) -> Markup:
-    valid = f"; valid for {count(score.topologies, 'topology').replace('ys', 'ies')}"
-    return tag("li", f"{score.symbol}: {score.title}, {score.better} is better ({score.source}){valid}")
+    return tag("li", f"{score.symbol}: {score.title}, {score.better} is better ({score.source})")
 
 
 def _figures(result: StudyResult) -> list[Markup]:
