@@ -118,5 +118,9 @@ def point_of(subject: ArchitectureSubject, trained: Sequence[Trained], estimates
         top1=statistics.fmean(own),
         trainings=len(own),
         values={name: one.mean for name, one in estimates.items()},
-        errors={name: one.standard_error for name, one in estimates.items() if one.standard_error is not None},
+        errors={
+            name: one.standard_error
+            for name, one in estimates.items()
+            if one.standard_error is not None and not METRICS[name].counted
+        },
     )

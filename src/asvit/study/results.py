@@ -122,8 +122,7 @@ def as_csv(trained: Sequence[Trained], provenance: Mapping[str, str], points: Se
     for training in trained:
         row: dict[str, object] = {**asdict(training), **provenance}
         if point := of.get(training.network):
-            row |= {"params": point.params, "macs": point.macs}
-            row |= {name: point.values.get(name) for name in measures}
+            row |= {name: point.values.get(name) for name in measures} | {"params": point.params, "macs": point.macs}
             row |= {f"{name}_se": point.errors.get(name) for name in measures if name in point.errors}
         rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))

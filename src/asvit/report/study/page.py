@@ -5,7 +5,7 @@ from pathlib import Path
 from asvit.metrics import METRICS
 from asvit.records import flat
 from asvit.report.charts import figure
-from asvit.report.markup import Markup, architecture, escape, symbol, table, tag
+from asvit.report.markup import Markup, architecture, join, symbol, table, tag
 from asvit.report.parts import Page, count, folded, head, images, settings, unbroken
 from asvit.report.study.charts import ROW_HEIGHT, accuracy_chart, correlation_chart
 from asvit.report.study.record import StudyReport, read_study
@@ -89,9 +89,9 @@ def _by_tau(score: Scored) -> float:
 
 
 def _cells(score: Scored) -> list[str]:
-    name = symbol(METRICS[score.name]) if score.name in METRICS else escape(score.symbol)
+    symbols = [symbol(METRICS[name]) for name in score.name.split("+")]
     return [
-        name,
+        join([symbols[0], *(Markup(f" + {other}") for other in symbols[1:])]),
         str(score.topologies),
         *(unbroken(or_dash(one)) for one in (score.tau, score.beyond_params, score.within_bands, score.over_params)),
         or_dash(score.ceiling, ".2f"),
