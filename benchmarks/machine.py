@@ -27,8 +27,9 @@ def provenance() -> dict[str, str]:
     for option in ("--json", "--keep", "--out"):  # where results go says nothing about them
         if option in words:
             del words[words.index(option) : words.index(option) + 2]
-    if "--data" in words:
-        words[words.index("--data") + 1] = Path(words[words.index("--data") + 1]).name
+    for option in ("--data", "--images"):  # nor does where images lie
+        if option in words:
+            words[words.index(option) + 1] = Path(words[words.index(option) + 1]).name
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return {
         "command": "uv run python " + shlex.join(words),
