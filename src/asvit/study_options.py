@@ -61,7 +61,8 @@ class StudyOptions(WorkerOptions):
     least_ratio: float = LEAST_RATIO
     """What the pilot must show: variance of accuracies between topologies over that between seeds; 0: anything."""
     so_far: Annotated[bool, Parameter(negative=())] = False
-    """Train nothing: judge what has been trained."""
+    """Train nothing: judge what has been trained; of a study at work, in another --out, with its --storage, which by
+    default is sqlite:///RUN/study.sqlite3."""
 
     def plan(self, recipe: StudyRecipe, seed: int) -> PlanSettings:
         """How many trainings."""
