@@ -61,9 +61,12 @@ def test_sizes_stand_apart():
 
 
 def test_searches_are_compared_and_what_they_find_is_trained(tmp_path):
-    methods = ("--methods", "reinforce", "evolution", "nsga2", "--measurements", "5", "--trainings", "1")
-    said = asvit("study", "search", *methods, *OPTIONS, "--json", cwd=tmp_path)
+    methods = ("--methods", "reinforce", "evolution", "nsga2", "--measurements", "5")
+    measured = json.loads(asvit("study", "search", *methods, *OPTIONS, "--json", cwd=tmp_path).stdout)
+    assert measured["trained"] == []
+    said = asvit("study", "search", *methods, "--trainings", "1", *OPTIONS, "--json", cwd=tmp_path)  # goes on
     result = json.loads(said.stdout)
+    assert result["curves"] == measured["curves"]
     assert [method["method"] for method in result["methods"]] == ["reinforce", "evolution", "nsga2"]
     assert all(len(run) == 5 for runs in result["curves"].values() for run in runs)
     assert max(run[-1] for runs in result["curves"].values() for run in runs) == 1.0

@@ -1,5 +1,6 @@
 """The queue of a study in a real database: SQLite, and PostgreSQL where it is installed."""
 
+import gc
 import os
 import shutil
 import socket
@@ -81,6 +82,13 @@ def url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'study.sqlite3'}"
     return request.getfixturevalue("postgresql")
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open():
+    """What is not closed warns when it is collected: here, not in some later test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def run_search_contest(
     score = parse_score(scoring.score)
     names = tuple(objective.name for objective in score)
     extra = {"score": scoring.score, "methods": list(methods), "measurements": measurements}
-    extra |= {"runs": contest.runs, "trainings": contest.trainings}
+    extra |= {"runs": contest.runs}  # trainings may be added later, to what was found already
     setup = prepare_study("study-search", recipe_name, extra, names, data, contest, training, measuring, computing, run)
     sampled = [] if against is None else read_csv(against, setup.provenance)
     measurer = setup.measurer(setup.devices[0])
@@ -125,7 +125,7 @@ def run_scaling_contest(
     score = parse_score(scoring.score)
     names = tuple(objective.name for objective in score)
     extra = {"score": scoring.score, "topology": str(start), "params": list(params)}
-    extra |= {"runs": contest.runs, "random_runs": random_runs, "trainings": contest.trainings}
+    extra |= {"runs": contest.runs, "random_runs": random_runs}  # trainings may be added later
     setup = prepare_study(
         "study-scaling", recipe_name, extra, names, data, contest, training, measuring, computing, run
     )

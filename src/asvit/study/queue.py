@@ -97,24 +97,36 @@ class Queue:
             plain = url.replace("{", "{{").replace("}", "}}")  # Optuna fills in templates
             with self._one_at_a_time:
                 self._storage = self._optuna.storages.RDBStorage(plain, timeout, heartbeat_interval=heartbeat)
-                self._study = self._optuna.create_study(
-                    storage=self._storage, study_name=name, direction="maximize", load_if_exists=True
-                )
-                self._study_id = self._storage.get_study_id_from_name(name)
-                earlier = self._study.user_attrs.get(CONFIG)
-                if earlier is None:
-                    self._study.set_metric_names(["top-1 accuracy"])
-                    self._study.set_user_attr(CONFIG, config)
-                else:
-                    now = json.loads(json.dumps(config))
-                    refuse_difference(f"the study {name!r}", earlier, now, "another --name")
-        self.refill()
+        try:
+            self._join(json.loads(json.dumps(config)))
+            self.refill()
+        except BaseException:
+            self.close()
+            raise
+
+    def _join(self, config: Json) -> None:
+        """Create the study, or compare its settings."""
+        with self._explaining(), self._one_at_a_time:
+            self._study = self._optuna.create_study(
+                storage=self._storage, study_name=self.name, direction="maximize", load_if_exists=True
+            )
+            self._study_id = self._storage.get_study_id_from_name(self.name)
+            earlier = self._study.user_attrs.get(CONFIG)
+            if earlier is None:
+                self._study.set_metric_names(["top-1 accuracy"])
+                self._study.set_user_attr(CONFIG, config)
+            else:
+                refuse_difference(f"the study {self.name!r}", earlier, config, "another --name")
 
     def __enter__(self) -> "Queue":
         """Use it, then close it."""
         return self
 
     def __exit__(self, *error: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
         """Close the connections to the database."""
         self._storage.remove_session()
         self._storage.engine.dispose()
