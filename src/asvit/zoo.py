@@ -20,7 +20,7 @@ from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
-from asvit.architecture import ARCHITECTURES, BASE_STRIDE, Architecture
+from asvit.architecture import ARCHITECTURES, Architecture
 from asvit.errors import UserError
 from asvit.model import AsViT, Images, Map
 
@@ -77,7 +77,7 @@ class AsViTForTimm(AsViT):
         self.head_drop = nn.Dropout(drop_rate)
         self.num_features = self.head_hidden_size = architecture.dims[-1]
         self.feature_info = [
-            {"num_chs": dim, "reduction": BASE_STRIDE * 2**i, "module": f"stages.{i}"}
+            {"num_chs": dim, "reduction": architecture.topology.base_stride * 2**i, "module": f"stages.{i}"}
             for i, dim in enumerate(architecture.dims)
         ]
 

@@ -9,7 +9,7 @@ from asvit.design.grow import Growth, GrowthSettings, grow
 from asvit.design.search import SearchRun
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.space import SPACE, Topology
+from asvit.space import TABLE_1, Space
 
 WIDTH_STEP = 4
 """Fitted widths are multiples of this."""
@@ -52,10 +52,10 @@ def within_any(limits: Sequence[Budget], task: Task) -> Callable[[Architecture],
     return lambda architecture: any(limit.admits(architecture, task) for limit in limits)
 
 
-def check_budgets(budgets: Sequence[Budget], task: Task, *, fit: bool) -> None:
-    """Refuse a budget that some topology of Table 1 could not meet, before anything is measured."""
-    largest = Topology.from_choices(
-        {name: min(values) if name.startswith("S") else max(values) for name, values in SPACE.items()}
+def check_budgets(budgets: Sequence[Budget], task: Task, *, fit: bool, space: Space = TABLE_1) -> None:
+    """Refuse a budget that some topology of a space could not meet, before anything is measured."""
+    largest = space.topology(
+        {name: min(values) if name.startswith("S") else max(values) for name, values in space.values.items()}
     )
     smallest = Architecture(largest, width=SMALLEST_WIDTH if fit else SEED_WIDTH)
     for budget in budgets:
