@@ -10,7 +10,6 @@ from timm.models._hub import generate_readme
 
 from asvit.budget import format_size
 from asvit.complexity.cost import count_macs, count_params
-from asvit.export.formats import Written
 from asvit.export.release import Release
 from asvit.export.written import Written
 from asvit.subject import TIMM
