@@ -42,9 +42,8 @@ def designed(folder: Path) -> None:
         task=DIGITS, budgets=(Budget.parse("params", "150k"),), limits=(Budget.parse("params", "1M"),)
     )
     measure = fake_measure(lambda a: float(sum(a.depths)), lambda a: 7.0)
-    result = grow_family(
-        Architecture.parse("4,2,2|2,1,2|2,1,2|2,1,2|32"), settings, measure=measure, measure_proxy=measure
-    )
+    start = Architecture.parse("4,2,2|2,1,2|2,1,2|2,1,2|32")
+    result = grow_family(start, settings, measure=measure, measure_proxy=measure)
     config = {"recipe": "quick", "seed": 3}
     with open_run(folder, "grow", config, {"threads": 1}, "asvit grow") as directory:
         directory.write_result(result)
@@ -70,11 +69,8 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def images() -> Tensor:
     """Real digits as the network reads them."""
-    return (
-        (torch.from_numpy(load_digits().images[:7]).float()[:, None] / 16)
-        .repeat_interleave(4, 2)
-        .repeat_interleave(4, 3)
-    )
+    digits = torch.from_numpy(load_digits().images[:7]).float()[:, None] / 16
+    return digits.repeat_interleave(4, 2).repeat_interleave(4, 3)
 
 
 @pytest.fixture(scope="module")
@@ -268,8 +264,8 @@ BAD_INPUT = {
     "a detector": (["detector"], "detector is a detector: expected a classifier of `asvit train`"),
     "a folder": (["family"], "cannot read family/result.json"),
     "images of a trained network": (["run", "--in-chans", "3"], "leave out --in-chans"),
-    "another design": (["small", "--design", "design"], "design found "),
-    "no design": (["small", "--design", "run"], "run is not the run directory of asvit design, grow or search"),
+    "another design": ([TINY, "--design", "design"], "design found "),
+    "no design": ([TINY, "--design", "run"], "run is not the run directory of asvit design, grow or search"),
     "twice": (["small", "--to", "timm", "timm"], "--to names timm, timm: expected each of timm, onnx, torch once"),
     "no weights to publish": (["small", "--to", "torch", "--push-to-hub", "a/b"], "expected timm among --to"),
     "no repository": (["small", "--push-to-hub", "name"], "cannot push to 'name': expected OWNER/NAME"),
