@@ -222,6 +222,7 @@ def test_timms_own_function_publishes(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(timm.models, "push_to_hf_hub", lambda *args, **options: calls.append((args, options)))
     file = checkpoint(tmp_path / "c.safetensors", TINY, Task(image_size=(32, 32), num_classes=3))
+    (tmp_path / "out").mkdir()  # an empty folder may be there
     options = ExportOptions(out=tmp_path / "out", push_to_hub="owner/name")
     export_jobs.run_export(str(file), options, DrawOptions(), CardOptions())
     (((model, repository), said),) = calls

@@ -199,7 +199,7 @@ def test_timms_train_script_trains_a_designed_network(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (checkpoint,) = (tmp_path / "out").rglob("last.pth.tar")
-    load_checkpoint(tiny(), str(checkpoint))
+    load_checkpoint(tiny(), str(checkpoint), filter_fn=checkpoint_filter_fn)
 
 
 class Pyramid(nn.Module):
