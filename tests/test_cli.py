@@ -229,7 +229,7 @@ BAD = {
     "malformed score": (["search", "--score", "2*length"], "such as length:2,ntk"),
     "timm at fan-in": (
         ["measure", "timm:resnet18", "--initialisation", "fan-in", "--recipe", "smoke"],
-        "keeps timm's initialisation",
+        "keeps its own initialisation",
     ),
     "nothing to measure": (["measure"], "expected one or more"),
     "unknown timm model": (["measure", "timm:vit_huge_patch1"], "timm has no model named"),

@@ -192,7 +192,7 @@ def test_length_and_kernel_of_logits(subject):
 
 def test_timm_keeps_its_own_initialisation():
     task = Task(image_size=(64, 64))
-    with pytest.raises(UserError, match="timm:resnet18 keeps timm's initialisation, not fan-in"):
+    with pytest.raises(UserError, match="timm:resnet18 keeps its own initialisation, not fan-in"):
         Measurer(Settings(repeats=1, initialisation="fan-in"), task)(TimmSubject("resnet18", task))
 
 

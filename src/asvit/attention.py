@@ -4,12 +4,14 @@ Shapes: ``B`` images or windows, ``H`` x ``W`` map, ``h`` x ``w`` window, ``C`` 
 window, ``D`` channels of a head.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Heads = Float[Tensor, "B N L D"]
 Mask = Bool[Tensor, "B 1 1 L"] | None
@@ -106,6 +108,26 @@ def write_out_attention(network: nn.Module) -> None:
             module.attend = plain_attention
         elif hasattr(module, "fused_attn"):
             vars(module).update(fused_attn=False)
+
+
+@contextmanager
+def differentiable_attention() -> Iterator[None]:
+    """While it is entered, torch's own attention is a softmax between products, with derivatives in any mode.
+
+    Its fused kernels, and the fast path of ``nn.MultiheadAttention``, have none in forward mode.
+
+    >>> x = torch.eye(2)[None]
+    >>> with differentiable_attention():
+    ...     torch.func.jvp(lambda v: F.scaled_dot_product_attention(0 * x, x, v), (x,), (x,))[1].tolist()
+    [[[0.5, 0.5], [0.5, 0.5]]]
+    """
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def fuse_attention(network: nn.Module) -> None:

@@ -22,7 +22,9 @@ from asvit.options import (
     RunOptions,
     ScoreOptions,
     SearchOptions,
+    SideBySideOptions,
     TaskOptions,
+    UseOptions,
     parse_image_size,
 )
 from asvit.study_cli import study
@@ -72,24 +74,29 @@ def measure(
     recipe: RecipeName = "paper",
     task: TaskOptions = TaskOptions(),
     measuring: MeasureOptions = MeasureOptions(),
+    using: UseOptions = UseOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
-    """Measure networks at initialisation, with error bars.
+    """Measure networks at initialisation, and what they cost in use, with error bars.
 
     Parameters
     ----------
     archs
-        Published names, text forms, files that a job wrote, or timm:NAME for any classifier of timm.
+        Published names, text forms, files that a job wrote, timm:NAME for any classifier of timm, or
+        package.module:callable for a function of your own (the current folder is importable) that returns a network. It
+        is called with those of num_classes, in_chans, img_size and image_size (pixels of a side, or (height, width))
+        that its signature names.
     metrics
         Several with commas: length, ntk, curvature, length_of_curvature; scores of others: gradient_norm, snip,
-        synflow, naswot, zico, dss, attention_entropy, token_entropy; counts: params, macs, depth, expansion, kernel.
+        synflow, naswot, zico, dss, attention_entropy, token_entropy; counts: params, macs, depth, expansion, kernel;
+        of the network in use on this device: latency, throughput, memory.
     recipe
         Repeats, angles and images where they are not given.
     """
     from asvit import jobs
+    from asvit.job import split_names
 
-    names = tuple(name.strip() for group in metrics for name in group.split(","))
-    jobs.run_measure(archs, names, recipe, task, measuring, run)
+    jobs.run_measure(archs, split_names(metrics), recipe, task, measuring, using, run)
 
 
 @app.command
@@ -285,17 +292,33 @@ def export(
 
 
 @app.command
-def report(directory: str, /) -> None:
-    """Write the report of a finished run directory anew.
+def report(
+    directory: Path,
+    /,
+    *,
+    beside: SideBySideOptions = SideBySideOptions(),
+    using: UseOptions = UseOptions(),
+    run: DeviceOptions = DeviceOptions(),
+) -> None:
+    """Write the report of a finished run directory anew; with --against, beside other networks.
 
     Parameters
     ----------
     directory
         Run directory of search, grow, design, train, detect train or study.
     """
-    from asvit.report import write_report
+    if beside.against:
+        from asvit import side_by_side_jobs
 
-    print(write_report(Path(directory)))
+        side_by_side_jobs.run_against(directory, beside, using, run)
+        return
+    if (beside, using, run) != (SideBySideOptions(), UseOptions(), DeviceOptions()):
+        raise UserError("options of a report say how networks are measured --against: expected some networks after it")
+    from asvit.report import write_report, write_side_by_side
+
+    print(write_report(directory))
+    if (page := write_side_by_side(directory)) is not None:
+        print(page)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

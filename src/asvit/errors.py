@@ -10,6 +10,10 @@ class UserError(ValueError):
     """
 
 
+class NotAdmitted(UserError):
+    """A measure that a network does not admit; its other measures may well be taken."""
+
+
 def hush() -> None:
     """Keep warnings from users that they cannot do anything about."""
     # torch.func's first jvp compiles a helper with torch's own deprecated decorator.

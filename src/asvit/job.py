@@ -11,10 +11,12 @@ import torch
 
 from asvit.architecture import Task
 from asvit.budget import parse_memory
+from asvit.callables import names_callable
 from asvit.errors import UserError
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
-from asvit.options import MeasureOptions, RunOptions
+from asvit.metrics import parse_metrics
+from asvit.options import MeasureOptions, RunOptions, UseOptions
 from asvit.photos import BuiltIn, Folder
 from asvit.records import (
     Json,
@@ -26,7 +28,7 @@ from asvit.records import (
     recorded,
     without_password,
 )
-from asvit.settings import Carefulness
+from asvit.settings import Carefulness, Use
 from asvit.subject import TIMM, Subject, parse_subject
 
 
@@ -37,6 +39,7 @@ def prepare(
     run: RunOptions,
     *,
     metrics: Sequence[str] = ("length", "ntk"),
+    use: Use = Use(),
 ) -> Measurer:
     """Choose the device and read the images that the kernel will see, before anything is written."""
     torch.backends.cudnn.allow_tf32 = False  # measures are compared to more digits than TF32 keeps
@@ -48,6 +51,7 @@ def prepare(
         photographs=BuiltIn() if measuring.images is None else Folder(measuring.images),
         device=choose_device(run.device),
         work_memory=None if measuring.work_memory is None else parse_memory(measuring.work_memory),
+        use=use,
     )
     _ = measurer.draws  # refuses unreadable images now
     return measurer
@@ -72,7 +76,32 @@ def choose_device(name: str) -> torch.device:
 
 def subject_named(text: str, task: Task) -> Subject:
     """What an argument of `measure` names."""
-    return parse_subject(text if text.startswith(TIMM) else str(read_architecture(text)), task)
+    named = text.startswith(TIMM) or names_callable(text)
+    return parse_subject(text if named else str(read_architecture(text)), task)
+
+
+def split_names(groups: Sequence[str]) -> tuple[str, ...]:
+    """Names out of options with several each.
+
+    >>> split_names(["length,ntk", "params"])
+    ('length', 'ntk', 'params')
+    """
+    return tuple(name.strip() for group in groups for name in group.split(","))
+
+
+def use_for(metrics: Sequence[str], options: UseOptions) -> Use:
+    """How networks are used; refused where no metric of the network in use is asked for.
+
+    >>> use_for(["latency"], UseOptions(batch_size=8))
+    Use(batch_size=8, precision='float32')
+    """
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    if given and not any(metric.in_use for metric in parse_metrics(metrics)):
+        raise UserError(
+            f"--{min(given).replace('_', '-')} says how latency, throughput and memory are measured, and no one asked "
+            "for them: add one of them to --metrics"
+        )
+    return Use(**given)
 
 
 @contextmanager

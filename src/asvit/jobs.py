@@ -14,7 +14,7 @@ from asvit.design.ranking import Objective, parse_score
 from asvit.design.recipes import RECIPES, Recipe, StartFrom
 from asvit.design.search import SearchResult, SearchRun, SearchSettings, SearchStep, search
 from asvit.errors import UserError
-from asvit.job import prepare, repeat_command, subject_named, tell, working
+from asvit.job import prepare, repeat_command, subject_named, tell, use_for, working
 from asvit.measure import Measurement, Measurer
 from asvit.options import (
     BudgetOptions,
@@ -25,6 +25,7 @@ from asvit.options import (
     ScoreOptions,
     SearchOptions,
     TaskOptions,
+    UseOptions,
 )
 from asvit.progress import ProgressDisplay
 from asvit.records import SCHEMA, Json, RunDirectory, read_architecture, to_json, write_record
@@ -38,6 +39,7 @@ def run_measure(
     recipe_name: RecipeName,
     task_options: TaskOptions,
     measuring: MeasureOptions,
+    using: UseOptions,
     run: RunOptions,
 ) -> None:
     """`asvit measure`: measures of some networks, side by side."""
@@ -45,11 +47,14 @@ def run_measure(
         raise UserError("no architecture to measure: expected one or more, such as `asvit measure small timm:resnet18`")
     recipe = RECIPES[recipe_name]
     task = task_options.task(recipe.image_size)
+    use = use_for(metrics, using)
     subjects = [subject_named(text, task) for text in archs]
-    measurer = prepare(recipe, task, measuring, run, metrics=metrics)
+    measurer = prepare(recipe, task, measuring, run, metrics=metrics, use=use)
     for subject in subjects:
         subject.check(measurer.settings.initialisation)
-    config = _measure_config(recipe_name, measurer) | {"metrics": list(metrics), "subjects": [s.name for s in subjects]}
+    config = _measure_config(recipe_name, measurer) | {"metrics": list(metrics), "subjects": [s.key for s in subjects]}
+    if any(metric.in_use for metric in measurer.metrics):
+        config |= {"use": asdict(use)}
     with working("measure", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
         measurements = []
         for done, subject in enumerate(subjects, start=1):

@@ -3,7 +3,7 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -11,12 +11,13 @@ import torch
 
 from asvit.architecture import Architecture, Task
 from asvit.complexity.ntk import SingularKernel
-from asvit.errors import UserError
+from asvit.complexity.speed import device_name
+from asvit.errors import NotAdmitted
 from asvit.ledger import Cost, Entry, Ledger
-from asvit.metrics import Metric, parse_metrics
+from asvit.metrics import METRICS, Metric, parse_metrics
 from asvit.photos import BuiltIn, Photographs
 from asvit.probe import Draw, Probe
-from asvit.settings import Settings
+from asvit.settings import Settings, Use
 from asvit.subject import ArchitectureSubject, Subject
 from asvit.work import default_work_memory
 
@@ -85,6 +86,7 @@ class Measurer:
         photographs: Photographs | None = None,
         device: torch.device | str = "cpu",
         work_memory: int | None = None,
+        use: Use = Use(),
     ) -> None:
         """Prepare to measure.
 
@@ -96,8 +98,9 @@ class Measurer:
             photographs: what the kernel sees; by default the photographs that come with scikit-image.
             device: where networks are evaluated; they are drawn on the CPU everywhere.
             work_memory: bytes of activations at a time; by default 2 GB on a CPU and half of a GPU's memory.
+            use: how networks are used while latency and memory are taken.
         """
-        self.settings, self.task, self.seed = settings, task, seed
+        self.settings, self.task, self.seed, self.use = settings, task, seed, use
         self.metrics = parse_metrics(metrics)
         self.photographs = photographs or BuiltIn()
         self.device = torch.device(device)
@@ -107,26 +110,38 @@ class Measurer:
     def remember_in(self, ledger: Ledger) -> None:
         """Look for measurements in ``ledger`` and keep new ones there; until then nothing outlives this object."""
         self._ledger = ledger
-        self._context = ledger.context(self._describe())
+        self._contexts = {
+            in_use: ledger.context(self._describe_use() if in_use else self._describe())
+            for in_use in {metric.in_use for metric in self.metrics}
+        }
 
     def _describe(self) -> dict[str, object]:
         """All that a value depends on beside subject, repeat and metric."""
-        on_cpu = self.device.type == "cpu"
         settings = asdict(self.settings)
         settings.pop("repeats")
+        return {
+            **self._describe_place(),
+            "dtype": "float32",
+            "photographs": self.photographs.digest,
+            "seed": self.seed,
+            "work_memory": self.work_memory,
+            **settings,
+        }
+
+    def _describe_use(self) -> dict[str, object]:
+        """The same for the network in use."""
+        return {**self._describe_place(), "use": asdict(self.use), "processor": device_name(self.device)}
+
+    def _describe_place(self) -> dict[str, object]:
+        on_cpu = self.device.type == "cpu"
         return {
             "version": VERSION,
             "torch": torch.__version__,
             "device": "cpu" if on_cpu else torch.cuda.get_device_name(self.device),
             "threads": torch.get_num_threads() if on_cpu else None,
-            "dtype": "float32",
             "image_size": self.task.image_size,
             "in_chans": self.task.in_chans,
             "num_classes": self.task.num_classes,
-            "photographs": self.photographs.digest,
-            "seed": self.seed,
-            "work_memory": self.work_memory,
-            **settings,
         }
 
     @cached_property
@@ -147,7 +162,7 @@ class Measurer:
         """Measure a subject, up to the first repeat that shows it invalid."""
         values: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
         for repeat in range(self.settings.repeats):
-            entries = self._repeat(subject, repeat)
+            entries = self.repeat(subject, repeat)
             for name in values:
                 entry = entries[name]
                 if entry.value is None:
@@ -157,7 +172,7 @@ class Measurer:
 
     def by_metric(self, subject: Subject) -> dict[str, Estimate]:
         """Measure every metric by itself, and leave out those that are invalid in some repeat."""
-        repeats = [self._repeat(subject, repeat) for repeat in range(self.settings.repeats)]
+        repeats = [self.repeat(subject, repeat) for repeat in range(self.settings.repeats)]
         found = {}
         for name in (metric.name for metric in self.metrics):
             values = [value for entries in repeats if (value := entries[name].value) is not None]
@@ -167,36 +182,74 @@ class Measurer:
 
     def costs(self, subject: Subject) -> dict[str, Cost]:
         """What a subject's repeats took by metric; metrics that share a derivative charge it to the first."""
-        return self._ledger.costs(self._context, subject.key)
+        found: dict[str, Cost] = {}
+        for context in self._contexts.values():
+            found |= self._ledger.costs(context, subject.key)
+        return found
 
     def architectures(self, *, width_divisor: int = 1) -> Measure:
         """This measure as a function of an architecture, or of its proxy of a fraction of the width."""
         return lambda architecture: self(ArchitectureSubject(architecture, self.task, width_divisor))
 
-    def _repeat(self, subject: Subject, repeat: int) -> dict[str, Entry]:
-        """All metrics of one repeat: out of the ledger, or measured now and written there."""
-        known = self._ledger.read(self._context, subject.key, repeat)
-        missing = [metric for metric in self.metrics if metric.name not in known]
+    def repeat(
+        self, subject: Subject, repeat: int, *, refused: MutableMapping[str, str] | None = None
+    ) -> dict[str, Entry]:
+        """All metrics of one repeat: out of the ledger, or measured now and written there.
+
+        Args:
+            subject: what to measure.
+            repeat: number of the draw, from 0.
+            refused: takes metrics that the network does not admit, with the reason; those in it are left out.
+
+        Raises:
+            NotAdmitted: a metric is not admitted, and there is no ``refused``.
+        """
+        known = self._read(subject, repeat)
+        left_out = {} if refused is None else refused
+        missing = [metric for metric in self.metrics if metric.name not in {**known, **left_out}]
         if missing:
-            found = self._evaluate(missing, subject, self.draws[repeat])
-            self._ledger.write(self._context, subject.key, repeat, found)
-            known = self._ledger.read(self._context, subject.key, repeat)
+            found = self._evaluate(missing, subject, self.draws[repeat], refused)
+            for in_use, context in self._contexts.items():
+                entries = {name: entry for name, entry in found.items() if METRICS[name].in_use == in_use}
+                self._ledger.write(context, subject.key, repeat, entries)
+            known = self._read(subject, repeat)
         return known
 
-    def _evaluate(self, metrics: Sequence[Metric], subject: Subject, draw: Draw) -> dict[str, Entry]:
+    def _read(self, subject: Subject, repeat: int) -> dict[str, Entry]:
+        found: dict[str, Entry] = {}
+        for context in self._contexts.values():
+            found |= self._ledger.read(context, subject.key, repeat)
+        return found
+
+    def _evaluate(
+        self, metrics: Sequence[Metric], subject: Subject, draw: Draw, refused: MutableMapping[str, str] | None
+    ) -> dict[str, Entry]:
         """Metrics of one draw; less of them at a time where the device runs out of memory."""
         reductions = 0
         while True:
-            probe = Probe(subject, draw, self.settings, self.device, self.work_memory, reductions)
+            probe = Probe(subject, draw, self.settings, self.device, self.work_memory, reductions, self.use)
             try:
-                return {metric.name: evaluate(metric, probe) for metric in metrics}
+                return dict(admitted(metrics, probe, refused))
             except torch.OutOfMemoryError as error:
                 if probe.work.less() == probe.work:
-                    raise UserError(
+                    raise NotAdmitted(
                         f"{subject.name} does not fit into the memory of {self.device}, even one angle and one block "
                         "at a time: measure a smaller network or image size, or with --device cpu"
                     ) from error
                 reductions += 1
+
+
+def admitted(
+    metrics: Sequence[Metric], probe: Probe, refused: MutableMapping[str, str] | None
+) -> Iterator[tuple[str, Entry]]:
+    """Metrics of one probe; those that the network does not admit go into ``refused``, or raise where there is none."""
+    for metric in metrics:
+        try:
+            yield metric.name, evaluate(metric, probe)
+        except NotAdmitted as reason:
+            if refused is None:
+                raise
+            refused[metric.name] = str(reason)
 
 
 def evaluate(metric: Metric, probe: Probe) -> Entry:
@@ -208,4 +261,5 @@ def evaluate(metric: Metric, probe: Probe) -> Entry:
     except SingularKernel as error:
         value, invalid = None, str(error)
     seconds = time.perf_counter() - start
-    return Entry(None if invalid else value, invalid, seconds, "" if metric.counted else str(probe.work))
+    work = "" if metric.counted or metric.in_use else str(probe.work)
+    return Entry(None if invalid else value, invalid, seconds, work)

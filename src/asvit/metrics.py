@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from asvit.architecture import Architecture
 from asvit.complexity import activity, curve, ntk, scores
-from asvit.errors import UserError
+from asvit.errors import NotAdmitted, UserError
 from asvit.probe import Probe
 from asvit.subject import ArchitectureSubject, refusing
 
@@ -28,7 +28,11 @@ class Metric:
     """Value of one probe; a :class:`~asvit.complexity.ntk.SingularKernel` or a value that is not finite is invalid."""
 
     counted: bool = False
-    """Whether it is a count of the architecture, which no weights are drawn for."""
+    """Whether it is a count, the same whatever the weights."""
+    unit: str = ""
+    """Of a count: what stands behind it."""
+    in_use: bool = False
+    """Whether it is of the network in use: a function of batch size, precision and device instead of the settings."""
 
     @property
     def sign(self) -> int:
@@ -88,7 +92,7 @@ def _count(of: Callable[[Architecture], int]) -> Callable[[Probe], float]:
 
     def count(probe: Probe) -> float:
         if not isinstance(probe.subject, ArchitectureSubject):
-            raise UserError(
+            raise NotAdmitted(
                 f"{probe.subject.name} has no depth, expansion and kernel in the sense of Table 1: expected an "
                 "architecture of asvit; leave these metrics out, or measure the model by itself"
             )
@@ -147,6 +151,35 @@ _METRICS = (
         source="plain baseline",
         of=lambda probe: float(probe.subject.macs),
         counted=True,
+    ),
+    Metric(
+        name="latency",
+        symbol="latency (ms)",
+        title="latency of a batch in milliseconds",
+        better="lower",
+        source="median over runs of the network in use",
+        of=lambda probe: 1e3 * probe.usage.latency,
+        in_use=True,
+    ),
+    Metric(
+        name="throughput",
+        symbol="images/s",
+        title="images per second",
+        better="higher",
+        source="batch size over latency",
+        of=lambda probe: probe.usage.throughput,
+        in_use=True,
+    ),
+    Metric(
+        name="memory",
+        symbol="memory",
+        title="memory of the network in use",
+        better="lower",
+        source="peak over one batch: weights, images, activations",
+        of=lambda probe: float(probe.usage.memory),
+        counted=True,
+        unit="B",
+        in_use=True,
     ),
     Metric(
         name="depth",

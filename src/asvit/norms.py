@@ -5,17 +5,21 @@ torch's fused layer, batch and instance norms give silently wrong second derivat
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from asvit.errors import UserError
+from asvit.errors import NotAdmitted
 
 # Told by name, so that timm need not be imported: its two-dimensional norms share torch's classes but normalise the
 # channels of B x C x H x W maps.
 _CHANNELS_FIRST = {"LayerNorm2d", "LayerNorm2dFp32", "LayerNormAct2d", "LayerNormAct2dFp32", "RmsNorm2d"}
 _RMS = {"RMSNorm", "RmsNorm", "RmsNorm2d", "RmsNormFp32", "RmsNorm2dFp32"}
+_FUNCTIONAL = {F.layer_norm, F.rms_norm, F.batch_norm, F.instance_norm, F.group_norm, torch.layer_norm}
 _TORCH = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
 
@@ -56,7 +60,7 @@ def remove_norms(network: nn.Module) -> None:
     """Replace every normalisation by the identity, in place; an activation fused into one stays.
 
     Raises:
-        UserError: the network has a normalisation of a kind that is not known here.
+        NotAdmitted: the network has a normalisation of a kind that is not known here.
     """
     _replace(network, lambda norm: nn.Identity())
 
@@ -65,7 +69,7 @@ def write_out_norms(network: nn.Module) -> None:
     """Replace every layer and RMS norm by its written-out form, in place; an activation fused into one stays.
 
     Raises:
-        UserError: the network has another normalisation, whose second derivative cannot be trusted.
+        NotAdmitted: the network has another normalisation, whose second derivative cannot be trusted.
     """
     _replace(network, _written_out)
 
@@ -77,7 +81,7 @@ def _written_out(norm: nn.Module) -> nn.Module:
     if isinstance(norm, nn.LayerNorm) or name in _RMS:
         dims = len(vars(norm)["normalized_shape"])
         return WrittenOutNorm(norm, axes=tuple(range(-dims, 0)))
-    raise UserError(
+    raise NotAdmitted(
         f"the network normalises with {name}, whose second derivative is not reliable: "
         "measure with --norm identity, or leave out curvature and length_of_curvature"
     )
@@ -93,11 +97,40 @@ def _replace(network: nn.Module, replacement: Callable[[nn.Module], nn.Module]) 
         setattr(network, name, new if activation is None else nn.Sequential(new, activation))
 
 
+def refuse_functional_norms(network: nn.Module, images: Float[Tensor, "B channels H W"]) -> None:
+    """Refuse a network that normalises what it sees of ``images`` by a function, not by a layer that is replaced.
+
+    Weights may be normalised: they do not change along a curve of images.
+
+    >>> class Normal(nn.Module):
+    ...     def forward(self, x):
+    ...         return F.layer_norm(x, x.shape[1:])
+    >>> refuse_functional_norms(Normal(), torch.zeros(1, 3, 2, 2))
+    Traceback (most recent call last):
+        ...
+    asvit.errors.NotAdmitted: the network calls layer_norm, ...
+    """
+    with torch.enable_grad(), _RefusingNorms():
+        network(images.detach().clone().requires_grad_())
+
+
+class _RefusingNorms(TorchFunctionMode):
+    """While it is entered, no norm is called on what needs a gradient."""
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        if func in _FUNCTIONAL and (args[0] if args else kwargs["input"]).requires_grad:
+            raise NotAdmitted(
+                f"the network calls {func.__name__}, which can neither be taken out nor differentiated twice: make it "
+                "a module of torch.nn, or measure the length with --norm layer"
+            )
+        return func(*args, **(kwargs or {}))
+
+
 def is_norm(module: nn.Module) -> bool:
     """Whether a module normalises its input.
 
     Raises:
-        UserError: it looks like a normalisation, but of a kind that is not known here.
+        NotAdmitted: it looks like a normalisation, but of a kind that is not known here.
 
     >>> is_norm(nn.LayerNorm(3)), is_norm(nn.Linear(3, 3))
     (True, False)
@@ -106,7 +139,7 @@ def is_norm(module: nn.Module) -> bool:
     if isinstance(module, _TORCH) or name in _RMS:
         return True
     if "norm" in name.lower() and not any(True for _ in module.children()):
-        raise UserError(
+        raise NotAdmitted(
             f"the network normalises with {name}, which is not known here: "
             "leave out length, curvature and length_of_curvature, or measure another network"
         )

@@ -14,7 +14,7 @@ from asvit.architecture import Task
 from asvit.budget import Budget
 from asvit.design.recipes import Recipe
 from asvit.errors import UserError
-from asvit.settings import Carefulness, Initialisation, Output, Settings
+from asvit.settings import Carefulness, Initialisation, Output, Precision, Settings
 
 RecipeName = Literal["paper", "quick", "smoke"]
 
@@ -24,7 +24,9 @@ _MEASURE = Group("Measuring", sort_key=4)
 _SCORE = Group("Score", sort_key=5)
 _SEARCH = Group("Search", sort_key=6)
 _GROWTH = Group("Growth", sort_key=7)
-_JOB = Group("Job", sort_key=8)
+_USE = Group("Network in use", sort_key=8)
+_AGAINST = Group("Side by side", sort_key=9)
+_JOB = Group("Job", sort_key=10)
 
 
 def parse_image_size(text: str) -> tuple[int, int]:
@@ -95,6 +97,32 @@ class MeasureOptions:
             initialisation=self.initialisation,
             output=self.output,
         )
+
+
+@Parameter(name="*", group=_USE)
+@dataclass(frozen=True, kw_only=True)
+class UseOptions:
+    """How networks are used while latency, throughput and memory are measured."""
+
+    batch_size: int | None = None
+    """Images at a time (default: 1)."""
+    precision: Precision | None = None
+    """Of a forward pass: float32 (default), or bfloat16 under autocast."""
+
+
+@Parameter(name="*", group=_AGAINST)
+@dataclass(frozen=True, kw_only=True)
+class SideBySideOptions:
+    """What a designed family is put beside."""
+
+    against: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = ()
+    """Networks to measure beside the family, as asvit measure takes them: timm:swin_tiny_patch4_window7_224 small
+    my.module:net. Without it nothing is measured, and pages are drawn from what was."""
+    metrics: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    """Columns of the table, any measures of asvit measure with commas (default: params, macs, latency, throughput,
+    memory, length, ntk)."""
+    images: Path | None = None
+    """Folder of images for the kernel, where the run had one: the same."""
 
 
 @Parameter(name="*", group=_SCORE)

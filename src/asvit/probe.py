@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,12 +13,14 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 from asvit.architecture import Task
-from asvit.attention import fuse_attention, write_out_attention
+from asvit.attention import differentiable_attention, fuse_attention, write_out_attention
 from asvit.complexity import curve, ntk
 from asvit.complexity.layerwise import layerwise_kernel
-from asvit.norms import remove_norms, write_out_norms
+from asvit.complexity.speed import Usage, usage
+from asvit.errors import NotAdmitted
+from asvit.norms import refuse_functional_norms, remove_norms, write_out_norms
 from asvit.photos import Photographs
-from asvit.settings import Output, Settings
+from asvit.settings import Output, Settings, Use
 from asvit.subject import MeasuredAsViT, Subject, refusing
 from asvit.taylor import carry_jets, circle_jet
 from asvit.work import Work
@@ -77,6 +79,8 @@ class Probe:
     """Bytes of activations at a time."""
     reductions: int = 0
     """How often the work was made smaller than that because the device ran out of memory."""
+    use: Use = field(default_factory=Use)
+    """How the network is used while latency and memory are taken."""
 
     @cached_property
     def work(self) -> Work:
@@ -125,11 +129,22 @@ class Probe:
     def tokens(self) -> Float[Tensor, "n T C"]:
         """Tokens of the last map, before pooling."""
         classifier: Any = self.classifier
+        if not hasattr(classifier, "forward_features"):
+            raise NotAdmitted(f"{self.subject.name} has no forward_features: leave out token_entropy")
         with torch.no_grad():
             x = classifier.forward_features(self.images)
+        if not isinstance(x, Tensor) or x.ndim not in (3, 4):
+            raise NotAdmitted(f"forward_features of {self.subject.name} is no map of tokens: leave out token_entropy")
         if x.ndim == 4 and getattr(classifier, "output_fmt", "NCHW") == "NCHW":  # timm's word for the layout
             x = x.permute(0, 2, 3, 1)
         return x.flatten(1, -2)
+
+    @cached_property
+    def usage(self) -> Usage:
+        """Latency and memory of the network in use, on the draw's images, as many as are used at a time."""
+        images = self.images[torch.arange(self.use.batch_size, device=self.device) % len(self.images)]
+        with refusing(self.subject.name):
+            return usage(self.subject.in_use().to(self.device), images, precision=self.use.precision)
 
     @cached_property
     def velocity(self) -> Float[Tensor, "angles D"]:
@@ -147,7 +162,13 @@ class Probe:
     def kernel(self) -> Float64[Tensor, "n n"]:
         """Neural tangent kernel of the sum of the outputs, on the draw's images."""
         every = self.settings.kernel_parameters == "all"
-        weights = {name: p for name, p in self.network.named_parameters() if every or name.endswith("weight")}
+        trainable = ((name, p) for name, p in self.network.named_parameters() if p.requires_grad)
+        weights = {name: p for name, p in trainable if every or name.endswith("weight")}
+        if not weights:
+            raise NotAdmitted(
+                f"{self.subject.name} has no trainable parameter{'' if every else ' named weight'} for the kernel: "
+                "measure with --kernel-parameters all, or leave out ntk"
+            )
         with refusing(self.subject.name):
             if isinstance(self.network, MeasuredAsViT):
                 self.network.recompute_blocks(self.work.recompute)
@@ -157,7 +178,7 @@ class Probe:
     def _derivatives(self, *, order: Literal[1, 2]) -> tuple[Float[Tensor, "angles D"], ...]:
         """Derivatives of the circle's image up to ``order``, a few angles at a time."""
         theta = curve.angles(self.settings.angles, device=self.device)
-        with refusing(self.subject.name):
+        with refusing(self.subject.name), differentiable_attention():
             along_circle = self._along_circle(order)
             passes = [along_circle(some) for some in theta.split(self.work.angles)]
         return tuple(torch.cat(derivative) for derivative in zip(*passes, strict=True))
@@ -174,6 +195,8 @@ class Probe:
         if isinstance(network, MeasuredAsViT):
             carry_jets(network, order=order)
             return lambda theta: network(circle_jet(basis, radius, theta, order=order)).chunk(order + 1)[1:]
+        if order == 2 or self.settings.norm == "identity":
+            refuse_functional_norms(network, basis[:1])
         write_out_attention(network)
         image = curve.image_of_circle(network, basis, radius)
         if order == 1:

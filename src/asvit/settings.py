@@ -10,6 +10,9 @@ Initialisation = Literal["normal", "fan-in"]
 Output = Literal["features", "logits"]
 """Pooled last map before the final norm, or class logits before the softmax."""
 
+Precision = Literal["float32", "bfloat16"]
+"""Of the network in use; measures at initialisation are always in float32."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Carefulness:
@@ -21,6 +24,20 @@ class Carefulness:
     """Points of the circle."""
     kernel_images: int
     """Images that the kernel sees."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """How a network is used while its latency and its memory are measured."""
+
+    batch_size: int = 1
+    """Images at a time."""
+    precision: Precision = "float32"
+    """Of a forward pass: as the weights are, or under autocast."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UserError(f"batch_size is {self.batch_size}: expected at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,8 +34,11 @@ def format_measure(metric: str, estimate: Estimate) -> str:
 
     >>> format_measure("params", Estimate.of([2327816.0])), format_measure("ntk", Estimate.of([0.12345]))
     ('2.33M', '0.123')
+    >>> format_measure("memory", Estimate.of([123456789.0]))
+    '123.46MB'
     """
-    return format_size(round(estimate.mean)) if METRICS[metric].counted else format_estimate(estimate)
+    shown = METRICS[metric]
+    return format_size(round(estimate.mean)) + shown.unit if shown.counted else format_estimate(estimate)
 
 
 def in_per_cent(share: Estimate | None) -> str:

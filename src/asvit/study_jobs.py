@@ -61,8 +61,9 @@ def run_study(
 
 
 def metric_names(asked: Sequence[str]) -> tuple[str, ...]:
-    """Metrics to judge: all, or those asked for, which must contain what the verdict compares."""
-    names = tuple(metric.name for metric in (parse_metrics(asked) if asked else METRICS.values()))
+    """Metrics to judge: all of the untrained network, or those asked for, with what the verdict compares."""
+    known = [metric for metric in METRICS.values() if not metric.in_use]
+    names = tuple(metric.name for metric in (parse_metrics(asked) if asked else known))
     missing = [name for name in (*SEARCHED_BY, "params") if name not in names]
     if missing:
         raise UserError(f"the verdict compares {', '.join(missing)} too: add them to --metrics")

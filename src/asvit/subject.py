@@ -1,4 +1,7 @@
-"""What can be measured: an architecture, or any classifier of timm. Builds one random network of it at a time."""
+"""What can be measured: an architecture, any classifier of timm, or what a function of the user's own makes.
+
+Builds one random network of it at a time.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -12,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from asvit.architecture import Architecture, Task
+from asvit.callables import Make, digest, find_classifier, load_callable, make_network, names_callable
 from asvit.complexity.cost import activation_bytes, count_macs, count_params
-from asvit.errors import UserError
+from asvit.errors import NotAdmitted, UserError
 from asvit.settings import Initialisation, Output
 
 TIMM = "timm:"
@@ -50,8 +54,12 @@ class Subject(ABC):
     ) -> nn.Module:
         """Network from images to pooled features or logits ``B x D``, every parameter drawn anew, to be evaluated."""
 
+    def in_use(self) -> nn.Module:
+        """The classifier as it is used, at full size, with some weights."""
+        return self.network(0, output="logits")
+
     def check(self, initialisation: Initialisation) -> None:  # noqa: B027
-        """Refuse an initialisation that the networks cannot be drawn with."""
+        """Refuse what cannot be drawn, or not with an initialisation."""
 
     @cached_property
     def activations(self) -> int:
@@ -136,9 +144,61 @@ class ArchitectureSubject(Subject):
         network.model.initialise(torch.Generator().manual_seed(seed), initialisation=initialisation)
         return network
 
+    def in_use(self) -> nn.Module:
+        """The whole network, position embedding included."""
+        from asvit.model import AsViT
+
+        size = {"image_size": self.task.image_size, "in_chans": self.task.in_chans}
+        with torch.random.fork_rng(devices=[]):
+            return AsViT(self.architecture, num_classes=self.task.num_classes, **size).eval()
+
+
+class ModelSubject(Subject):
+    """Networks that bring an initialisation of their own, and of which no more is known than how to draw one."""
+
+    @abstractmethod
+    def draw(self, output: Output) -> nn.Module:
+        """One network, to be evaluated, with weights out of torch's stream of random numbers."""
+
+    def check(self, initialisation: Initialisation) -> None:
+        """Refuse all but the normal one, with which a model's own is left in place."""
+        if initialisation != "normal":
+            raise UserError(
+                f"{self.name} keeps its own initialisation, not {initialisation}: expected an architecture of asvit; "
+                "leave --initialisation out for it"
+            )
+
+    def network(
+        self, seed: int, *, output: Output = "features", initialisation: Initialisation = "normal"
+    ) -> nn.Module:
+        """The model, without its classifier or with it, freshly drawn."""
+        self.check(initialisation)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.draw(output)
+
+    @property
+    def params(self) -> int:
+        """Parameters, counted on the model."""
+        return self._params
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds, counted on the model."""
+        return self._macs
+
+    @cached_property
+    def _params(self) -> int:
+        return count_params(self.in_use())
+
+    @cached_property
+    def _macs(self) -> int:
+        with refusing(self.name, "counted"):
+            return count_macs(self.in_use(), torch.zeros(1, self.task.in_chans, *self.task.image_size))
+
 
 @dataclass(frozen=True)
-class TimmSubject(Subject):
+class TimmSubject(ModelSubject):
     """A classifier of timm with timm's own initialisation."""
 
     model_name: str
@@ -156,14 +216,6 @@ class TimmSubject(Subject):
     def name(self) -> str:
         """``timm:NAME``."""
         return TIMM + self.model_name
-
-    def check(self, initialisation: Initialisation) -> None:
-        """Refuse all but the normal one, with which timm's own is left in place."""
-        if initialisation != "normal":
-            raise UserError(
-                f"{self.name} keeps timm's initialisation, not {initialisation}: expected an architecture of asvit; "
-                "leave --initialisation out for it"
-            )
 
     def create(self, num_classes: int, **options: Any) -> nn.Module:
         """The timm model for the task, laid out for its image size where the model needs to know it."""
@@ -183,40 +235,76 @@ class TimmSubject(Subject):
                 f"{one_line(error)}; choose the size and channels that the model expects"
             ) from error
 
+    def draw(self, output: Output) -> nn.Module:
+        """Pooled features are what timm has without classes."""
+        return self.create(num_classes=0 if output == "features" else self.task.num_classes)
+
+
+@dataclass(frozen=True)
+class CallableSubject(ModelSubject):
+    """What a function of the user's own makes, by the convention of :mod:`asvit.callables`."""
+
+    callable_name: str
+    task: Task
+
+    def __post_init__(self) -> None:
+        _ = self._make  # refuses what cannot be imported
+
+    @property
+    def name(self) -> str:
+        """``package.module:callable``."""
+        return self.callable_name
+
+    @property
+    def key(self) -> str:
+        """The name, and the state of the code behind it."""
+        return f"{self.name} {self._digest}"
+
     @cached_property
-    def _size(self) -> tuple[int, int]:
-        model = self.create(self.task.num_classes)
-        images = torch.zeros(1, self.task.in_chans, *self.task.image_size)
-        return count_params(model), count_macs(model, images)
+    def _digest(self) -> str:
+        return digest(self._make, self.in_use())
 
-    @property
-    def params(self) -> int:
-        """Parameters, counted on the model."""
-        return self._size[0]
+    @cached_property
+    def _make(self) -> Make:
+        return load_callable(self.callable_name)
 
-    @property
-    def macs(self) -> int:
-        """Multiply-adds, counted on the model."""
-        return self._size[1]
+    @cached_property
+    def _classifier(self) -> str | None:
+        """Name of the layer that makes the logits; looks at one network, and refuses what is none."""
+        network, other = (make_network(self._make, self.name, self.task) for _ in range(2))
+        if network is other:
+            raise UserError(f"{self.name} returned the same network twice: expected a new one from every call")
+        return find_classifier(network, self.name, self.task)
 
-    def network(
-        self, seed: int, *, output: Output = "features", initialisation: Initialisation = "normal"
-    ) -> nn.Module:
-        """The model, without its classifier or with it, freshly drawn."""
-        self.check(initialisation)
+    def check(self, initialisation: Initialisation) -> None:
+        """Refuse another initialisation, and a function that does not make classifiers of the task's images."""
+        super().check(initialisation)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return self.create(num_classes=0 if output == "features" else self.task.num_classes)
+            _ = self._classifier
+
+    def draw(self, output: Output) -> nn.Module:
+        """Pooled features are what the linear layer that makes the logits sees."""
+        network = make_network(self._make, self.name, self.task)
+        if output == "features":
+            if self._classifier is None:
+                raise NotAdmitted(
+                    f"{self.name} makes its logits by no linear layer, before which features could be seen: "
+                    "measure with --output logits"
+                )
+            network.set_submodule(self._classifier, nn.Identity())
+        return network
 
 
 def parse_subject(text: str, task: Task) -> Subject:
-    """What ``text`` names: ``timm:NAME``, a published architecture or a text form.
+    """What ``text`` names: ``timm:NAME``, ``package.module:callable``, a published architecture or a text form.
 
     >>> parse_subject("small", Task()).params
     29051296
     """
     if text.startswith(TIMM):
         return TimmSubject(text.removeprefix(TIMM), task)
+    if names_callable(text):
+        return CallableSubject(text, task)
     return ArchitectureSubject(Architecture.parse(text), task)
 
 
@@ -232,7 +320,7 @@ def refusing(
     except torch.OutOfMemoryError:
         raise
     except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
-        raise UserError(f"{name} cannot be {done} here: {one_line(error)}; {advice}") from error
+        raise NotAdmitted(f"{name} cannot be {done} here: {one_line(error)}; {advice}") from error
 
 
 def one_line(error: BaseException) -> str:

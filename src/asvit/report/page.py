@@ -11,8 +11,10 @@ from asvit.records import REPORT, RUN, flat, read_file, write_file
 from asvit.report.charts import VEGA_LITE
 from asvit.report.kinds import kind_of
 from asvit.report.markup import escape, escape_json, join
-from asvit.report.parts import settings
+from asvit.report.parts import Page, settings
+from asvit.report.side_by_side.page import SIDE_BY_SIDE_PAGE, link_to_side_by_side, side_by_side_page
 from asvit.report.theme import DARK, LIGHT
+from asvit.side_by_side import SIDE_BY_SIDE
 
 
 def write_report(directory: Path) -> Path:
@@ -30,16 +32,39 @@ def write_report(directory: Path) -> Path:
     shown = kind_of(directory).page(directory)
     asked = read_file(directory / RUN)
     everything = flat({"config": asked["config"], "environment": asked["environment"]}).items()
+    beside = [link_to_side_by_side()] if (directory / SIDE_BY_SIDE).exists() else []
+    page = Page(shown.title, [*shown.parts, *beside, settings(everything, "All settings and versions")])
+    return _write(directory / REPORT, page)
+
+
+def write_side_by_side(directory: Path) -> Path | None:
+    """Write the page on which the family stands beside other networks; None where nothing was measured for it.
+
+    Args:
+        directory: of search, grow or design.
+
+    Returns:
+        The page's path.
+
+    Raises:
+        UserError: what was measured is damaged.
+    """
+    if not (directory / SIDE_BY_SIDE).exists():
+        return None
+    return _write(directory / SIDE_BY_SIDE_PAGE, side_by_side_page(directory))
+
+
+def _write(path: Path, shown: Page) -> Path:
     page = Template(_file("page.html")).substitute(
         title=escape(shown.title),
         css=_file("page.css"),
-        body=join([*shown.parts, settings(everything, "All settings and versions")]),
+        body=join(shown.parts),
         bundle=_bundle(),
         themes=escape_json({"light": LIGHT, "dark": DARK}),
         script=_file("page.js"),
     )
-    write_file(directory / REPORT, page.encode())
-    return directory / REPORT
+    write_file(path, page.encode())
+    return path
 
 
 def _file(name: str) -> str:

@@ -6,24 +6,43 @@ from typing import Any
 
 import altair as alt
 
-from asvit.measure import Measurement
+from asvit.measure import Estimate, Measurement
 from asvit.metrics import METRICS
 from asvit.report.charts import Row, chart
 from asvit.show import format_measure
 
-_FORMAT = {"length": ",~f", "ntk": ",~f", "params": "~s", "macs": "~s", "width": ",~f", "depth": "d"}
-_TITLE = {"params": "parameters", "width": "total width (channels, over all blocks)", "depth": "total depth (blocks)"}
+_FORMAT = {
+    "length": ",~f",
+    "ntk": ",~f",
+    "params": "~s",
+    "macs": "~s",
+    "memory": "~s",
+    "width": ",~f",
+    "depth": "d",
+}
+_TITLE = {
+    "params": "parameters",
+    "latency": "milliseconds (lower is better)",
+    "memory": "bytes (lower is better)",
+    "width": "total width (channels, over all blocks)",
+    "depth": "total depth (blocks)",
+}
 
 
 def estimates_row(measurement: Measurement, measures: Sequence[str]) -> Row:
     """A valid measurement's means, the ends of error bars where there are any, and both as text."""
     row: Row = {}
     for name in measures:
-        estimate = measurement.estimates[name]
-        row |= {name: estimate.mean, f"{name}_text": format_measure(name, estimate)}
-        if estimate.standard_error is not None and not METRICS[name].counted:
-            row[f"{name}_low"] = estimate.mean - estimate.standard_error
-            row[f"{name}_high"] = estimate.mean + estimate.standard_error
+        row |= estimate_fields(name, measurement.estimates[name])
+    return row
+
+
+def estimate_fields(name: str, estimate: Estimate) -> Row:
+    """The same of one measure."""
+    row: Row = {name: estimate.mean, f"{name}_text": format_measure(name, estimate)}
+    if estimate.standard_error is not None and not METRICS[name].counted:
+        row[f"{name}_low"] = estimate.mean - estimate.standard_error
+        row[f"{name}_high"] = estimate.mean + estimate.standard_error
     return row
 
 

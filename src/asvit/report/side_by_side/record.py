@@ -1,0 +1,63 @@
+"""From the files of a design and of what stands beside it to what a page shows of them."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from asvit.metrics import METRICS
+from asvit.records import read_record
+from asvit.report.read import Environment, RunFile, damaged, read_run
+from asvit.side_by_side import SIDE_BY_SIDE, Row, SideBySide
+
+
+@dataclass(frozen=True)
+class SideBySideReport:
+    """All that is drawn."""
+
+    run: RunFile
+    """The design, with the command and the environment in which the networks were measured."""
+    result: SideBySide
+
+    @property
+    def family(self) -> list[Row]:
+        """Networks that the run designed."""
+        return [row for row in self.result.rows if row.designed_for is not None]
+
+    @property
+    def missing(self) -> list[tuple[Row, str, str]]:
+        """Network, measure and reason of every cell that is empty."""
+        return [
+            (row, name, cell.missing)
+            for row in self.result.rows
+            for name, cell in row.cells.items()
+            if cell.missing is not None
+        ]
+
+
+def read_side_by_side(directory: Path) -> SideBySideReport:
+    """Read ``run.json`` and ``side-by-side.json``.
+
+    Args:
+        directory: run directory of search, grow or design.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    path = directory / SIDE_BY_SIDE
+    result = read_record(path, SideBySide)
+    if not result.rows:
+        raise damaged(path, "it has no networks")
+    for row in result.rows:
+        if list(row.cells) != result.metrics or not set(row.cells) <= set(METRICS):
+            raise damaged(path, f"{row.name} has other measures")
+        for name, cell in row.cells.items():
+            if (cell.estimate is None) == (cell.missing is None):
+                raise damaged(path, f"{name} of {row.name} is neither measured nor missing")
+    try:
+        environment = msgspec.convert(result.environment, Environment)
+    except msgspec.ValidationError as error:
+        raise damaged(path, str(error)) from error
+    return SideBySideReport(
+        replace(read_run(directory, RunFile), environment=environment, command=result.command), result
+    )

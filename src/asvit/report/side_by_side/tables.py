@@ -1,0 +1,51 @@
+"""The table of networks side by side, and the list of what is missing in it."""
+
+from asvit.metrics import METRICS
+from asvit.report.markup import Markup, architecture, join, symbol, table, tag
+from asvit.report.parts import MOST_SHOWN, folded, unbroken, wrapped
+from asvit.report.side_by_side.record import SideBySideReport
+from asvit.show import format_measure
+from asvit.side_by_side import Row
+
+
+def networks_table(report: SideBySideReport) -> Markup:
+    """A row a network, by parameters where they were counted; the family's in bold, with what it was designed for."""
+    numbers = {(row.name, name): str(number) for number, (row, name, _) in enumerate(report.missing, start=1)}
+    metrics = report.result.metrics
+    rows = [
+        [_name(row), *(_cell(row, name, numbers.get((row.name, name), "")) for name in metrics)]
+        for row in sorted(report.result.rows, key=_params)
+    ]
+    return table(["network", *(symbol(METRICS[name]) for name in metrics)], rows, class_="cards measures")
+
+
+def _params(row: Row) -> float:
+    cell = row.cells.get("params")
+    return 0.0 if cell is None or cell.estimate is None else cell.estimate.mean
+
+
+def _name(row: Row) -> Markup:
+    name = architecture(row.name) if "|" in row.name else wrapped(row.name)
+    if row.designed_for is None:
+        return name
+    return tag("span", tag("strong", f"designed for {row.designed_for}"), tag("br"), name)
+
+
+def _cell(row: Row, name: str, number: str) -> Markup:
+    cell = row.cells[name]
+    if cell.estimate is not None:
+        return tag("span", unbroken(format_measure(name, cell.estimate)))
+    return tag("span", "–", tag("sup", tag("a", number, href=f"#missing-{number}")), title=cell.missing or "")
+
+
+def missing_list(report: SideBySideReport) -> Markup:
+    """Why cells are empty; nothing where none are."""
+    missing = report.missing
+    if not missing:
+        return Markup("")
+    items = (
+        tag("li", join([wrapped(row.name), ", ", symbol(METRICS[name]), ": ", reason]), id=f"missing-{number}")
+        for number, (row, name, reason) in enumerate(missing, start=1)
+    )
+    summary = f"Why {len(missing)} of {len(report.result.rows) * len(report.result.metrics)} cells are empty"
+    return folded(summary, tag("ol", *items), shown=len(missing) <= MOST_SHOWN)
