@@ -114,18 +114,27 @@ def write_out_attention(network: nn.Module) -> None:
 def differentiable_attention() -> Iterator[None]:
     """While it is entered, torch's own attention is a softmax between products, with derivatives in any mode.
 
-    Its fused kernels, and the fast path of ``nn.MultiheadAttention``, have none in forward mode.
+    Its fused kernels have none in forward mode.
 
     >>> x = torch.eye(2)[None]
     >>> with differentiable_attention():
     ...     torch.func.jvp(lambda v: F.scaled_dot_product_attention(0 * x, x, v), (x,), (x,))[1].tolist()
     [[[0.5, 0.5], [0.5, 0.5]]]
     """
+    with layer_by_layer(), sdpa_kernel(SDPBackend.MATH):
+        yield
+
+
+@contextmanager
+def layer_by_layer() -> Iterator[None]:
+    """While it is entered, torch's transformer modules call their layers, of which some may have been replaced.
+
+    Otherwise ``nn.MultiheadAttention`` and ``nn.TransformerEncoderLayer`` may be one operator on all of their weights.
+    """
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
+        yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
 

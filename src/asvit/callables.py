@@ -65,7 +65,7 @@ def load_callable(name: str) -> Make:
     if isinstance(found, nn.Module):
         raise UserError(f"{name} is a network: expected a function or class that makes one, anew in every call")
     if not callable(found):
-        raise UserError(f"{name} is a {type(found).__name__}: expected a function that makes a network")
+        raise UserError(f"{name} is of type {type(found).__name__}: expected a function that makes a network")
     return found
 
 
@@ -121,7 +121,7 @@ def make_network(make: Make, name: str, task: Task) -> nn.Module:
         words = ", ".join(f"{key}={value}" for key, value in given.items())
         raise UserError(f"{name}({words}) raised {blame(error)}") from error
     if not isinstance(network, nn.Module):
-        raise UserError(f"{name} returned a {type(network).__name__}: expected a torch.nn.Module")
+        raise UserError(f"{name} returned a value of type {type(network).__name__}: expected a torch.nn.Module")
     return network.eval()
 
 
@@ -154,7 +154,7 @@ def find_classifier(network: nn.Module, name: str, task: Task) -> str | None:
         for hook in hooks:
             hook.remove()
     if not isinstance(logits, torch.Tensor) or logits.shape != (2, task.num_classes):
-        shape = "x".join(map(str, logits.shape)) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
+        shape = "x".join(map(str, logits.shape)) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise UserError(
             f"the network of {name} returned {shape} for 2 images: expected logits 2x{task.num_classes}; name "
             "num_classes in the signature, or give --num-classes"

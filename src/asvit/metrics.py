@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from asvit.architecture import Architecture
+from asvit.attention import layer_by_layer
 from asvit.complexity import activity, curve, ntk, scores
 from asvit.errors import NotAdmitted, UserError
 from asvit.probe import Probe
@@ -73,7 +74,7 @@ def _of_images(score: Callable[[nn.Module, Tensor], float]) -> Callable[[Probe],
 
 
 def _synflow(probe: Probe) -> float:
-    with refusing(probe.subject.name):
+    with refusing(probe.subject.name), layer_by_layer():
         return scores.synflow(probe.homogeneous_classifier, probe.images.shape[1:])
 
 

@@ -261,6 +261,12 @@ class CallableSubject(ModelSubject):
         return f"{self.name} {self._digest}"
 
     @cached_property
+    def activations(self) -> int:
+        """Bytes that the backward pass of one image keeps, up to the logits: features may not be there."""
+        with refusing(self.name):
+            return activation_bytes(self.in_use(), torch.zeros(1, self.task.in_chans, *self.task.image_size))
+
+    @cached_property
     def _digest(self) -> str:
         return digest(self._make, self.in_use())
 
@@ -319,7 +325,7 @@ def refusing(
         yield
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, AssertionError) as error:  # NotImplementedError is a RuntimeError
+    except (RuntimeError, AssertionError, AttributeError, TypeError, LookupError) as error:
         raise NotAdmitted(f"{name} cannot be {done} here: {one_line(error)}; {advice}") from error
 
 

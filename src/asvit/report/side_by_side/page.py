@@ -54,8 +54,7 @@ def _how(report: SideBySideReport) -> str:
         words.append("A single repeat has no error bars.")
     else:
         words.append(
-            f"± is the standard error over {repeats} repeats, each with weights of its own, which alternate between the "
-            "networks."
+            f"± is the standard error over {repeats} repeats, each of all networks in turn and with weights of its own."
         )
     return " ".join(words)
 
