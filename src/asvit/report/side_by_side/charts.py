@@ -1,5 +1,8 @@
 """Charts of networks side by side: each measure over parameters."""
 
+import math
+from collections.abc import Iterator, Sequence
+
 import altair as alt
 
 from asvit.budget import format_size
@@ -33,10 +36,20 @@ def measure_chart(report: SideBySideReport, name: str) -> alt.LayerChart:
     ]
     if len(rows) <= LABELLED:
         layers += [
-            plane.points(some).mark_text(dy=-12, color=color, limit=150).encode(text="label:N")
-            for some, color in ((others, ACCENT), (family, FOUND))
+            *_labels(plane, others, ACCENT),
+            *_labels(plane, family, FOUND),
         ]
     return layered(*layers)
+
+
+def _labels(plane: Plane, rows: Sequence[Row], color: str) -> Iterator[alt.Chart]:
+    """Names beside points, on the side where there is more room."""
+    sizes = [row["params"] for row in plane.rows]
+    middle = math.sqrt(min(sizes) * max(sizes))
+    left = [row for row in rows if row["params"] < middle]
+    right = [row for row in rows if row["params"] >= middle]
+    yield plane.points(left).mark_text(align="left", dx=9, color=color, limit=160).encode(text="label:N")
+    yield plane.points(right).mark_text(align="right", dx=-9, color=color, limit=160).encode(text="label:N")
 
 
 def has_both(network: Network, name: str) -> bool:

@@ -20,16 +20,21 @@ class SideBySideReport:
     result: SideBySide
 
     @property
-    def family(self) -> list[Row]:
-        """Networks that the run designed."""
-        return [row for row in self.result.rows if row.designed_for is not None]
+    def by_size(self) -> list[Row]:
+        """Networks by parameters, where they were counted."""
+
+        def params(row: Row) -> float:
+            cell = row.cells.get("params")
+            return 0.0 if cell is None or cell.estimate is None else cell.estimate.mean
+
+        return sorted(self.result.rows, key=params)
 
     @property
     def missing(self) -> list[tuple[Row, str, str]]:
-        """Network, measure and reason of every cell that is empty."""
+        """Network, measure and reason of every cell that is empty, in the order of the table."""
         return [
             (row, name, cell.missing)
-            for row in self.result.rows
+            for row in self.by_size
             for name, cell in row.cells.items()
             if cell.missing is not None
         ]

@@ -14,21 +14,16 @@ def networks_table(report: SideBySideReport) -> Markup:
     metrics = report.result.metrics
     rows = [
         [_name(row), *(_cell(row, name, numbers.get((row.name, name), "")) for name in metrics)]
-        for row in sorted(report.result.rows, key=_params)
+        for row in report.by_size
     ]
-    return table(["network", *(symbol(METRICS[name]) for name in metrics)], rows, class_="cards measures")
-
-
-def _params(row: Row) -> float:
-    cell = row.cells.get("params")
-    return 0.0 if cell is None or cell.estimate is None else cell.estimate.mean
+    return table(["network", *(symbol(METRICS[name]) for name in metrics)], rows, class_="cards named")
 
 
 def _name(row: Row) -> Markup:
     name = architecture(row.name) if "|" in row.name else wrapped(row.name)
     if row.designed_for is None:
         return name
-    return tag("span", tag("strong", f"designed for {row.designed_for}"), tag("br"), name)
+    return tag("div", tag("div", tag("strong", f"designed for {row.designed_for}")), name)
 
 
 def _cell(row: Row, name: str, number: str) -> Markup:
