@@ -160,7 +160,7 @@ def test_optuna_is_silent(capsys):
 @pytest.mark.parametrize("method", ["tpe", "nsga2"])
 def test_without_optuna_one_line_says_how_to_install_it(method, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(UserError, match=r"pip install asvit\[study\]"):
+    with pytest.raises(UserError, match=r"pip install .asvit\[study\]"):
         SEARCHERS[method](MEASURE, 5)
 
 

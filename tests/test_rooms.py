@@ -10,6 +10,7 @@ ROOT = Path(asvit.__file__).parent
 # From the bottom up: a room may import rooms of earlier rows and of its own row only.
 ROOMS = [
     ["errors"],
+    ["extras"],
     ["space"],
     ["architecture"],
     ["budget", "settings", "tables", "work"],

@@ -13,6 +13,7 @@ from asvit.design.recipes import StartFrom
 from asvit.detect_cli import detect
 from asvit.errors import UserError, hush
 from asvit.export_options import CardOptions, DrawOptions, ExportOptions
+from asvit.extras import from_extras
 from asvit.options import (
     BudgetOptions,
     DeviceOptions,
@@ -326,7 +327,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     hush()
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        with from_extras():
+            app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except (UserError, CycloptsError) as error:
         fail(" ".join(str(error).split()), 2)
     except KeyboardInterrupt:

@@ -30,6 +30,9 @@ from asvit.records import (
 )
 from asvit.settings import Carefulness, Use
 from asvit.subject import TIMM, Subject, parse_subject
+from asvit.work import device_name
+
+DEVICES = "auto, cpu, cuda, cuda:i or mps"
 
 
 def prepare(
@@ -58,19 +61,21 @@ def prepare(
 
 
 def choose_device(name: str) -> torch.device:
-    """Device of a name; ``auto`` is the first GPU where there is one."""
+    """Device of a name; ``auto`` is the first CUDA GPU where there is one, else the CPU: mps has to be asked for."""
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"unknown device {name!r}: expected auto, cpu, cuda or cuda:i") from error
+        raise UserError(f"unknown device {name!r}: expected {DEVICES}") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
             f"there is no device {name}: this machine has {torch.cuda.device_count()} CUDA devices, try cpu"
         )
-    if device.type not in ("cpu", "cuda"):
-        raise UserError(f"cannot measure on {name}: expected auto, cpu, cuda or cuda:i")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError("there is no device mps: expected a Mac with Apple's GPU and a torch built for it; try cpu")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UserError(f"cannot compute on {name}: expected {DEVICES}")
     return device
 
 
@@ -112,11 +117,8 @@ def working_in(
     config = json.loads(json.dumps(config))
     path = run.out or default_path(job, recipe_name, config)
     use_threads(run.threads or recorded_threads(path))
-    on_cpu = device.type == "cpu"
-    around = environment(
-        device="cpu" if on_cpu else torch.cuda.get_device_name(device),
-        threads=torch.get_num_threads() if on_cpu else None,
-    )
+    threads = torch.get_num_threads() if device.type == "cpu" else None
+    around = environment(device=device_name(device), threads=threads)
     with open_run(path, job, config, around, repeat_command()) as directory:
         tell(f"run directory: {path}")
         yield directory

@@ -19,7 +19,7 @@ from asvit.photos import BuiltIn, Photographs
 from asvit.probe import Draw, Probe
 from asvit.settings import Settings, Use
 from asvit.subject import ArchitectureSubject, Subject
-from asvit.work import default_work_memory
+from asvit.work import default_work_memory, device_name
 
 VERSION = 2
 """Raised whenever the same settings would give other values; a ledger keeps its entries under it."""
@@ -137,7 +137,7 @@ class Measurer:
         return {
             "version": VERSION,
             "torch": torch.__version__,
-            "device": "cpu" if on_cpu else torch.cuda.get_device_name(self.device),
+            "device": device_name(self.device),
             "threads": torch.get_num_threads() if on_cpu else None,
             "image_size": self.task.image_size,
             "in_chans": self.task.in_chans,

@@ -189,7 +189,7 @@ class DeviceOptions:
     """Where a job runs and how it answers."""
 
     device: str = "auto"
-    """auto, cpu, cuda or cuda:i."""
+    """auto (the first CUDA GPU, else the CPU), cpu, cuda, cuda:i or mps (Apple's GPU, which auto never takes)."""
     threads: int | None = None
     """Threads on the CPU (default: torch's, or those of the run that is continued)."""
     json: Annotated[bool, Parameter(negative=())] = False

@@ -28,6 +28,7 @@ from asvit.subject import ArchitectureSubject
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.data import leave_with_parent
 from asvit.training.resident import Resident, stored_size
+from asvit.work import device_name
 
 TRAININGS = "trainings"
 """Folder of the checkpoints of what is being trained."""
@@ -123,7 +124,7 @@ class Trainer:
             top1=last.top1,
             loss=last.loss,
             seconds=sum(epoch.seconds for epoch in result.epochs),
-            device="cpu" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device),
+            device=device_name(self.device),
             asvit=version("asvit"),
             torch=torch.__version__,
         )

@@ -18,6 +18,7 @@ from asvit.architecture import Architecture, Task
 from asvit.callables import Make, digest, find_classifier, load_callable, make_network, names_callable
 from asvit.complexity.cost import activation_bytes, count_macs, count_params
 from asvit.errors import NotAdmitted, UserError
+from asvit.extras import from_extras
 from asvit.settings import Initialisation, Output
 
 TIMM = "timm:"
@@ -205,7 +206,8 @@ class TimmSubject(ModelSubject):
     task: Task
 
     def __post_init__(self) -> None:
-        import timm
+        with from_extras():
+            import timm
 
         if not timm.is_model(self.model_name):
             close = ", ".join(timm.list_models(f"*{self.model_name}*")[:3])

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import torch
 
+from asvit.extras import from_extras
 from asvit.job import recorded_threads, tell, use_threads, working_in
 from asvit.options import RunOptions
 from asvit.progress import ProgressDisplay
@@ -119,12 +120,8 @@ def write_epochs(directory: RunDirectory, epochs: Sequence[EpochRecord]) -> None
 
 def board(path: Path) -> Any:
     """Writer of TensorBoard files."""
-    from asvit.errors import UserError
-
-    try:
+    with from_extras():
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UserError("--tensorboard needs the package tensorboard: `pip install tensorboard`") from error
     return SummaryWriter(str(path / "tensorboard"))
 
 

@@ -8,9 +8,24 @@ import torch
 from asvit.settings import Settings
 
 
+def device_name(device: torch.device) -> str:
+    """What results say that they were computed on: a CUDA device's model, or ``cpu`` or ``mps``.
+
+    >>> device_name(torch.device("cpu"))
+    'cpu'
+    """
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def default_work_memory(device: torch.device) -> int:
     """Bytes of activations at a time: 2 GB on a CPU, half of a GPU's memory."""
-    return 2 * 10**9 if device.type == "cpu" else torch.cuda.get_device_properties(device).total_memory // 2
+    match device.type:
+        case "cuda":
+            return torch.cuda.get_device_properties(device).total_memory // 2
+        case "mps":
+            return torch.mps.recommended_max_memory() // 2
+        case _:
+            return 2 * 10**9
 
 
 @dataclass(frozen=True)

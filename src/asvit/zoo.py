@@ -18,16 +18,19 @@ from itertools import islice
 from typing import Any
 
 from jaxtyping import Float
-from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
-from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model, resolve_pretrained_cfg
-from timm.models._input import update_model_input_size
 from torch import Tensor, nn
 
 from asvit.architecture import ARCHITECTURES, Architecture, Task
 from asvit.attention import WindowAttention
 from asvit.errors import UserError
+from asvit.extras import from_extras
 from asvit.model import AsViT, Images, Map, resample
+
+with from_extras():
+    from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+    from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
+    from timm.models import build_model_with_cfg, generate_default_cfgs, register_model, resolve_pretrained_cfg
+    from timm.models._input import update_model_input_size
 
 GLOBAL_POOLS = ("avg", "max", "avgmax", "")
 """How the last map may be pooled; with the empty one the head works on every token by itself."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from asvit.complexity.ntk import positive_eigenvalues
+from asvit.complexity.precision import float64_device, in_float64, total
 from asvit.complexity.scores import Images, NothingToScore
 
 ACTIVATIONS = {F.gelu, F.relu, F.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_}
@@ -55,11 +56,11 @@ def naswot(network: nn.Module, images: Images) -> float:
     0.0
     """
     n = len(images)
-    agreement = torch.zeros(n, n, dtype=torch.float64, device=images.device)
+    agreement = torch.zeros(n, n, dtype=torch.float64, device=float64_device(images.device))
 
     def compare(x: Tensor, *_: object, **__: object) -> None:
         if len(x) % n == 0:
-            code = torch.where(x > 0, 1.0, -1.0).double().reshape(n, -1)
+            code = in_float64(torch.where(x > 0, 1.0, -1.0)).reshape(n, -1)
             agreement.add_(code.shape[1] + code @ code.T, alpha=0.5)
 
     with torch.no_grad(), Listening(ACTIVATIONS, compare):
@@ -121,7 +122,7 @@ def mean_entropy(
         elif mask is not None:
             scores += mask[i]
         entropy = torch.special.entr(scores.softmax(-1)).sum(-1)[counted]
-        entropies += entropy.sum(dtype=torch.float64).item()
+        entropies += total(entropy)
         rows += len(entropy)
     return entropies / rows
 
@@ -137,5 +138,5 @@ def token_entropy(tokens: Float[Tensor, "n T C"]) -> float:
     """
     if not tokens.isfinite().all():
         return torch.nan
-    singular_values = torch.linalg.svdvals(tokens.flatten(0, 1).double())
+    singular_values = torch.linalg.svdvals(in_float64(tokens.flatten(0, 1)))
     return torch.special.entr(singular_values / singular_values.sum()).sum().item()

@@ -16,6 +16,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from asvit.complexity.ntk import add_gram
+from asvit.complexity.precision import float64_device
 
 Gradients = Float[Tensor, "n P"]
 
@@ -39,7 +40,7 @@ def layerwise_kernel(
     >>> layerwise_kernel(nn.Linear(2, 1), {"weight"}, torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
     [[5.0, 11.0], [11.0, 25.0]]
     """
-    gram = torch.zeros(len(inputs), len(inputs), dtype=torch.float64, device=inputs.device)
+    gram = torch.zeros(len(inputs), len(inputs), dtype=torch.float64, device=float64_device(inputs.device))
     required = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
     network.requires_grad_(False)
     added: set[nn.Module] = set()

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from asvit.complexity.precision import float64_device, in_float64
+
 COLUMNS = 2**16
 """Gradient entries that are in float64 at a time: they stay in the processor's cache."""
 
@@ -36,7 +38,7 @@ def kernel(
         torch.autograd.grad(function(inputs[i : i + 1]).sum(), parameters, allow_unused=True)
         for i in range(inputs.shape[0])
     ]
-    gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=inputs.device)
+    gram = torch.zeros(len(rows), len(rows), dtype=torch.float64, device=float64_device(inputs.device))
     for gradients in zip(*rows, strict=True):
         if gradients[0] is not None:
             add_gram(gram, torch.stack([gradient.flatten() for gradient in gradients]))
@@ -46,7 +48,7 @@ def kernel(
 def add_gram(gram: Float64[Tensor, "n n"], jacobian: Float[Tensor, "n P"]) -> None:
     """Add ``J Jᵀ``, multiplied and summed in float64, in place."""
     for columns in jacobian.split(COLUMNS, dim=1):
-        part = columns.double()
+        part = in_float64(columns)
         gram.addmm_(part, part.T)
 
 

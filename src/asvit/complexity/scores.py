@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from asvit.complexity.precision import float64_device, in_float64, total
+
 Images = Float[Tensor, "n *image"]
 Labels = Int[Tensor, " n"]
 
@@ -36,7 +38,7 @@ def gradient_norm(network: nn.Module, images: Images, labels: Labels) -> float:
     2.0
     """
     pairs = gradients(F.cross_entropy(network(images), labels), network.parameters())
-    return math.sqrt(sum(total(g.double().square()) for _, g in pairs))
+    return math.sqrt(sum(total(in_float64(g).square()) for _, g in pairs))
 
 
 def snip(network: nn.Module, images: Images, labels: Labels) -> float:
@@ -132,7 +134,7 @@ def zico(network: nn.Module, images: Images, labels: Labels) -> float:
     ]
     score = 0.0
     for of_layer in zip(*halves, strict=True):
-        g = torch.stack([g for _, g in of_layer]).double()
+        g = in_float64(torch.stack([g for _, g in of_layer]))
         mean, deviation = g.abs().mean(0), g.std(0, correction=0)
         varies = deviation > 0
         if not (deviation == 0).all():
@@ -158,7 +160,8 @@ def gradients(scalar: Float[Tensor, ""], weights: Iterable[Tensor]) -> list[tupl
 
 def with_absolute_parameters(network: nn.Module) -> nn.Module:
     """A copy in float64 whose parameters are the absolute values."""
-    network = copy.deepcopy(network).double()
+    network = copy.deepcopy(network)
+    network.to(float64_device(next(network.parameters()).device)).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.abs_()
@@ -182,8 +185,3 @@ def sum_of_outputs(network: nn.Module, shape: Sequence[int]) -> Float[Tensor, ""
 def nuclear_norm(matrix: Float[Tensor, "rows columns"]) -> float:
     """Sum of the singular values; not a number where an entry is not finite."""
     return torch.linalg.svdvals(matrix).sum().item() if matrix.isfinite().all() else math.nan
-
-
-def total(x: Tensor) -> float:
-    """Sum in float64."""
-    return x.sum(dtype=torch.float64).item()

@@ -8,6 +8,7 @@ from typing import Any
 from asvit.design.ranking import OBJECTIVES, Objective
 from asvit.design.trace import Trace, Trials
 from asvit.errors import UserError
+from asvit.extras import from_extras
 from asvit.measure import Measure, Measurement
 from asvit.space import TABLE_1, Space
 
@@ -120,9 +121,7 @@ def _ask_and_tell(
 
 def import_optuna() -> ModuleType:
     """Optuna without its progress messages, or how to install it."""
-    try:
+    with from_extras():
         import optuna
-    except ImportError as error:
-        raise UserError("this needs the package optuna: install it with `pip install asvit[study]`") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

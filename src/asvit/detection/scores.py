@@ -67,7 +67,7 @@ def detections_of(found: dict[str, Tensor], coco: Coco, index: int) -> list[Dete
         coco: of which the picture is.
         index: of the picture.
     """
-    boxes = found["boxes"].double().cpu()
+    boxes = found["boxes"].cpu().double()
     boxes[:, 2:] -= boxes[:, :2]
     shapes = outlines(found["masks"])
     return [
@@ -79,7 +79,7 @@ def detections_of(found: dict[str, Tensor], coco: Coco, index: int) -> list[Dete
             "segmentation": shape,
         }
         for label, box, score, shape in zip(
-            found["labels"].tolist(), boxes.tolist(), found["scores"].double().tolist(), shapes, strict=True
+            found["labels"].tolist(), boxes.tolist(), found["scores"].cpu().double().tolist(), shapes, strict=True
         )
     ]
 

@@ -1,29 +1,20 @@
-"""Kinds of job that have a report: for each its page and the panels of its picture."""
+"""Kinds of job that have a report: for each its page and the panels of its picture.
 
-from collections.abc import Callable, Mapping, Sequence
+Imports the room of the kind alone: the report of a design needs no package for training or detection.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from asvit.errors import UserError
+from asvit.extras import from_extras
 from asvit.report.charts import Panel
-from asvit.report.design.page import design_page
-from asvit.report.design.panels import design_panels
-from asvit.report.design.record import RESULTS
-from asvit.report.detection.page import detection_page
-from asvit.report.detection.panels import detection_panels
 from asvit.report.parts import Page
 from asvit.report.read import RunFile, read_run
-from asvit.report.study.contests import (
-    scaling_contest_page,
-    scaling_contest_panels,
-    search_contest_page,
-    search_contest_panels,
-)
-from asvit.report.study.page import study_page
-from asvit.report.study.panels import study_panels
-from asvit.report.training.page import training_page
-from asvit.report.training.panels import training_panels
+
+JOBS = ("search", "grow", "design", "train", "detect", "study", "study-search", "study-scaling")
+"""That have a report, by their names in ``run.json``."""
 
 
 @dataclass(frozen=True)
@@ -34,26 +25,41 @@ class Kind:
     panels: Callable[[Path], Sequence[Panel]]
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        **dict.fromkeys(RESULTS, Kind(design_page, design_panels)),
-        "train": Kind(training_page, training_panels),
-        "detect": Kind(detection_page, detection_panels),
-        "study": Kind(study_page, study_panels),
-        "study-search": Kind(search_contest_page, search_contest_panels),
-        "study-scaling": Kind(scaling_contest_page, scaling_contest_panels),
-    }
-)
-"""By the name of the job in ``run.json``."""
-
-
 def kind_of(directory: Path) -> Kind:
     """Kind of the job that a run directory is of.
 
     Raises:
-        UserError: ``run.json`` is missing or damaged, or the job has no report.
+        UserError: ``run.json`` is missing or damaged, the job has no report, or a package for it is missing.
     """
     job = read_run(directory, RunFile).job
-    if job not in KINDS:
-        raise UserError(f"{directory} is of the job {job!r}, which has no report: expected {', '.join(KINDS)}")
-    return KINDS[job]
+    with from_extras():
+        match job:
+            case "search" | "grow" | "design":
+                from asvit.report.design.page import design_page
+                from asvit.report.design.panels import design_panels
+
+                return Kind(design_page, design_panels)
+            case "train":
+                from asvit.report.training.page import training_page
+                from asvit.report.training.panels import training_panels
+
+                return Kind(training_page, training_panels)
+            case "detect":
+                from asvit.report.detection.page import detection_page
+                from asvit.report.detection.panels import detection_panels
+
+                return Kind(detection_page, detection_panels)
+            case "study":
+                from asvit.report.study.page import study_page
+                from asvit.report.study.panels import study_panels
+
+                return Kind(study_page, study_panels)
+            case "study-search":
+                from asvit.report.study.contests import search_contest_page, search_contest_panels
+
+                return Kind(search_contest_page, search_contest_panels)
+            case "study-scaling":
+                from asvit.report.study.contests import scaling_contest_page, scaling_contest_panels
+
+                return Kind(scaling_contest_page, scaling_contest_panels)
+    raise UserError(f"{directory} is of the job {job!r}, which has no report: expected {', '.join(JOBS)}")

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from asvit.complexity.precision import float64_device, in_float64
 from asvit.errors import UserError
 from asvit.training.data import Batch
 from asvit.training.parallel import Processes
@@ -64,7 +65,7 @@ def evaluate(
     Raises:
         UserError: no image can be read, or the outputs are not finite.
     """
-    tally = Tally.empty(classes, device)
+    tally = Tally.empty(classes, float64_device(device))
     unreadable: list[str] = []
     start = time.perf_counter()
     for batch in loader:
@@ -98,7 +99,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Tally:
-    """Sums over images, on the device."""
+    """Sums over images, on a device that has float64."""
 
     sums: Float[Tensor, "4"]
     """Images, correct ones, ones among the first five, losses."""
@@ -115,7 +116,7 @@ class Tally:
 
     def add(self, logits: Float[Tensor, "B classes"], labels: Int[Tensor, " B"]) -> None:
         """Count a batch."""
-        log_p = logits.double().log_softmax(1)
+        labels, log_p = labels.to(self.sums.device), in_float64(logits).log_softmax(1)
         first = log_p.topk(min(5, logits.shape[1])).indices
         hits = first == labels[:, None]
         right = hits[:, 0].double()

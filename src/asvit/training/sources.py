@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from asvit.errors import UserError
+from asvit.extras import from_extras
 from asvit.photos import ARRAYS, RASTER, UNREADABLE, load_array, open_array, open_raster
 from asvit.training.tars import Member, index, key_of
 
@@ -123,10 +124,8 @@ class Digits(Source):
     """scikit-learn's 1,797 handwritten digits of 8x8 pixels (UCI): every fifth is kept for validation."""
 
     def __init__(self, split: Split) -> None:
-        try:
+        with from_extras():
             from sklearn.datasets import load_digits
-        except ImportError as error:
-            raise UserError("the digits come with scikit-learn: install it with `pip install scikit-learn`") from error
         digits: Any = load_digits()
         super().__init__(f"digits, {split}", [str(digit) for digit in digits.target_names], 1)
         held_out = np.arange(len(digits.target)) % 5 == 4
@@ -287,10 +286,9 @@ def _shards(root: Path, split: Split, in_chans: int | None) -> TarFiles:
 
 
 def _hugging_face(name: str, split: Split, folder: Path | None, in_chans: int | None) -> Files:
-    try:
+    with from_extras():
+        import datasets  # noqa: F401, for timm's reader, which ends the process where it is missing
         from timm.data.readers.reader_hfds import ReaderHfds
-    except (ImportError, SystemExit) as error:
-        raise UserError("hf: needs the package datasets: install it with `pip install datasets`") from error
     reader: Any = None
     problem: Exception | None = None
     for part in SPLIT_NAMES[split]:

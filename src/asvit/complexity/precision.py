@@ -1,0 +1,31 @@
+"""Numbers in float64, which most devices have and Apple's GPUs have not."""
+
+import torch
+from torch import Tensor
+
+
+def float64_device(device: torch.device) -> torch.device:
+    """Where float64 is computed with numbers of a device: there, or on the CPU.
+
+    >>> float64_device(torch.device("mps")), float64_device(torch.device("cuda", 1))
+    (device(type='cpu'), device(type='cuda', index=1))
+    """
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def in_float64(x: Tensor) -> Tensor:
+    """The same numbers in float64, on a device that has it.
+
+    >>> in_float64(torch.ones(2)).dtype
+    torch.float64
+    """
+    return x.to(float64_device(x.device)).double()  # in this order: the first device may not know the second's numbers
+
+
+def total(x: Tensor) -> float:
+    """Sum in float64.
+
+    >>> total(torch.tensor([1e8, 1.0, -1e8]))
+    1.0
+    """
+    return x.to(float64_device(x.device)).sum(dtype=torch.float64).item()
