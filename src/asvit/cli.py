@@ -13,7 +13,7 @@ from asvit.design.recipes import StartFrom
 from asvit.detect_cli import detect
 from asvit.errors import UserError, hush
 from asvit.export_options import CardOptions, DrawOptions, ExportOptions
-from asvit.extras import from_extras
+from asvit.extras import from_extra
 from asvit.options import (
     BudgetOptions,
     DeviceOptions,
@@ -208,7 +208,8 @@ def train(
     plan
         Print what every stage of the schedule costs and what it saves, and train nothing.
     """
-    from asvit import train_jobs
+    with from_extra("train"):
+        from asvit import train_jobs
 
     train_jobs.run_train(arch, recipe, plan, data, training, loading, running, run)
 
@@ -239,7 +240,8 @@ def evaluate(
     image_size
         Other than trained: side in pixels, or height x width.
     """
-    from asvit import train_jobs
+    with from_extra("train"):
+        from asvit import train_jobs
 
     size = None if image_size is None else parse_image_size(image_size)
     train_jobs.run_evaluate(network, split, averaged, batch_size, size, data, loading, run)
@@ -265,7 +267,8 @@ def predict(
     top
         Classes to print.
     """
-    from asvit import train_jobs
+    with from_extra("train"):
+        from asvit import train_jobs
 
     train_jobs.run_predict(checkpoint, images, top, averaged, run)
 
@@ -327,8 +330,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     hush()
     try:
-        with from_extras():
-            app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except (UserError, CycloptsError) as error:
         fail(" ".join(str(error).split()), 2)
     except KeyboardInterrupt:

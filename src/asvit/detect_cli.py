@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from asvit.detect_options import DetectorOptions, DetectRecipeName, DetectTrainOptions, SceneOptions
+from asvit.extras import from_extra
 from asvit.options import DeviceOptions, RunOptions
 from asvit.train_options import Averaged, LoadingOptions, RunningOptions
 
@@ -40,7 +41,8 @@ def describe(
     json
         Print a JSON record on stdout and nothing else.
     """
-    from asvit import detect_jobs
+    with from_extra("detect"):
+        from asvit import detect_jobs
 
     detect_jobs.run_describe(backbone, recipe, num_classes, in_chans, sizes, json)
 
@@ -71,7 +73,8 @@ def train(
         Trained classifier that the backbone starts from: checkpoint or run directory of asvit train, or timm for timm's
         pretrained weights (default: none).
     """
-    from asvit import detect_jobs
+    with from_extra("detect"):
+        from asvit import detect_jobs
 
     detect_jobs.run_train(backbone, recipe, start, data, training, sizes, loading, running, run)
 
@@ -102,7 +105,8 @@ def evaluate(
     results
         File for what was found, in COCO's results format.
     """
-    from asvit import detect_jobs
+    with from_extra("detect"):
+        from asvit import detect_jobs
 
     detect_jobs.run_evaluate(checkpoint, split, averaged, batch_size, results, data, loading, run)
 
@@ -130,6 +134,7 @@ def predict(
     min_score
         Least score of what is drawn.
     """
-    from asvit import detect_jobs
+    with from_extra("detect"):
+        from asvit import detect_jobs
 
     detect_jobs.run_predict(checkpoint, images, min_score, averaged, out, run)

@@ -1,41 +1,23 @@
-"""Packages that only some commands need, and which extra of asvit installs each: ``pip install "asvit[train]"``."""
+"""Packages that only some commands need: asvit installs them by its extras, as in ``pip install "asvit[train]"``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from types import MappingProxyType
+from typing import Literal
 
 from asvit.errors import UserError
 
-EXTRAS: Mapping[str, str] = MappingProxyType(
-    {
-        "safetensors": "train",
-        "sklearn": "train",
-        "timm": "train",
-        "torchvision": "train",
-        "faster_coco_eval": "detect",
-        "optuna": "study",
-        "scipy": "study",
-        "sqlalchemy": "study",
-        "onnx": "export",
-        "onnxruntime": "export",
-        "onnxscript": "export",
-        "datasets": "hf",
-        "psycopg": "postgresql",
-        "tensorboard": "tensorboard",
-    }
-)
-"""The smallest extra with a package, by the name that the package is imported by."""
+Extra = Literal["train", "detect", "study", "export", "hf", "postgresql", "tensorboard"]
 
 
 @contextmanager
-def from_extras() -> Iterator[None]:
-    """Around imports of packages that an extra installs, and around commands that need some.
+def from_extra(extra: Extra) -> Iterator[None]:
+    """Around imports of packages that an extra installs, or of rooms of ours that need them.
 
     Raises:
-        UserError: one is missing, and which extra has it; or torch and torchvision do not fit each other.
+        UserError: one is missing, and how to install it; or torch and torchvision do not fit each other.
 
-    >>> with from_extras():
+    >>> with from_extra("train"):
     ...     raise ModuleNotFoundError("No module named 'timm.data'", name="timm.data")
     Traceback (most recent call last):
     asvit.errors.UserError: the package timm is missing, which this needs: install it with `pip install "asvit[train]"`
@@ -44,11 +26,10 @@ def from_extras() -> Iterator[None]:
         yield
     except ImportError as error:
         package = missing(error)
-        if package is None or package not in EXTRAS:
+        if package in (None, "asvit"):
             raise
         raise UserError(
-            f"the package {package} is missing, which this needs: install it with "
-            f'`pip install "asvit[{EXTRAS[package]}]"`'
+            f'the package {package} is missing, which this needs: install it with `pip install "asvit[{extra}]"`'
         ) from error
     except RuntimeError as error:
         if "torchvision::" not in str(error):  # an operator that its compiled part would have brought

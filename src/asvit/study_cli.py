@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from asvit.extras import from_extra
 from asvit.options import MeasureOptions, RunOptions, ScoreOptions
 from asvit.study_options import ContestOptions, SearchMethod, StudyOptions, StudyRecipeName
 from asvit.train_options import DataOptions, PrecisionOptions, TrainOptions
@@ -34,7 +35,8 @@ def run(
     metrics
         To judge, with commas (default: all).
     """
-    from asvit import study_jobs
+    with from_extra("study"):
+        from asvit import study_jobs
 
     names = tuple(name.strip() for group in metrics for name in group.split(","))
     study_jobs.run_study(recipe, names, data, sampling, training, measuring, computing, run)
@@ -74,7 +76,8 @@ def search(
     against
         CSV file of a study with the same data and recipe: says how many of its topologies those found beat.
     """
-    from asvit import contest_jobs
+    with from_extra("study"):
+        from asvit import contest_jobs
 
     contest_jobs.run_search_contest(
         recipe, methods, measurements, against, data, contest, training, measuring, scoring, computing, run
@@ -110,7 +113,8 @@ def scaling(
     random_runs
         Seeds of random scaling, which measures nothing.
     """
-    from asvit import contest_jobs
+    with from_extra("study"):
+        from asvit import contest_jobs
 
     contest_jobs.run_scaling_contest(
         topology, recipe, params, random_runs, data, contest, training, measuring, scoring, computing, run

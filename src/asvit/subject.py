@@ -18,7 +18,7 @@ from asvit.architecture import Architecture, Task
 from asvit.callables import Make, digest, find_classifier, load_callable, make_network, names_callable
 from asvit.complexity.cost import activation_bytes, count_macs, count_params
 from asvit.errors import NotAdmitted, UserError
-from asvit.extras import from_extras
+from asvit.extras import from_extra
 from asvit.settings import Initialisation, Output
 
 TIMM = "timm:"
@@ -206,7 +206,7 @@ class TimmSubject(ModelSubject):
     task: Task
 
     def __post_init__(self) -> None:
-        with from_extras():
+        with from_extra("train"):
             import timm
 
         if not timm.is_model(self.model_name):
@@ -221,7 +221,8 @@ class TimmSubject(ModelSubject):
 
     def create(self, num_classes: int, **options: Any) -> nn.Module:
         """The timm model for the task, laid out for its image size where the model needs to know it."""
-        import timm
+        with from_extra("train"):
+            import timm
 
         config = timm.get_pretrained_cfg(self.model_name)
         if config is not None and config.fixed_input_size:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import torch
 
-from asvit.extras import from_extras
+from asvit.extras import from_extra
 from asvit.job import recorded_threads, tell, use_threads, working_in
 from asvit.options import RunOptions
 from asvit.progress import ProgressDisplay
@@ -120,7 +120,7 @@ def write_epochs(directory: RunDirectory, epochs: Sequence[EpochRecord]) -> None
 
 def board(path: Path) -> Any:
     """Writer of TensorBoard files."""
-    with from_extras():
+    with from_extra("tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
     return SummaryWriter(str(path / "tensorboard"))
 

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from asvit.architecture import ARCHITECTURES, Architecture, Task
 from asvit.attention import WindowAttention
 from asvit.errors import UserError
-from asvit.extras import from_extras
+from asvit.extras import from_extra
 from asvit.model import AsViT, Images, Map, resample
 
-with from_extras():
+with from_extra("train"):
     from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
     from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
     from timm.models import build_model_with_cfg, generate_default_cfgs, register_model, resolve_pretrained_cfg

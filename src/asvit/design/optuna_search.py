@@ -8,7 +8,7 @@ from typing import Any
 from asvit.design.ranking import OBJECTIVES, Objective
 from asvit.design.trace import Trace, Trials
 from asvit.errors import UserError
-from asvit.extras import from_extras
+from asvit.extras import from_extra
 from asvit.measure import Measure, Measurement
 from asvit.space import TABLE_1, Space
 
@@ -121,7 +121,7 @@ def _ask_and_tell(
 
 def import_optuna() -> ModuleType:
     """Optuna without its progress messages, or how to install it."""
-    with from_extras():
+    with from_extra("study"):
         import optuna
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

@@ -20,7 +20,7 @@ from filelock import FileLock
 from asvit.architecture import Architecture
 from asvit.design.optuna_search import import_optuna
 from asvit.errors import UserError
-from asvit.extras import from_extras
+from asvit.extras import from_extra
 from asvit.records import Json, refuse_difference, without_password
 from asvit.space import table_at
 from asvit.study.plan import Planned
@@ -291,12 +291,12 @@ class Queue:
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
-        with from_extras():
+        with from_extra("study"):
             from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
         known = self._optuna.exceptions.StorageInternalError, SQLAlchemyError, ArgumentError, ImportError, OSError
         try:
-            with from_extras():  # the database's driver, which SQLAlchemy imports
+            with from_extra("postgresql") if self.url.startswith("postgresql+psycopg:") else nullcontext():
                 yield
         except known as error:
             cause = next(iter(str(error.__cause__ or error).strip().splitlines()), type(error).__name__)

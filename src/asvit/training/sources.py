@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from asvit.errors import UserError
-from asvit.extras import from_extras
+from asvit.extras import from_extra
 from asvit.photos import ARRAYS, RASTER, UNREADABLE, load_array, open_array, open_raster
 from asvit.training.tars import Member, index, key_of
 
@@ -124,7 +124,7 @@ class Digits(Source):
     """scikit-learn's 1,797 handwritten digits of 8x8 pixels (UCI): every fifth is kept for validation."""
 
     def __init__(self, split: Split) -> None:
-        with from_extras():
+        with from_extra("train"):
             from sklearn.datasets import load_digits
         digits: Any = load_digits()
         super().__init__(f"digits, {split}", [str(digit) for digit in digits.target_names], 1)
@@ -286,7 +286,7 @@ def _shards(root: Path, split: Split, in_chans: int | None) -> TarFiles:
 
 
 def _hugging_face(name: str, split: Split, folder: Path | None, in_chans: int | None) -> Files:
-    with from_extras():
+    with from_extra("hf"):
         import datasets  # noqa: F401, for timm's reader, which ends the process where it is missing
         from timm.data.readers.reader_hfds import ReaderHfds
     reader: Any = None
