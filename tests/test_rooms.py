@@ -10,7 +10,7 @@ ROOT = Path(asvit.__file__).parent
 # From the bottom up: a room may import rooms of earlier rows and of its own row only.
 ROOMS = [
     ["errors"],
-    ["extras"],
+    ["extras", "help"],
     ["space"],
     ["architecture"],
     ["budget", "settings", "tables", "work"],
@@ -22,7 +22,7 @@ ROOMS = [
     ["measure"],
     ["design", "training"],
     ["detection", "study", "side_by_side"],
-    ["report", "describe", "show", "progress"],
+    ["report", "describe", "show", "progress", "doctor", "welcome"],
     ["export"],
     ["options"],
     ["train_options", "train_show", "detect_options", "detect_show", "study_options", "export_options"],

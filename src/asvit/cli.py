@@ -14,6 +14,7 @@ from asvit.detect_cli import detect
 from asvit.errors import UserError, hush
 from asvit.export_options import CardOptions, DrawOptions, ExportOptions
 from asvit.extras import from_extra
+from asvit.help import InParagraphs, examples, shown_default
 from asvit.options import (
     BudgetOptions,
     DeviceOptions,
@@ -37,13 +38,26 @@ from asvit.train_options import (
     TrainOptions,
     TrainRecipeName,
 )
+from asvit.welcome import show_welcome
 
-app = App(name="asvit", help="Design Vision Transformers without training them (As-ViT, ICLR 2022).")
+app = App(
+    name="asvit",
+    help="Design Vision Transformers without training them (As-ViT, ICLR 2022).",
+    help_format="plaintext",
+    help_formatter=InParagraphs(),
+    help_epilogue=examples("asvit design --params 3M", "asvit design --help"),
+    default_parameter=Parameter(show_default=shown_default),
+)
 app.command(detect)
 app.command(study)
 
 
-@app.command
+@app.command(
+    help_epilogue=examples(
+        "asvit describe small",
+        'asvit describe "8,2,3|4,1,2|4,1,4|4,1,6|32" --image-size 96 --json',
+    )
+)
 def describe(
     arch: str,
     /,
@@ -68,7 +82,12 @@ def describe(
     describe_architecture(arch, task.task(), position_embedding=position_embedding, as_json=json)
 
 
-@app.command
+@app.command(
+    help_epilogue=examples(
+        "asvit measure seed small --metrics length,ntk,params --recipe quick",
+        "asvit measure seed timm:resnet18 --images path/to/images",
+    )
+)
 def measure(
     *archs: str,
     metrics: Annotated[tuple[str, ...], Parameter(negative=())] = ("length,ntk,params,macs",),
@@ -100,7 +119,12 @@ def measure(
     jobs.run_measure(archs, split_names(metrics), recipe, task, measuring, using, run)
 
 
-@app.command
+@app.command(
+    help_epilogue=examples(
+        "asvit search --recipe quick",
+        "asvit search --runs 5 --image-size 96 --score length:2,ntk",
+    )
+)
 def search(
     *,
     runs: int = 1,
@@ -129,7 +153,12 @@ def search(
     jobs.run_search(runs, recipe, start_from, task, measuring, scoring, searching, run)
 
 
-@app.command
+@app.command(
+    help_epilogue=examples(
+        'asvit grow "8,2,3|4,1,2|4,1,4|4,1,6|32" --params 3M --params 10M',
+        "asvit grow runs/search/result.json --macs 5G",
+    )
+)
 def grow(
     topology: str,
     /,
@@ -156,7 +185,12 @@ def grow(
     jobs.run_grow(topology, recipe, budget, task, measuring, scoring, growing, run)
 
 
-@app.command
+@app.command(
+    help_epilogue=examples(
+        "asvit design",
+        "asvit design --image-size 96 --num-classes 12 --params 3M --params 10M",
+    )
+)
 def design(
     *,
     recipe: RecipeName = "quick",
@@ -184,7 +218,12 @@ def design(
     jobs.run_design(recipe, start_from, budget, task, measuring, scoring, searching, growing, run)
 
 
-@app.command
+@app.command(
+    help_epilogue=examples(
+        "asvit train seed --data digits --recipe digits",
+        "asvit train runs/design/family/3M-params.json --data path/to/images",
+    )
+)
 def train(
     arch: str,
     /,
@@ -214,7 +253,12 @@ def train(
     train_jobs.run_train(arch, recipe, plan, data, training, loading, running, run)
 
 
-@app.command
+@app.command(
+    help_epilogue=examples(
+        "asvit evaluate runs/digits --data digits",
+        "asvit evaluate timm:resnet18 --data path/to/imagenet --batch-size 128",
+    )
+)
 def evaluate(
     network: str,
     /,
@@ -247,7 +291,7 @@ def evaluate(
     train_jobs.run_evaluate(network, split, averaged, batch_size, size, data, loading, run)
 
 
-@app.command
+@app.command(help_epilogue=examples("asvit predict runs/digits four.png --top 3"))
 def predict(
     checkpoint: Path,
     /,
@@ -273,7 +317,7 @@ def predict(
     train_jobs.run_predict(checkpoint, images, top, averaged, run)
 
 
-@app.command
+@app.command(help_epilogue=examples("asvit export runs/digits --out digits", "asvit export runs/digits --to onnx torch --out digits-graphs"))
 def export(
     network: str,
     /,
@@ -295,7 +339,21 @@ def export(
     export_jobs.run_export(network, options, drawing, about)
 
 
-@app.command
+@app.command(help_epilogue=examples("asvit doctor", "asvit doctor --json"))
+def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """Say what this machine has, which extras are installed and what could be better.
+
+    Parameters
+    ----------
+    json
+        Print a JSON record on stdout and nothing else.
+    """
+    from asvit.doctor import run_doctor
+
+    run_doctor(as_json=json)
+
+
+@app.command(help_epilogue=examples("asvit report runs/digits", "asvit report runs/design --against small timm:resnet18"))
 def report(
     directory: Path,
     /,
@@ -329,6 +387,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0, 2 for bad input with one line on stderr, 130 after Ctrl-C, 143 on SIGTERM."""
     signal.signal(signal.SIGTERM, _terminate)
     hush()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments:
+        show_welcome()
+        sys.exit(0)
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except (UserError, CycloptsError) as error:

@@ -7,15 +7,23 @@ from cyclopts import App, Parameter
 
 from asvit.detect_options import DetectorOptions, DetectRecipeName, DetectTrainOptions, SceneOptions
 from asvit.extras import from_extra
+from asvit.help import examples
 from asvit.options import DeviceOptions, RunOptions
 from asvit.train_options import Averaged, LoadingOptions, RunningOptions
 
 detect = App(
-    name="detect", help="Find objects and their outlines: Cascade Mask R-CNN on a designed backbone (Section 5.3)."
+    name="detect",
+    help="Find objects and their outlines: Cascade Mask R-CNN on a designed backbone (Section 5.3).",
+    help_epilogue=examples("asvit detect describe large", "asvit detect train --help"),
 )
 
 
-@detect.command
+@detect.command(
+    help_epilogue=examples(
+        "asvit detect describe large",
+        "asvit detect describe timm:resnet50 --sides 800 1333",
+    )
+)
 def describe(
     backbone: str,
     /,
@@ -47,7 +55,12 @@ def describe(
     detect_jobs.run_describe(backbone, recipe, num_classes, in_chans, sizes, json)
 
 
-@detect.command
+@detect.command(
+    help_epilogue=examples(
+        "asvit detect train seed --data path/to/coco --recipe small",
+        "asvit detect train small --data path/to/coco --start runs/classifier",
+    )
+)
 def train(
     backbone: str,
     /,
@@ -79,7 +92,7 @@ def train(
     detect_jobs.run_train(backbone, recipe, start, data, training, sizes, loading, running, run)
 
 
-@detect.command
+@detect.command(help_epilogue=examples("asvit detect evaluate runs/detector --data path/to/coco --results found.json"))
 def evaluate(
     checkpoint: Path,
     /,
@@ -111,7 +124,7 @@ def evaluate(
     detect_jobs.run_evaluate(checkpoint, split, averaged, batch_size, results, data, loading, run)
 
 
-@detect.command
+@detect.command(help_epilogue=examples("asvit detect predict runs/detector street.jpg --min-score 0.3"))
 def predict(
     checkpoint: Path,
     /,

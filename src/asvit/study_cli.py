@@ -6,11 +6,19 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from asvit.extras import from_extra
+from asvit.help import examples
 from asvit.options import MeasureOptions, RunOptions, ScoreOptions
 from asvit.study_options import ContestOptions, SearchMethod, StudyOptions, StudyRecipeName
 from asvit.train_options import DataOptions, PrecisionOptions, TrainOptions
 
-study = App(name="study", help="Ask whether a measure predicts, on your images, what training finds (Tables 2 and 7).")
+study = App(
+    name="study",
+    help="Ask whether a measure predicts, on your images, what training finds (Tables 2 and 7).",
+    help_epilogue=examples(
+        "asvit study --data digits --recipe smoke --least-ratio 0",
+        "asvit study --data path/to/images --recipe cifar10-laptop --out runs/study",
+    ),
+)
 
 
 @study.default
@@ -42,7 +50,11 @@ def run(
     study_jobs.run_study(recipe, names, data, sampling, training, measuring, computing, run)
 
 
-@study.command
+@study.command(
+    help_epilogue=examples(
+        "asvit study search --data path/to/images --recipe cifar10-laptop --measurements 100",
+    )
+)
 def search(
     *,
     data: DataOptions,
@@ -84,7 +96,7 @@ def search(
     )
 
 
-@study.command
+@study.command(help_epilogue=examples("asvit study scaling seed --data path/to/images --params 5M 10M"))
 def scaling(
     topology: str,
     /,

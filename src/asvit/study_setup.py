@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from asvit.training.resident import RandomCrops
 from asvit.training.retokenize import Schedule
 from asvit.training.running import Running
 from asvit.training.sources import Source, Split, check_classes, open_source
+from asvit.work import usable_cores
 
 NOT_OF_AN_ACCURACY = ("recipe", "seed")
 """Settings that accuracies do not depend on: the recipe's values are there beside its name."""
@@ -177,7 +177,7 @@ def prepare_study(
         RandomCrops(train_recipe, used, seed=0)  # refuses what is not done on the device
     device = choose_device(run.device)
     devices = worker_devices(run.device, device, working.workers)
-    cores = max(1, len(os.sched_getaffinity(0)) // len(devices))
+    cores = max(1, usable_cores() // len(devices))
     precision = computing.on(device.type)
     config: Json = {
         "recipe": recipe_name,
@@ -228,7 +228,7 @@ def digest(source: Source) -> str:
 def worker_devices(asked: str, device: torch.device, workers: int | None) -> tuple[str, ...]:
     """A device for every worker: GPUs in turn, where none was named."""
     if device.type == "cpu":
-        return ("cpu",) * (workers or len(os.sched_getaffinity(0)))
+        return ("cpu",) * (workers or usable_cores())
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())] if asked in ("auto", "cuda") else [str(device)]
     return tuple(gpus[i % len(gpus)] for i in range(workers or 4 * len(gpus)))
 

@@ -1,6 +1,5 @@
 """What the jobs that train share: processes, run directory, progress, and what every epoch leaves behind."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from asvit.training.loop import Training
 from asvit.training.parallel import Processes
 from asvit.training.results import EpochRecord, as_csv, as_lines
 from asvit.training.running import Running
+from asvit.work import usable_cores
 
 CHECKPOINTS = "checkpoints"
 SLOW_DATA = 0.2
@@ -169,7 +169,7 @@ def settings(
         processes: how many share this machine.
         workers: that suit the data; None: a core each but for one, at most 8.
     """
-    cores = len(os.sched_getaffinity(0)) // processes.local_count
+    cores = usable_cores() // processes.local_count
     usual = min(8, max(0, cores - 1)) if workers is None else workers
     return Running(
         workers=usual if loading.workers is None else loading.workers,

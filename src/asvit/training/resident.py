@@ -1,7 +1,6 @@
 """Small sets of images in the memory of the device, where they are cropped and mirrored: no loading, no waiting."""
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
@@ -18,6 +17,7 @@ from asvit.training.augment import resize_centre
 from asvit.training.data import REPLACEMENTS, Batch, Draws, Examples, Labelled, Place, generator_of
 from asvit.training.recipe import TrainRecipe
 from asvit.training.sources import Source
+from asvit.work import memory
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)
 """Of random crops, relative to the image's own."""
@@ -194,10 +194,3 @@ def first(examples: Examples) -> tuple[Tensor, int]:
         if tried[-1].content is not None:
             return tried[-1].content
     raise UserError(f"many images in a row cannot be read, the first: {tried[0].problem}")
-
-
-def memory(device: torch.device) -> int:
-    """Bytes of a device."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
