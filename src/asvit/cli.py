@@ -14,7 +14,7 @@ from asvit.detect_cli import detect
 from asvit.errors import UserError, hush
 from asvit.export_options import CardOptions, DrawOptions, ExportOptions
 from asvit.extras import from_extra
-from asvit.help import InParagraphs, examples, shown_default
+from asvit.help import InParagraphs, complaint, examples, shown_default
 from asvit.options import (
     BudgetOptions,
     DeviceOptions,
@@ -393,8 +393,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(0)
     try:
         app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except (UserError, CycloptsError) as error:
+    except UserError as error:
         fail(" ".join(str(error).split()), 2)
+    except CycloptsError as error:
+        fail(complaint(error), 2)
     except KeyboardInterrupt:
         fail("stopped; the same command goes on from what was kept", 130)
     except BrokenPipeError:

@@ -5,11 +5,13 @@ import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
 import torch
 from packaging.requirements import Requirement
+from rich.text import Text
 
 from asvit.records import to_json
 from asvit.subject import one_line
@@ -72,7 +74,7 @@ def check() -> Checkup:
         asvit=version("asvit"),
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         cuda=torch.version.cuda,
         torchvision=torchvision,
         misfit=None if torchvision is None else why_torchvision_fails(),
@@ -95,9 +97,7 @@ def devices() -> Iterator[Device]:
 def why_torchvision_fails() -> str | None:
     """Why torchvision's compiled operators do not work with this torch; None where they do."""
     try:
-        from torchvision.ops import nms
-
-        nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
+        import_module("torchvision.ops").nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
         return one_line(error)
     return None
@@ -143,7 +143,7 @@ def run_doctor(*, as_json: bool) -> None:
     for column in ("extra", "lacks", "install with"):
         table.add_column(column, overflow="fold")
     for extra, lacking in found.lacking.items():
-        table.add_row(extra, ", ".join(lacking) or "nothing", f'pip install "asvit[{extra}]"' if lacking else "")
+        table.add_row(extra, ", ".join(lacking) or "nothing", Text(f'pip install "asvit[{extra}]"' if lacking else ""))
     print_table(table)
     for line in found.advice():
         print(line)

@@ -3,8 +3,11 @@
 Texts are shown as they stand in the source, with lines joined: as markup, ``*.json`` would lose its asterisk.
 """
 
+import shlex
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from cyclopts import CycloptsError, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, HelpPanel, InlineText
 
 if TYPE_CHECKING:
@@ -49,3 +52,18 @@ def shown_default(value: object) -> str | None:
         case tuple():
             return " ".join(map(str, value))
     return str(value)
+
+
+def complaint(error: CycloptsError) -> str:
+    """One line on a command that was not understood: with the nearest one that would be, or where to look."""
+    said = " ".join(str(error).split())
+    if "Did you mean" in said:
+        return said
+    command = " ".join(("asvit", *(error.command_chain or ())))
+    unused = error.unused_tokens or []
+    nearest = get_close_matches(unused[0], list(error.app), n=1) if unused and error.app is not None else []
+    if nearest:
+        return f'Unknown command "{unused[0]}" of {command}. Did you mean "{nearest[0]}"?'
+    if isinstance(error, UnusedCliTokensError):
+        said = f"{command} takes no {shlex.join(unused)}."
+    return f"{said} See `{command} --help`"

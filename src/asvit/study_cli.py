@@ -52,7 +52,7 @@ def run(
 
 @study.command(
     help_epilogue=examples(
-        "asvit study search --data path/to/images --recipe cifar10-laptop --measurements 100",
+        "asvit study search --data digits --recipe smoke --measurements 20",
     )
 )
 def search(

@@ -1,0 +1,160 @@
+"""What the command line says of itself: help, examples, next steps, and what it answers to typos."""
+
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import commands
+import pytest
+from cyclopts import App, CycloptsError
+
+from asvit.cli import app
+from asvit.help import complaint
+from asvit.records import open_run, to_json
+from asvit.welcome import START, latest_run, next_steps
+
+ASVIT = Path(sys.executable).parent / "asvit"
+
+
+def all_commands(parent: App, *chain: str) -> Iterator[tuple[str, ...]]:
+    """Every command by its words, groups of commands included."""
+    yield chain
+    for name in parent:
+        if not name.startswith("-"):
+            yield from all_commands(parent[name], *chain, name)
+
+
+COMMANDS = list(all_commands(app))
+
+
+def test_every_command_is_looked_at():
+    assert {(), ("design",), ("detect", "train"), ("study",), ("study", "scaling"), ("doctor",)} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("chain", COMMANDS, ids=" ".join)
+def test_help_ends_with_examples_that_can_be_run(chain, tmp_path):
+    done = commands.run([*chain, "--help"], tmp_path)
+    assert done.returncode == 0
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "\x1b" not in done.stdout
+    assert "[default: ()]" not in done.stdout
+    assert "[default: False]" not in done.stdout
+    examples = [line.strip() for line in done.stdout.partition("Examples:\n")[2].splitlines()]
+    assert examples
+    for example in examples:
+        program, *words = shlex.split(example)
+        assert program == "asvit"
+        assert tuple(words[: len(chain)]) == chain
+        app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+def test_help_shows_patterns_as_they_are(tmp_path):
+    said = commands.run(["detect", "train", "--help"], tmp_path).stdout
+    assert "annotations/*train*.json" in said
+
+
+def test_help_and_welcome_need_no_torch():
+    program = "import sys; from asvit.cli import main\n"
+    program += "try: main(sys.argv[1:])\nexcept SystemExit as end: assert end.code == 0\n"
+    program += "assert 'torch' not in sys.modules"
+    for words in ([], ["--help"], ["design", "--help"]):
+        done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "asvit design" in done.stdout
+
+
+@pytest.mark.parametrize("step", START, ids=lambda step: step[0])
+def test_what_a_newcomer_is_told_can_be_run(step, tmp_path):
+    for command in step[1].split("; "):
+        program, *words = shlex.split(command)
+        assert program == "asvit"
+        if words[-1] == "--help":
+            assert commands.run(words, tmp_path).returncode == 0
+        else:
+            app.parse_args(words, exit_on_error=False, print_error=False)
+
+
+def begin(folder: Path, job: str, name: str) -> Path:
+    with open_run(folder / "runs" / name, job, {}, {}, f"asvit {job} --again"):
+        pass
+    return folder / "runs" / name
+
+
+def test_the_latest_run_says_what_can_be_done_with_it(tmp_path):
+    design, training = begin(tmp_path, "design", "my design"), begin(tmp_path, "train", "digits")
+    (tmp_path / "runs" / "of another program").mkdir()
+    os.utime(training / "run.json", (0, 0))
+    for file in training.iterdir():
+        os.utime(file, (0, 0))
+    assert latest_run(tmp_path / "runs") == design
+    assert list(next_steps(design)) == [("Go on with it where it stopped", "asvit design --again")]
+
+    (design / "family").mkdir()
+    (design / "family" / "3M-params.json").write_text("{}")
+    (design / "result.json").write_bytes(to_json({"schema": 1}))
+    (design / "report.html").write_text("")
+    said = commands.run([], tmp_path).stdout
+    assert "Your latest run, runs/my design" in said
+    assert "runs/my design/report.html" in said
+    assert "asvit train 'runs/my design/family/3M-params.json' --data path/to/images" in said
+
+    (training / "result.json").write_bytes(to_json({"schema": 1}))
+    assert latest_run(tmp_path / "runs") == training
+    assert f"asvit predict {training} image.jpg" in dict(next_steps(training)).values()
+
+
+def test_a_damaged_run_has_no_next_steps(tmp_path):
+    run = begin(tmp_path, "design", "damaged")
+    (run / "run.json").write_text("{")
+    assert list(next_steps(run)) == []
+    assert "latest" not in commands.run([], tmp_path).stdout
+
+
+TYPOS = {
+    "desing": 'Unknown command "desing". Did you mean "design"? Available commands',
+    "design --parms 3M": "Unknown option: --parms. Did you mean --params?",
+    "detect trian": 'Did you mean "train"?',
+    "study serach": 'Unknown command "serach" of asvit study. Did you mean "search"?',
+    "study serach --data digits": 'Unknown command "serach" of asvit study. Did you mean "search"?',
+    "--hepl": 'Unknown command "--hepl" of asvit. Did you mean "--help"?',
+    "design 3M": "asvit design takes no 3M. See `asvit design --help`",
+    "evaluate": "NETWORK requires an argument. See `asvit evaluate --help`",
+    "measure seed --repeats two": 'unable to convert "two" into int. See `asvit measure --help`',
+}
+
+
+@pytest.mark.parametrize("command", TYPOS)
+def test_a_typo_is_answered_with_what_was_meant(command):
+    with pytest.raises(CycloptsError) as caught:
+        app(shlex.split(command), exit_on_error=False, print_error=False)
+    said = complaint(caught.value)
+    assert TYPOS[command] in said
+    assert "\n" not in said
+
+
+def on_a_terminal(words: list[str], **variables: str) -> str:
+    """What a command prints to a terminal."""
+    ours, theirs = pty.openpty()
+    environment = {name: x for name, x in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    subprocess.run([ASVIT, *words], stdout=theirs, env=environment | {"TERM": "xterm-256color"} | variables, check=True)
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            part = os.read(ours, 2**16)
+        except OSError:  # all is read
+            break
+        said += part
+    os.close(ours)
+    return said.decode()
+
+
+def test_colours_are_for_terminals_that_want_them():
+    colour = re.compile(r"\x1b\[[0-9;]*(3[0-7]|38;5;\d+)m")
+    assert colour.search(on_a_terminal(["--help"]))
+    assert not colour.search(on_a_terminal(["--help"], NO_COLOR="1"))
