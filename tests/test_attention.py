@@ -118,7 +118,7 @@ def test_gradients_agree_between_plain_and_fused():
 
 
 # torch itself reaches for its deprecated compiler the first time it differentiates forward.
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 def test_plain_attention_has_forward_derivatives():
     layer = attention_layer((4, 4))
     write_out_attention(layer)

@@ -12,7 +12,7 @@ MODULES = [
 
 
 # torch itself reaches for its deprecated compiler the first time it differentiates forward.
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings(name: str):
     assert doctest.testmod(importlib.import_module(name)).failed == 0

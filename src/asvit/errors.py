@@ -17,4 +17,4 @@ class NotAdmitted(UserError):
 def hush() -> None:
     """Keep warnings from users that they cannot do anything about."""
     # torch.func's first jvp compiles a helper with torch's own deprecated decorator.
-    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated", FutureWarning)
+    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
