@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import nn
 
-from asvit.complexity.speed import RUNS, WARM_UP, Usage, device_name, peak_memory, usage
+from asvit.complexity.speed import RUNS, WARM_UP, Usage, peak_memory, processor_name, usage
 
 FLOAT = 4
 
@@ -22,7 +22,7 @@ def test_latency_is_the_median_after_the_warm_up_and_spread_half_the_range_betwe
     found = usage(nn.Linear(3, 2), torch.zeros(6, 3), runs=5, clock=clock)
     assert (found.latency, found.spread, found.throughput) == (3.0, 1.5, 2.0)
     assert (found.batch_size, found.precision, found.threads) == (6, "float32", torch.get_num_threads())
-    assert found.device == device_name(torch.device("cpu")) != ""
+    assert found.device == processor_name(torch.device("cpu")) != ""
 
 
 def test_every_run_is_a_pass_without_gradients_in_evaluation_mode_and_the_module_stays_as_it_was():

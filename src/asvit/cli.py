@@ -317,7 +317,11 @@ def predict(
     train_jobs.run_predict(checkpoint, images, top, averaged, run)
 
 
-@app.command(help_epilogue=examples("asvit export runs/digits --out digits", "asvit export runs/digits --to onnx torch --out digits-graphs"))
+@app.command(
+    help_epilogue=examples(
+        "asvit export runs/digits --out digits", "asvit export runs/digits --to onnx torch --out digits-graphs"
+    )
+)
 def export(
     network: str,
     /,
@@ -334,7 +338,8 @@ def export(
         Run directory of train (its best checkpoint), checkpoint file, or an architecture: published name, text form, or
         file that a job wrote.
     """
-    from asvit import export_jobs
+    with from_extra("train"):
+        from asvit import export_jobs
 
     export_jobs.run_export(network, options, drawing, about)
 
@@ -353,7 +358,9 @@ def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
     run_doctor(as_json=json)
 
 
-@app.command(help_epilogue=examples("asvit report runs/digits", "asvit report runs/design --against small timm:resnet18"))
+@app.command(
+    help_epilogue=examples("asvit report runs/digits", "asvit report runs/design --against small timm:resnet18")
+)
 def report(
     directory: Path,
     /,

@@ -11,7 +11,7 @@ import torch
 
 from asvit.architecture import Architecture, Task
 from asvit.complexity.ntk import SingularKernel
-from asvit.complexity.speed import device_name
+from asvit.complexity.speed import processor_name
 from asvit.errors import NotAdmitted
 from asvit.ledger import Cost, Entry, Ledger
 from asvit.metrics import METRICS, Metric, parse_metrics
@@ -130,7 +130,7 @@ class Measurer:
 
     def _describe_use(self) -> dict[str, object]:
         """The same for the network in use."""
-        return {**self._describe_place(), "use": asdict(self.use), "processor": device_name(self.device)}
+        return {**self._describe_place(), "use": asdict(self.use), "processor": processor_name(self.device)}
 
     def _describe_place(self) -> dict[str, object]:
         on_cpu = self.device.type == "cpu"

@@ -9,7 +9,7 @@ import msgspec
 import torch
 
 from asvit.architecture import Task
-from asvit.complexity.speed import device_name
+from asvit.complexity.speed import processor_name
 from asvit.design.search import SearchResult
 from asvit.errors import UserError
 from asvit.job import prepare, recorded_threads, repeat_command, split_names, subject_named, use_for, use_threads
@@ -106,6 +106,6 @@ def check_photographs(directory: Path, measurer: Measurer) -> None:
 def place_of(measurer: Measurer, asked: Sequence[Entrant]) -> dict[str, str | int | None]:
     """Versions and hardware that the measurements depend on."""
     on_cpu = measurer.device.type == "cpu"
-    place = environment(device=device_name(measurer.device), threads=torch.get_num_threads() if on_cpu else None)
+    place = environment(device=processor_name(measurer.device), threads=torch.get_num_threads() if on_cpu else None)
     with_timm = any(entrant.subject.name.startswith(TIMM) for entrant in asked)
     return place | ({"timm": version("timm")} if with_timm else {})

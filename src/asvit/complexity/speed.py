@@ -100,7 +100,7 @@ def usage(
         memory=memory,
         batch_size=len(images),
         precision=precision,
-        device=device_name(device),
+        device=processor_name(device),
         threads=torch.get_num_threads() if device.type == "cpu" else None,
     )
 
@@ -124,10 +124,12 @@ def peak_memory(module: nn.Module, images: Tensor) -> int:
 
 
 @cache
-def device_name(device: torch.device) -> str:
-    """Name of the GPU, or of the processor as the system calls it."""
+def processor_name(device: torch.device) -> str:
+    """Model of the GPU, or of the processor as the system calls it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device.type
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from asvit.errors import UserError
 from asvit.export.release import Release
 from asvit.export.written import FormatName, Written
+from asvit.extras import from_extra
 from asvit.subject import refusing
 
 Images = Float[Tensor, "B in_chans height width"]
@@ -80,9 +81,9 @@ def require(name: FormatName) -> None:
     Raises:
         UserError: one is missing.
     """
-    missing = [package for package in FORMATS[name].packages if find_spec(package) is None]
-    if missing:
-        raise UserError(f'--to {name} needs the packages {", ".join(missing)}: `pip install "asvit[export]"`')
+    with from_extra("export"):
+        for package in FORMATS[name].packages:
+            import_module(package)
 
 
 def model_config(release: Release) -> dict[str, list[str]]:
@@ -122,7 +123,8 @@ def write_onnx(release: Release, folder: Path) -> None:
 
 def read_onnx(folder: Path) -> Network:
     """The graph in onnxruntime, on the CPU."""
-    import onnxruntime
+    with from_extra("export"):
+        import onnxruntime
 
     session = onnxruntime.InferenceSession(folder / FORMATS["onnx"].file, providers=["CPUExecutionProvider"])
 
