@@ -1,0 +1,176 @@
+"""What a network costs while it is in use: latency and memory of a forward pass, on the device at hand."""
+
+import platform
+import statistics
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+
+Precision = Literal["float32", "bfloat16"]
+"""Of a forward pass: as the weights are, or under autocast."""
+
+WARM_UP = 3
+"""Passes before the first that counts: kernels are chosen and caches filled in them."""
+RUNS = 20
+"""Passes that count."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Latency and memory of one forward pass."""
+
+    latency: float
+    """Seconds of a batch, the median over runs."""
+    spread: float
+    """Half the range between the quartiles of the runs, seconds."""
+    memory: int
+    """Bytes at the peak: weights, input, and the activations that live at a time."""
+    batch_size: int
+    precision: str
+    device: str
+    """Name of the processor or of the GPU."""
+    threads: int | None
+    """That computed; None on a GPU."""
+
+    @property
+    def throughput(self) -> float:
+        """Images per second.
+
+        >>> Usage(0.02, 0.001, 10**6, batch_size=4, precision="float32", device="laptop", threads=2).throughput
+        200.0
+        """
+        return self.batch_size / self.latency
+
+
+def usage(
+    module: nn.Module,
+    images: Tensor,
+    *,
+    precision: Precision = "float32",
+    runs: int = RUNS,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Usage:
+    """Time forward passes of ``module`` on ``images`` in evaluation mode, and count the memory of one.
+
+    Latencies are noisy: between two calls medians differ by about the spread, and by more beside other programs.
+    Memory is exact and the same every time. On a CPU it is followed from operator to operator, without what the inside
+    of an operator borrows; on a GPU it is what torch's allocator hands out, without the libraries' workspaces.
+
+    Args:
+        module: on the device of the images.
+        images: one batch; its size counts.
+        precision: bfloat16 runs under autocast, and casts the weights in every pass.
+        runs: passes that are timed, 2 or more.
+        clock: seconds since some moment.
+
+    >>> found = usage(nn.Linear(100, 50), torch.zeros(4, 100), runs=3)
+    >>> found.batch_size, found.memory == 4 * (100 * 50 + 50) + 4 * 4 * (100 + 50)
+    (4, True)
+    """
+    device = images.device
+    with _evaluating(module), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        memory = peak_memory(module, images)
+
+        @torch.inference_mode()
+        def timed() -> float:
+            torch.clear_autocast_cache()
+            begin = clock()
+            module(images)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            return clock() - begin
+
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = [timed() for _ in range(WARM_UP + runs)][WARM_UP:]
+    lower, median, upper = statistics.quantiles(seconds, n=4, method="inclusive")
+    return Usage(
+        latency=median,
+        spread=(upper - lower) / 2,
+        memory=memory,
+        batch_size=len(images),
+        precision=precision,
+        device=device_name(device),
+        threads=torch.get_num_threads() if device.type == "cpu" else None,
+    )
+
+
+def peak_memory(module: nn.Module, images: Tensor) -> int:
+    """Bytes that live at the peak of one evaluation without a graph: weights, input and activations.
+
+    On a GPU memory that others hold is not counted.
+    """
+    resident = _storages([*module.parameters(), *module.buffers(), images])
+    held = sum(storage.nbytes() for storage in resident.values())
+    with torch.no_grad():  # not inference mode, in which an operator made of others is one to those who follow
+        if images.device.type == "cuda":
+            before = torch.cuda.memory_allocated(images.device)
+            torch.cuda.reset_peak_memory_stats(images.device)
+            module(images)
+            return held + torch.cuda.max_memory_allocated(images.device) - before
+        with _LiveStorages(resident) as live:
+            module(images)
+    return held + live.peak
+
+
+@cache
+def device_name(device: torch.device) -> str:
+    """Name of the GPU, or of the processor as the system calls it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+class _LiveStorages(TorchDispatchMode):
+    """Bytes of the storages that operators make while they live; views share a storage."""
+
+    def __init__(self, resident: Iterable[int]) -> None:
+        super().__init__()
+        self.peak = 0
+        self._live = 0
+        self._known = set(resident)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for address, storage in _storages(tree_iter(made)).items():
+            if address not in self._known:
+                self._known.add(address)
+                self._live += storage.nbytes()
+                self.peak = max(self.peak, self._live)
+                weakref.finalize(storage, self._freed, address, storage.nbytes())
+        return made
+
+    def _freed(self, address: int, size: int) -> None:
+        self._known.discard(address)
+        self._live -= size
+
+
+def _storages(values: Iterable[object]) -> dict[int, torch.UntypedStorage]:
+    """Storages of the tensors among values, each once, by address."""
+    storages = (value.untyped_storage() for value in values if isinstance(value, Tensor))
+    return {storage._cdata: storage for storage in storages}
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """In evaluation mode for a while; afterwards every part is as it was."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
