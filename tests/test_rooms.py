@@ -18,7 +18,7 @@ ROOMS = [
     ["subject", "zoo"],
     ["probe"],
     ["metrics"],
-    ["measure"],
+    ["measure", "meter"],
     ["design", "training"],
     ["detection", "study"],
     ["report", "describe", "show", "progress"],

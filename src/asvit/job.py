@@ -14,6 +14,7 @@ from asvit.budget import parse_memory
 from asvit.errors import UserError
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
+from asvit.meter import UsageMeter
 from asvit.options import MeasureOptions, RunOptions
 from asvit.photos import BuiltIn, Folder
 from asvit.records import (
@@ -95,16 +96,21 @@ def working_in(
 
 @contextmanager
 def working(
-    job: str, recipe_name: str, config: Json, run: RunOptions, measurers: Sequence[Measurer]
+    job: str,
+    recipe_name: str,
+    config: Json,
+    run: RunOptions,
+    measurers: Sequence[Measurer],
+    meters: Sequence[UsageMeter] = (),
 ) -> Iterator[RunDirectory]:
-    """Work in the job's run directory, with its ledger behind the measurers."""
+    """Work in the job's run directory, with its ledger behind the measurers and meters."""
     with working_in(job, recipe_name, config, run, measurers[0].device) as directory:
         in_chans = measurers[0].task.in_chans
         if isinstance(measurers[0].photographs, BuiltIn) and in_chans != 3:
             tell(f"the built-in photographs have three channels: their grey values are repeated over {in_chans}")
         ledger = Ledger(directory.ledger)
-        for measurer in measurers:
-            measurer.remember_in(ledger)
+        for one in (*measurers, *meters):
+            one.remember_in(ledger)
         try:
             yield directory
         finally:
