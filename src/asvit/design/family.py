@@ -78,7 +78,8 @@ def check_budgets(budgets: Sequence[Budget], costs: Costs, *, fit: bool, start: 
 def fit_width(architecture: Architecture, budget: Budget, costs: Costs) -> Architecture:
     """The same depths at the largest width, a multiple of 4, that the budget admits; narrower where it must be.
 
-    A bisection from the width there is; then the network is measured at length, and narrowed until it holds.
+    A bisection from the width there is; then the network is measured at length, and narrowed until it holds. Beyond
+    the cap on the channels of a stage, a network grows no wider.
 
     Raises:
         UserError: not even the smallest width is within the budget.
@@ -88,8 +89,9 @@ def fit_width(architecture: Architecture, budget: Budget, costs: Costs) -> Archi
         return replace(architecture, width=WIDTH_STEP * units)
 
     least = -(-SMALLEST_WIDTH // WIDTH_STEP)
-    begin = max(least, architecture.width // WIDTH_STEP)
-    units = last_admitted(lambda units: budget.admits(wide(units), costs), begin, least)
+    most = architecture.max_stage_width // WIDTH_STEP
+    begin = min(max(least, architecture.width // WIDTH_STEP), most)
+    units = last_admitted(lambda units: budget.admits(wide(units), costs), begin, least, most)
     while units >= least and not budget.admits(wide(units), costs.careful):
         units -= 1
     if units < least:
@@ -98,23 +100,21 @@ def fit_width(architecture: Architecture, budget: Budget, costs: Costs) -> Archi
     return wide(units)
 
 
-def last_admitted(admits: Callable[[int], bool], start: int, least: int) -> int:
-    """The largest number that is admitted where all up to it are; ``least`` is taken for admitted.
+def last_admitted(admits: Callable[[int], bool], start: int, least: int, most: int) -> int:
+    """The largest number up to ``most`` that is admitted where all below it are; ``least`` is taken for admitted.
 
     Goes up or down from ``start`` in growing steps, up by a quarter and down by half: what costs more than it may is
     never tried at much more.
 
-    >>> last_admitted(lambda number: number <= 37, start=8, least=2)
+    >>> last_admitted(lambda number: number <= 37, start=8, least=2, most=100)
     37
     """
-    if admits(start):
-        low, high = start, start + max(1, start // 4)
-        while admits(high):
-            low, high = high, high + max(1, high // 4)
-    else:
-        low, high = max(least, start // 2), start
-        while low > least and not admits(low):
-            low, high = max(least, low // 2), low
+    low, high = start, start
+    while high <= most and admits(high):
+        low, high = high, high + max(1, high // 4)
+    high = min(high, most + 1)
+    while low > least and not admits(low):
+        low, high = max(least, low // 2), low
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if admits(middle) else (low, middle)
