@@ -189,7 +189,7 @@ def test_an_image_size_is_one_number_or_two(tmp_path):
 
 def test_a_full_architecture_is_grown_as_it_is_and_a_topology_from_one_block_a_stage(tmp_path):
     def first(network: str) -> str:
-        printed = asvit("grow", network, "--recipe", "smoke", "--params", "3M", "--json", cwd=tmp_path).stdout
+        printed = asvit("grow", network, "--recipe", "smoke", "--params", "1.8M", "--json", cwd=tmp_path).stdout
         return json.loads(printed)["growth"]["steps"][0]["architecture"]
 
     full = "4,2,2,2|2,1,2,1|2,1,2,1|2,1,2,2|16,32"
@@ -264,7 +264,7 @@ BAD = {
     "budget too small": (["design", "--params", "10k"], "expected at least"),
     "duration without a unit": (["design", "--latency", "8"], "such as 8ms, 0.5s"),
     "no amount of memory": (["grow", "seed", "--memory", "much"], "such as 2GB, 512MiB"),
-    "latency of nothing": (["design", "--batch-size", "8"], "give --latency or --memory too"),
+    "latency of nothing": (["design", "--batch-size", "8"], "give --latency or --memory"),
     "no images at a time": (["design", "--latency", "8ms", "--batch-size", "0"], "expected at least 1"),
     "one kind together": (["design", "--params", "3M", "--together"], "--params 3M --latency 8ms --together"),
     "uneven budgets together": (
