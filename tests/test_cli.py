@@ -179,6 +179,12 @@ def latencies(ledger: Path) -> dict[tuple, float]:
         return {(context, subject): value for context, subject, value in found}
 
 
+def test_memory_below_the_smallest_network_is_refused_before_anything_is_searched(tmp_path):
+    said = asvit(*SMOKE, "--memory", "100kB", "--out", "run", cwd=tmp_path, check=2).stderr.splitlines()
+    assert "100kB of memory is below the smallest network that every topology has: expected at least" in said[-1]
+    assert not any("search" in line for line in said[:-1])
+
+
 def test_an_image_size_is_one_number_or_two(tmp_path):
     def described(*words: str) -> dict:
         return json.loads(asvit("describe", *words, "--json", cwd=tmp_path).stdout)
@@ -274,10 +280,6 @@ BAD = {
         "there are 2 of params, 3 of latency",
     ),
     "a search that is left out": (["design", "--start", "seed", "--steps", "5"], "leave out --start-from, --steps"),
-    "memory below the smallest network": (
-        ["grow", "seed", "--recipe", "smoke", "--memory", "1MB"],
-        "below the smallest network that can be made of",
-    ),
     "image too small": (["describe", "seed", "--image-size", "16"], "expected sides from 32"),
     "image size no number": (["describe", "seed", "--image-size", "big"], "expected pixels such as 224"),
     "no channels": (["describe", "seed", "--in-chans", "0"], "expected at least 1"),
