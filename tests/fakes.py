@@ -1,9 +1,11 @@
-"""A measure that needs no network: values are given functions of the architecture."""
+"""A measure and a meter that need no network: values are given functions of the architecture."""
 
 import math
 from collections.abc import Callable
 
 from asvit.architecture import Architecture
+from asvit.complexity.speed import Usage
+from asvit.design.costs import Meter
 from asvit.measure import Estimate, Measurement
 
 
@@ -19,6 +21,13 @@ def fake_measure(
         return Measurement(str(architecture), {k: Estimate.of([0.99 * v, 1.01 * v]) for k, v in values.items()})
 
     return measure
+
+
+def fake_meter(latency: Callable[[Architecture, int], float], memory: Callable[[Architecture], int]) -> Meter:
+    def meter(architecture: Architecture, runs: int) -> Usage:
+        return Usage(latency(architecture, runs), 0.001, memory(architecture), 1, "float32", "laptop", 2)
+
+    return meter
 
 
 def kernels_and_expansions(architecture: Architecture) -> float:

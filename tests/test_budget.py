@@ -3,7 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asvit.architecture import ARCHITECTURES, Task
-from asvit.budget import Budget, format_size, parse_size
+from asvit.budget import Budget, format_duration, format_size, parse_duration, parse_memory, parse_size
+from asvit.design.costs import Costs
 from asvit.errors import UserError
 
 
@@ -56,15 +57,15 @@ def test_short_forms(value: int, text: str):
 
 def test_a_budget_of_parameters():
     small = ARCHITECTURES["small"]
-    assert Budget("params", 29_051_296).admits(small)
-    assert not Budget("params", 29_051_295).admits(small)
+    assert Budget("params", 29_051_296).admits(small, Costs())
+    assert not Budget("params", 29_051_295).admits(small, Costs())
     assert str(Budget.parse("params", "29M")) == "29M parameters"
 
 
 def test_a_budget_of_multiply_adds():
     small = ARCHITECTURES["small"]
-    assert Budget("macs", 5_132_134_656).admits(small)
-    assert not Budget("macs", 5_132_134_655).admits(small)
+    assert Budget("macs", 5_132_134_656).admits(small, Costs())
+    assert not Budget("macs", 5_132_134_655).admits(small, Costs())
     assert str(Budget.parse("macs", "5.2G")) == "5.2G MACs"
 
 
@@ -72,4 +73,85 @@ def test_the_task_counts():
     few_classes = Task(num_classes=10)
     small = ARCHITECTURES["small"]
     spared = 990 * (small.dims[-1] + 1)
-    assert Budget("params", 1).cost(small, few_classes) == small.params() - spared
+    assert Costs(few_classes)("params", small) == small.params() - spared
+    assert Budget("params", small.params()).share(small, Costs(few_classes)) == 1 - spared / small.params()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2GB", 2 * 10**9),
+        ("2 gb", 2 * 10**9),
+        ("512MiB", 512 * 2**20),
+        ("1.5GiB", 1_610_612_736),
+        ("64KiB", 65_536),
+        ("800M", 800_000_000),
+        ("1TB", 10**12),
+        ("4096B", 4096),
+        ("4096", 4096),
+    ],
+)
+def test_memory_as_people_write_it(text: str, value: int):
+    assert parse_memory(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("8ms", 0.008), ("0.5s", 0.5), ("250us", 0.00025), ("250µs", 0.00025), (" 1.5 S ", 1.5)]
+)
+def test_durations_as_people_write_them(text: str, value: float):
+    assert parse_duration(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "8", "ms", "0ms", "-8ms", "8min", "8,5ms", "1e-3s"])
+def test_what_is_no_duration_is_refused(text: str):
+    with pytest.raises(UserError, match=r"8ms, 0.5s") as error:
+        parse_duration(text)
+    assert repr(text) in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "GB", "0GB", "2XB", "2iB", "-2GB"])
+def test_what_is_no_memory_is_refused(text: str):
+    with pytest.raises(UserError, match=r"2GB, 512MiB"):
+        parse_memory(text)
+
+
+@settings(deadline=None)
+@given(value=st.floats(1e-6, 1e3))
+def test_the_short_form_of_a_duration_is_within_a_thousandth(value: float):
+    assert parse_duration(format_duration(value)) == pytest.approx(value, rel=0.001, abs=0)
+
+
+def test_budgets_together_name_every_bound_and_admit_what_meets_all():
+    small = ARCHITECTURES["small"]
+    both = Budget.together([Budget.parse("latency", "8ms"), Budget.parse("params", "30M")])
+    assert (both.kind, both.limit, both.measured) == ("params", 30 * 10**6, True)  # what is quick to find comes first
+    assert str(both) == "30M parameters and 8ms of latency"
+    assert (both.label, both.file_name) == ("30M, 8ms", "30M-params-8ms-latency")
+
+    def costing(seconds: float):
+        return lambda kind, architecture: {"params": 24 * 10**6, "latency": seconds}[kind]
+
+    assert both.admits(small, costing(0.008))
+    assert not both.admits(small, costing(0.0081))
+    assert both.share(small, costing(0.004)) == 0.8
+    assert both.share(small, costing(0.0072)) == pytest.approx(0.9)
+    assert both.just_for(small, costing(0.004)) == Budget("params", 24 * 10**6, (Budget("latency", 0.004),))
+
+
+def test_nothing_is_measured_after_a_bound_that_counts_exceed():
+    def cost(kind, architecture):
+        assert kind == "params"
+        return 31 * 10**6
+
+    both = Budget.together([Budget("latency", 0.008), Budget("params", 30 * 10**6)])
+    assert not both.admits(ARCHITECTURES["small"], cost)
+
+
+def test_a_budget_contains_those_that_allow_no_more():
+    params, latency = Budget("params", 3), Budget("latency", 0.5)
+    both = Budget.together([params, latency])
+    assert params.contains(both)
+    assert latency.contains(both)
+    assert not both.contains(params)
+    assert not params.contains(latency)
+    assert not both.contains(Budget.together([Budget("params", 2), Budget("latency", 0.6)]))

@@ -154,6 +154,81 @@ def test_search_several_times_then_grow_what_was_found(tmp_path):
     assert member["macs"] <= 10_000_000
 
 
+MEMORY = (
+    "design", "--recipe", "smoke", "--threads", "1", "--start", "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,2|16,32",
+    "--image-size", "32", "64", "--in-chans", "5", "--num-classes", "12",
+    "--memory", "7MB", "--latency", "100s", "--params", "2M", "--params", "1M", "--together", "--out", "run",
+)  # fmt: skip
+
+
+def test_a_design_within_measured_budgets_is_killed_and_goes_on_from_what_it_measured(tmp_path):
+    """Memory is exact: kills change nothing but latencies, and those that were measured stay."""
+    ledger, result = tmp_path / "run" / "measurements.sqlite", tmp_path / "run" / "result.json"
+    with subprocess.Popen([ASVIT, *MEMORY], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while rows(ledger) < 40 and process.poll() is None:
+            pass
+        process.kill()
+        _, said = process.communicate()
+    assert process.returncode == -9, said
+    before = latencies(ledger)
+    assert before
+    printed = json.loads(asvit(*MEMORY, "--json", cwd=tmp_path).stdout)
+    after = latencies(ledger)
+    assert before.items() <= after.items()
+    record = result.read_bytes()
+    asvit(*MEMORY, cwd=tmp_path)
+    assert result.read_bytes() == record
+    assert latencies(ledger) == after
+
+    assert printed["search"] is None
+    assert printed["task"] == {"image_size": [32, 64], "in_chans": 5, "num_classes": 12}
+    assert printed["growth"]["steps"][0]["architecture"] == MEMORY[6]
+    for member, limit in zip(printed["family"], (2 * 10**6, 10**6), strict=True):
+        assert limit * 0.8 < member["params"] <= limit
+        used = member["usage"]
+        assert used["memory"] <= 7 * 10**6
+        assert used["latency"] in after.values()
+        assert (used["batch_size"], used["precision"], used["threads"]) == (1, "float32", 1)
+    assert {path.name for path in (tmp_path / "run" / "family").iterdir()} == {
+        "2M-params-7MB-memory-100s-latency.json",
+        "1M-params-7MB-memory-100s-latency.json",
+    }
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "32×64 images, 5 channels, 12 classes" in page
+
+
+def latencies(ledger: Path) -> dict[tuple, float]:
+    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as connection:
+        found = connection.execute("SELECT context, subject, value FROM measurement WHERE metric = 'latency'")
+        return {(context, subject): value for context, subject, value in found}
+
+
+def test_memory_below_the_smallest_network_is_refused_before_anything_is_searched(tmp_path):
+    said = asvit(*SMOKE, "--memory", "100kB", "--out", "run", cwd=tmp_path, check=2).stderr.splitlines()
+    assert "100kB of memory is below the smallest network that every topology has: expected at least" in said[-1]
+    assert not any("search" in line for line in said[:-1])
+
+
+def test_an_image_size_is_one_number_or_two(tmp_path):
+    def described(*words: str) -> dict:
+        return json.loads(asvit("describe", *words, "--json", cwd=tmp_path).stdout)
+
+    assert described("--image-size", "96", "128", "seed") == described("seed", "--image-size", "96x128")
+    assert described("--image-size", "96", "seed") == described("seed", "--image-size", "96x96")
+
+
+def test_a_full_architecture_is_grown_as_it_is_and_a_topology_from_one_block_a_stage(tmp_path):
+    def first(network: str) -> str:
+        printed = asvit(
+            "grow", network, "--recipe", "smoke", "--threads", "1", "--params", "1.8M", "--json", cwd=tmp_path
+        ).stdout
+        return json.loads(printed)["growth"]["steps"][0]["architecture"]
+
+    full = "4,2,2,2|2,1,2,1|2,1,2,1|2,1,2,2|16,32"
+    assert first(full) == full
+    assert first("4,2,2|2,1,2|2,1,2|2,1,2|16") == "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|16,32"
+
+
 def test_design_by_another_score(tmp_path):
     asvit(*SMOKE, "--score", "naswot:2,expansion", "--out", "run", cwd=tmp_path)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
@@ -220,6 +295,16 @@ BAD = {
     "malformed size": (["design", "--params", "many"], "expected a positive number such as 30M"),
     "budget too small": (["design", "--params", "10k"], "expected at least"),
     "image too small": (["describe", "seed", "--image-size", "16"], "expected sides from 32, or a smaller base stride"),
+    "duration without a unit": (["design", "--latency", "8"], "such as 8ms, 0.5s"),
+    "no amount of memory": (["grow", "seed", "--memory", "much"], "such as 2GB, 512MiB"),
+    "latency of nothing": (["design", "--batch-size", "8"], "give --latency or --memory"),
+    "no images at a time": (["design", "--latency", "8ms", "--batch-size", "0"], "expected at least 1"),
+    "one kind together": (["design", "--params", "3M", "--together"], "--params 3M --latency 8ms --together"),
+    "uneven budgets together": (
+        ["design", *("--params", "3M") * 2, *("--latency", "8ms") * 3, "--together"],
+        "there are 2 of params, 3 of latency",
+    ),
+    "a search that is left out": (["design", "--start", "seed", "--steps", "5"], "leave out --start-from, --steps"),
     "image size no number": (["describe", "seed", "--image-size", "big"], "expected pixels such as 224"),
     "no channels": (["describe", "seed", "--in-chans", "0"], "expected at least 1"),
     "no repeats": (["measure", "seed", "--repeats", "0"], "expected at least 1"),

@@ -8,6 +8,7 @@ from fakes import fake_measure
 
 from asvit.architecture import ARCHITECTURES, Architecture, Task
 from asvit.budget import Budget
+from asvit.design.costs import Costs
 from asvit.design.family import FamilySettings, check_budgets, fit_width, grow_family, growth_limits, within_any
 from asvit.design.grow import GrowthSettings, grow, scaling_choices
 from asvit.design.ranking import parse_score
@@ -15,12 +16,13 @@ from asvit.errors import UserError
 
 SEED = ARCHITECTURES["seed"]
 TASK = Task()
+COSTS = Costs(TASK)
 WIDER = fake_measure(lambda a: a.width, lambda a: 1.0)
 DEEPER_LAST = fake_measure(lambda a: 10.0 * a.depths[3] + a.width / 1000, lambda a: 1.0)
 
 
 def admits(text: str):
-    return within_any([Budget.parse("params", text)], TASK)
+    return within_any([Budget.parse("params", text)], COSTS)
 
 
 def test_choices_are_the_product_of_widths_and_depths():
@@ -55,7 +57,7 @@ def test_invalid_choices_are_never_taken():
 
 
 def test_fitted_width_is_the_largest_multiple_of_4_within_the_budget():
-    fitted = fit_width(SEED, Budget.parse("params", "30M"), TASK)
+    fitted = fit_width(SEED, Budget.parse("params", "30M"), COSTS)
     assert fitted.width % 4 == 0
     assert fitted.params() <= 30_000_000 < replace(fitted, width=fitted.width + 4).params()
     assert fitted.depths == SEED.depths
@@ -74,7 +76,7 @@ def test_a_member_for_every_budget_within_it_and_close_to_it():
         assert member.budget == budget
         assert 0.8 < member.share <= 1
         assert (member.params, member.macs) == (architecture.params(), architecture.macs())
-        assert member.share == budget.cost(architecture, TASK) / budget.limit
+        assert member.share == COSTS(budget.kind, architecture) / budget.limit
         assert member.grown in [step.architecture for step in result.growth.steps]
 
 
@@ -100,10 +102,10 @@ def test_growth_goes_on_while_any_kind_of_budget_admits():
 def test_a_budget_that_no_width_meets_is_refused_with_the_least_that_is():
     task = Task(num_classes=10)
     with pytest.raises(UserError, match="expected at least"):
-        check_budgets([Budget.parse("params", "50k")], task, fit=True)
-    check_budgets([Budget.parse("params", "3M")], task, fit=True)
+        check_budgets([Budget.parse("params", "50k")], Costs(task), fit=True)
+    check_budgets([Budget.parse("params", "3M")], Costs(task), fit=True)
     with pytest.raises(UserError, match="leave out --no-fit"):
-        check_budgets([Budget.parse("params", "1M")], task, fit=False)
+        check_budgets([Budget.parse("params", "1M")], Costs(task), fit=False)
 
 
 def test_growth_follows_its_score():

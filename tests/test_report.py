@@ -9,10 +9,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from fakes import fake_meter
 from PIL import Image
 
 from asvit.architecture import Architecture, Task
-from asvit.budget import Budget
+from asvit.budget import Budget, format_cost
 from asvit.design.family import DesignResult, FamilySettings, GrowResult, grow_family
 from asvit.design.grow import GrowthSettings
 from asvit.design.ranking import parse_score
@@ -50,10 +51,13 @@ def fake(repeats: int):
     return measure
 
 
-def grown(repeats: int) -> GrowResult:
-    settings = FamilySettings(task=TASK, budgets=BUDGETS, limits=BUDGETS[1:2])
+METER = fake_meter(lambda a, runs: a.params() * 1e-9, lambda a: 4 * a.params())
+
+
+def grown(repeats: int, budgets: tuple[Budget, ...] = BUDGETS) -> GrowResult:
+    settings = FamilySettings(task=TASK, budgets=budgets, limits=budgets[1:2])
     start = Architecture(Topology.parse("8,2,3|4,1,2|4,1,4|4,1,6|32"))
-    return grow_family(start, settings, measure=fake(repeats), measure_proxy=fake(repeats))
+    return grow_family(start, settings, measure=fake(repeats), measure_proxy=fake(repeats), meter=METER)
 
 
 def searched(repeats: int, *, seed: int = 0, steps: int = 24):
@@ -69,8 +73,8 @@ def result_of(job: str, repeats: int) -> SearchResult | GrowResult | DesignResul
     return DesignResult(TASK, searched(repeats), family.growth, family.family)
 
 
-def write_run(directory: Path, job: str, *, repeats: int = 2, recipe: str = "quick"):
-    result = result_of(job, repeats)
+def write_run(directory: Path, job: str, *, repeats: int = 2, recipe: str = "quick", result=None):
+    result = result or result_of(job, repeats)
     config = {"recipe": recipe, "task": asdict(TASK), "seed": 0, "measure": asdict(Settings(repeats=repeats, angles=4))}
     if job != "search":
         config["growth"] = asdict(GrowthSettings())
@@ -160,6 +164,33 @@ def test_family_is_listed(run):
         assert member.architecture in text
         assert member.grown in text
         assert f"{member.share:.1%}" in text
+
+
+def test_latency_and_memory_stand_beside_the_budgets_that_bound_them(tmp_path):
+    both = Budget.together([Budget.parse("params", "4M"), Budget.parse("latency", "8ms")])
+    family = grown(2, (both, Budget.parse("memory", "20MB")))
+    write_run(tmp_path, "design", result=DesignResult(TASK, None, family.growth, family.family))
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    text = text_of(page)
+    for member in family.family:
+        assert member.usage is not None
+        assert f"{1000 * member.usage.latency:.2f} ± 1.00 ms" in text
+        assert format_cost("memory", member.usage.memory) in text
+    assert "4M parameters and 8ms of latency" in text
+    assert "20MB of memory" in text
+    assert "1 image at a time, float32, laptop, 2 threads" in text
+    labels = {row["budget"] for row in charts_of(page)["length-params"] if "budget" in row}
+    assert labels == {"4M, 8ms", "20MB"}
+
+
+def test_a_design_without_a_search_is_a_growth(tmp_path):
+    family = grown(2)
+    write_run(tmp_path, "design", result=DesignResult(TASK, None, family.growth, family.family))
+    text = text_of(write_report(tmp_path).read_text(encoding="utf-8"))
+    assert "As-ViT, grown without training" in text
+    assert "latency" not in text
+    assert family.family[0].architecture in text
+    assert "Policy entropy" not in text
 
 
 def test_found_topologies_and_invalid_ones_are_listed(run):

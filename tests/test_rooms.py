@@ -19,7 +19,7 @@ ROOMS = [
     ["subject", "zoo"],
     ["probe"],
     ["metrics"],
-    ["measure"],
+    ["measure", "meter"],
     ["design", "training"],
     ["detection", "study", "side_by_side"],
     ["report", "describe", "show", "progress", "doctor", "welcome"],

@@ -27,6 +27,7 @@ from asvit.options import (
     SideBySideOptions,
     TaskOptions,
     UseOptions,
+    joined_image_size,
     parse_image_size,
 )
 from asvit.study_cli import study
@@ -160,7 +161,7 @@ def search(
     )
 )
 def grow(
-    topology: str,
+    network: str,
     /,
     *,
     recipe: RecipeName = "quick",
@@ -171,18 +172,19 @@ def grow(
     growing: GrowthOptions = GrowthOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
-    """Grow a topology in depth and width without training (Algorithm 2) and pick a member for every budget.
+    """Grow a network in depth and width without training (Algorithm 2) and pick a member for every budget.
 
     Parameters
     ----------
-    topology
-        Text form such as 8,2,3|4,1,2|4,1,4|4,1,6|32, a published name, or the result file of a search.
+    network
+        Topology such as 8,2,3|4,1,2|4,1,4|4,1,6|32 or the result file of a search, which start with one block a stage
+        and C = 32; or a text form with depths and width, an architecture file or a published name, grown as it is.
     recipe
         How carefully to measure and how far to grow.
     """
     from asvit import jobs
 
-    jobs.run_grow(topology, recipe, budget, task, measuring, scoring, growing, run)
+    jobs.run_grow(network, recipe, budget, task, measuring, scoring, growing, run)
 
 
 @app.command(
@@ -195,6 +197,7 @@ def design(
     *,
     recipe: RecipeName = "quick",
     start_from: StartFrom | None = None,
+    start: str | None = None,
     budget: BudgetOptions = BudgetOptions(),
     task: TaskOptions = TaskOptions(),
     measuring: MeasureOptions = MeasureOptions(),
@@ -212,10 +215,13 @@ def design(
     start_from
         Grow the policy's most probable topology (paper), or the measured one with the smallest sum of ranks (default:
         the recipe's; best-ranked after a short search, whose policy is undecided).
+    start
+        Do not search: grow this network with its own depths and width (seed: one block a stage, C = 32). Published
+        name, text form, or file that a job wrote.
     """
     from asvit import jobs
 
-    jobs.run_design(recipe, start_from, budget, task, measuring, scoring, searching, growing, run)
+    jobs.run_design(recipe, start_from, start, budget, task, measuring, scoring, searching, growing, run)
 
 
 @app.command(
@@ -282,7 +288,7 @@ def evaluate(
     batch_size
         Images at a time.
     image_size
-        Other than trained: side in pixels, or height x width.
+        Other than trained: side in pixels, or height and width: 96 128 or 96x128.
     """
     with from_extra("train"):
         from asvit import train_jobs
@@ -399,7 +405,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         show_welcome()
         sys.exit(0)
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        app(joined_image_size(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     except UserError as error:
         fail(" ".join(str(error).split()), 2)
     except CycloptsError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
 from asvit.design.comparison import Yardstick, compare, union
+from asvit.design.costs import Costs
 from asvit.design.family import FamilySettings, Member, check_budgets, grow_family, growth_limits, within_any
 from asvit.design.grow import GrowthSettings, GrowthStep
 from asvit.design.published_rules import RULES
@@ -129,7 +130,7 @@ def run_scaling_contest(
     setup = prepare_study(
         "study-scaling", recipe_name, extra, names, data, contest, training, measuring, computing, run
     )
-    check_budgets(budgets, setup.task, fit=True)
+    check_budgets(budgets, Costs(setup.task), fit=True)
     measurers = [setup.measurer(setup.devices[0], number) for number in range(contest.runs)]
     config = setup.config | extra | measuring_config(measurers[0])
     run = replace(run, out=setup.path, threads=setup.threads)
@@ -146,7 +147,7 @@ def run_scaling_contest(
             contestants += [member_contestant(number, member, setup.task) for member in members]
         for number in range(random_runs):
             scaling = RandomScaling(run.seed + number)
-            trajectory = scaling.trajectory(Architecture(start), within_any(family.limits, setup.task))
+            trajectory = scaling.trajectory(Architecture(start), within_any(family.limits, Costs(setup.task)))
             places += places_of(scaling.name, number, trajectory, setup.task)
             contestants += scaled_contestants(number, scaled_by(scaling, start, budgets, setup.task), setup.task)
         for rule in RULES.values():

@@ -15,6 +15,7 @@ from asvit.callables import names_callable
 from asvit.errors import UserError
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
+from asvit.meter import UsageMeter
 from asvit.metrics import parse_metrics
 from asvit.options import MeasureOptions, RunOptions, UseOptions
 from asvit.photos import BuiltIn, Folder
@@ -100,13 +101,13 @@ def use_for(metrics: Sequence[str], options: UseOptions) -> Use:
     >>> use_for(["latency"], UseOptions(batch_size=8))
     Use(batch_size=8, precision='float32')
     """
-    given = {name: value for name, value in vars(options).items() if value is not None}
+    given = [name for name, value in vars(options).items() if value is not None]
     if given and not any(metric.in_use for metric in parse_metrics(metrics)):
         raise UserError(
             f"--{min(given).replace('_', '-')} says how latency, throughput and memory are measured, and no one asked "
             "for them: add one of them to --metrics"
         )
-    return Use(**given)
+    return options.use()
 
 
 @contextmanager
@@ -126,16 +127,21 @@ def working_in(
 
 @contextmanager
 def working(
-    job: str, recipe_name: str, config: Json, run: RunOptions, measurers: Sequence[Measurer]
+    job: str,
+    recipe_name: str,
+    config: Json,
+    run: RunOptions,
+    measurers: Sequence[Measurer],
+    meters: Sequence[UsageMeter] = (),
 ) -> Iterator[RunDirectory]:
-    """Work in the job's run directory, with its ledger behind the measurers."""
+    """Work in the job's run directory, with its ledger behind the measurers and meters."""
     with working_in(job, recipe_name, config, run, measurers[0].device) as directory:
         in_chans = measurers[0].task.in_chans
         if isinstance(measurers[0].photographs, BuiltIn) and in_chans != 3:
             tell(f"the built-in photographs have three channels: their grey values are repeated over {in_chans}")
         ledger = Ledger(directory.ledger)
-        for measurer in measurers:
-            measurer.remember_in(ledger)
+        for one in (*measurers, *meters):
+            one.remember_in(ledger)
         try:
             yield directory
         finally:

@@ -8,6 +8,7 @@ import msgspec
 
 from asvit.architecture import Architecture, Task
 from asvit.budget import format_size
+from asvit.design.costs import Costs
 from asvit.design.family import DesignResult, FamilySettings, GrowResult, Member, check_budgets, grow_family
 from asvit.design.grow import GrowthSettings
 from asvit.design.ranking import Objective, parse_score
@@ -16,6 +17,7 @@ from asvit.design.search import SearchResult, SearchRun, SearchSettings, SearchS
 from asvit.errors import UserError
 from asvit.job import prepare, repeat_command, subject_named, tell, use_for, working
 from asvit.measure import Measurement, Measurer
+from asvit.meter import UsageMeter
 from asvit.options import (
     BudgetOptions,
     GrowthOptions,
@@ -30,7 +32,7 @@ from asvit.options import (
 from asvit.progress import ProgressDisplay
 from asvit.records import SCHEMA, Json, RunDirectory, read_architecture, to_json, write_record
 from asvit.show import show_family, show_measurements, show_searches, show_statistics
-from asvit.space import BASE_STRIDE, LEAST_WINDOW, STAGES, Space, space_for
+from asvit.space import BASE_STRIDE, LEAST_WINDOW, STAGES, TABLE_1, Space, space_for
 
 
 def run_measure(
@@ -118,7 +120,7 @@ def run_search(
 
 
 def run_grow(
-    topology: str,
+    network: str,
     recipe_name: RecipeName,
     budget: BudgetOptions,
     task_options: TaskOptions,
@@ -127,17 +129,16 @@ def run_grow(
     growing: GrowthOptions,
     run: RunOptions,
 ) -> None:
-    """`asvit grow`: Algorithm 2 from a given topology, and a member for every budget."""
+    """`asvit grow`: Algorithm 2 from a given network, and a member for every budget."""
     recipe = RECIPES[recipe_name]
-    start = Architecture(read_architecture(topology).topology)
-    task = task_options.task(recipe.image_size)
-    family = family_settings(
-        recipe, budget, task, space_for(task.image_size, start.topology.base_stride), growing, scoring
-    )
+    start = read_architecture(network)
+    family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing, scoring, start=start)
     measurer = prepare(recipe, family.task, measuring, run, metrics=metrics_of(family.growth.score))
-    config = _measure_config(recipe_name, measurer) | _family_config(family) | {"start": str(start)}
-    with working("grow", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
-        result = watched_growth(start, family, measurer, display)
+    meter = _meter(budget, measurer)
+    config = _measure_config(recipe_name, measurer) | _family_config(family, meter) | {"start": str(start)}
+    with working("grow", recipe_name, config, run, [measurer], [meter]) as directory, ProgressDisplay() as display:
+        check_budgets(family.budgets, Costs(family.task, meter), fit=family.fit, start=start)
+        result = watched_growth(start, family, measurer, meter, display)
         directory.write_result(result)
         write_family(directory, result.family, family.task)
         _hand_over(directory, result, run)
@@ -149,6 +150,7 @@ def run_grow(
 def run_design(
     recipe_name: RecipeName,
     start_from: StartFrom | None,
+    start: str | None,
     budget: BudgetOptions,
     task_options: TaskOptions,
     measuring: MeasureOptions,
@@ -157,26 +159,39 @@ def run_design(
     growing: GrowthOptions,
     run: RunOptions,
 ) -> None:
-    """`asvit design`: search, growth of the topology found, and a family for the budgets."""
+    """`asvit design`: search, growth of the topology found or of a given network, and a family for the budgets."""
+    if start is not None and (start_from is not None or searching != SearchOptions()):
+        raise UserError("--start grows a network of yours without a search: leave out --start-from, --steps and others")
     recipe = RECIPES[recipe_name]
     task = task_options.task(recipe.image_size)
     space = space_for(task.image_size, searching.base_stride)
-    family = family_settings(recipe, budget, task, space, growing, scoring)
+    given = None if start is None else read_architecture(start)
+    family = family_settings(recipe, budget, task, growing, scoring, space=space, start=given)
     start_from = start_from or recipe.start_from
     settings = search_settings(recipe, searching, scoring)
     measurer = prepare(recipe, family.task, measuring, run, metrics=metrics_of(settings.score))
-    config = _measure_config(recipe_name, measurer) | _family_config(family)
-    config |= {"search": asdict(settings), "base_stride": space.base_stride, "start_from": start_from}
-    with working("design", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
-        say_few_tokens(task, space.base_stride)
-        found = watched_search(measurer, settings, space, display, "search")
-        grown = watched_growth(found.start(start_from), family, measurer, display)
+    meter = _meter(budget, measurer)
+    config = _measure_config(recipe_name, measurer) | _family_config(family, meter)
+    if given is None:
+        config |= {"search": asdict(settings), "base_stride": space.base_stride, "start_from": start_from}
+    else:
+        config |= {"start": str(given)}
+    with working("design", recipe_name, config, run, [measurer], [meter]) as directory, ProgressDisplay() as display:
+        check_budgets(family.budgets, Costs(family.task, meter), fit=family.fit, space=space, start=given)
+        if given is None:
+            say_few_tokens(task, space.base_stride)
+            found = watched_search(measurer, settings, space, display, "search")
+            begin = found.start(start_from)
+        else:
+            found, begin = None, given
+        grown = watched_growth(begin, family, measurer, meter, display)
         result = DesignResult(family.task, found, grown.growth, grown.family)
         directory.write_result(result)
         write_family(directory, result.family, family.task)
         _hand_over(directory, result, run)
     if not run.json:
-        show_searches([found], metrics_of(settings.score))
+        if found is not None:
+            show_searches([found], metrics_of(settings.score))
         show_family(result.family, metrics_of(settings.score))
         _say_recipe(recipe_name)
 
@@ -204,11 +219,19 @@ def metrics_of(score: Sequence[Objective]) -> list[str]:
 
 
 def family_settings(
-    recipe: Recipe, budget: BudgetOptions, task: Task, space: Space, growing: GrowthOptions, scoring: ScoreOptions
+    recipe: Recipe,
+    budget: BudgetOptions,
+    task: Task,
+    growing: GrowthOptions,
+    scoring: ScoreOptions,
+    *,
+    space: Space = TABLE_1,
+    start: Architecture | None = None,
 ) -> FamilySettings:
-    """Budgets and growth of a recipe and what was asked beside it."""
+    """Budgets and growth of a recipe and what was asked beside it; refuses what counts rule out at once."""
     budgets = budget.budgets(recipe)
-    check_budgets(budgets, task, fit=budget.fit, space=space)
+    counted = [bound for one in budgets for bound in one.bounds if not bound.measured]
+    check_budgets(counted, Costs(task), fit=budget.fit, space=space, start=start)
     return FamilySettings(
         task=task,
         budgets=budgets,
@@ -237,17 +260,18 @@ def watched_search(
 
 
 def watched_growth(
-    start: Architecture, family: FamilySettings, measurer: Measurer, display: ProgressDisplay
+    start: Architecture, family: FamilySettings, measurer: Measurer, meter: UsageMeter, display: ProgressDisplay
 ) -> GrowResult:
-    """Grow, with the present network and its size on display; progress is in factors of size."""
+    """Grow, with the present network and its size on display; progress is in factors of what a network costs."""
+    costs = Costs(family.task, meter)
 
     def grown(architecture: Architecture) -> float:
-        """How far a network is from the start to the limits, 0 to 1."""
+        """How far a network is from the start to the last of the limits, 0 to 1."""
         shares = []
         for limit in family.limits:
-            begin, now = (limit.cost(a, family.task) for a in (start, architecture))
-            shares.append(math.log(now / begin) / math.log(max(limit.limit / begin, 1.01)))
-        return min(max(shares), 1.0)
+            begin, now = (limit.share(a, costs) for a in (start, architecture))
+            shares.append(math.log(now / begin) / math.log(max(1 / begin, 1.01)))
+        return max(0.0, min(*shares, 1.0))
 
     def show(step: int, current: Architecture, done: int, choices: int) -> None:
         facts = f"now {current}, {format_size(current.params(family.task))} parameters"
@@ -258,6 +282,7 @@ def watched_growth(
         family,
         measure=measurer.architectures(),
         measure_proxy=measurer.architectures(width_divisor=family.growth.width_divisor),
+        meter=meter,
         on_measured=show,
     )
 
@@ -265,8 +290,8 @@ def watched_growth(
 def write_family(directory: RunDirectory, members: Sequence[Member], task: Task) -> None:
     """Write a file for every member of a family."""
     for member in members:
-        name = f"{format_size(member.budget.limit)}-{member.budget.kind}"
-        write_architecture(directory, f"family/{name}", Architecture.parse(member.architecture), task)
+        architecture = Architecture.parse(member.architecture)
+        write_architecture(directory, f"family/{member.budget.file_name}", architecture, task)
 
 
 def write_architecture(directory: RunDirectory, name: str, architecture: Architecture, task: Task) -> None:
@@ -296,6 +321,11 @@ def _say_recipe(name: RecipeName) -> None:
         tell(f"recipe {name} is shorter than the paper's; for the paper's: {repeat_command(recipe='paper')}")
 
 
+def _meter(budget: BudgetOptions, measurer: Measurer) -> UsageMeter:
+    """Of networks in use, on the device of the other measures."""
+    return UsageMeter(measurer.task, measurer.device, use=budget.use())
+
+
 def _measure_config(name: RecipeName, measurer: Measurer) -> Json:
     return {
         "recipe": name,
@@ -308,10 +338,11 @@ def _measure_config(name: RecipeName, measurer: Measurer) -> Json:
     }
 
 
-def _family_config(family: FamilySettings) -> Json:
-    return {
+def _family_config(family: FamilySettings, meter: UsageMeter) -> Json:
+    config = {
         "growth": asdict(family.growth),
         "budgets": [str(budget) for budget in family.budgets],
         "limits": [str(limit) for limit in family.limits],
         "fit": family.fit,
     }
+    return config | ({"in_use": asdict(meter.use)} if family.measured else {})

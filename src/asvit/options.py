@@ -4,17 +4,19 @@ Imports no torch, so that help and usage errors answer at once.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
 from asvit.architecture import Task
-from asvit.budget import Budget
+from asvit.budget import Budget, Kind
 from asvit.design.recipes import Recipe
 from asvit.errors import UserError
-from asvit.settings import Carefulness, Initialisation, Output, Precision, Settings
+from asvit.settings import Carefulness, Initialisation, Output, Precision, Settings, Use
 
 RecipeName = Literal["paper", "quick", "smoke"]
 
@@ -41,13 +43,28 @@ def parse_image_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2] or match[1])
 
 
+def joined_image_size(words: Sequence[str]) -> list[str]:
+    """Words of a command line with ``--image-size 96 128`` as one size; a single number and other words stay.
+
+    >>> joined_image_size(["describe", "--image-size", "96", "128", "small"])
+    ['describe', '--image-size', '96x128', 'small']
+    """
+    joined = list(words)
+    for i, word in enumerate(words[:-2]):
+        height, width = words[i + 1 : i + 3]
+        if word == "--image-size" and height.isdecimal() and width.isdecimal():
+            joined[i + 1 : i + 3] = [f"{height}x{width}"]
+            break
+    return joined
+
+
 @Parameter(name="*", group=_TASK)
 @dataclass(frozen=True, kw_only=True)
 class TaskOptions:
     """What the networks are for."""
 
     image_size: str | None = None
-    """Side of the images in pixels, or height x width such as 96x128 (default: 224, 32 in recipe smoke)."""
+    """Side of the images in pixels, or height and width: 96 128 or 96x128 (default: 224, 32 in recipe smoke)."""
     in_chans: int = 3
     """Channels of the images."""
     num_classes: int = 1000
@@ -105,9 +122,14 @@ class UseOptions:
     """How networks are used while latency, throughput and memory are measured."""
 
     batch_size: int | None = None
-    """Images at a time (default: 1)."""
+    """Images at a time where latency, throughput and memory are measured (default: 1)."""
     precision: Precision | None = None
-    """Of a forward pass: float32 (default), or bfloat16 under autocast."""
+    """Of a forward pass where they are measured: float32 (default), or bfloat16 under autocast."""
+
+    def use(self) -> Use:
+        """What is given, and the defaults for the rest."""
+        given = {name: value for name in ("batch_size", "precision") if (value := getattr(self, name)) is not None}
+        return Use(**given)
 
 
 @Parameter(name="*", group=_AGAINST)
@@ -159,21 +181,41 @@ class GrowthOptions:
 
 @Parameter(name="*", group=_BUDGET)
 @dataclass(frozen=True, kw_only=True)
-class BudgetOptions:
+class BudgetOptions(UseOptions):
     """The sizes of the family; each option may be given several times."""
 
     params: Annotated[tuple[str, ...], Parameter(negative=())] = ()
     """Parameters of a member, such as 3M (default: 30M, 55M and 90M, the paper's small, base and large)."""
     macs: Annotated[tuple[str, ...], Parameter(negative=())] = ()
     """Multiply-adds of a member for one image, such as 5G."""
+    latency: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    """Time of a forward pass on this device, with --threads threads, such as 8ms: the median over passes."""
+    memory: Annotated[tuple[str, ...], Parameter(negative=())] = ()
+    """Memory of a forward pass on this device, such as 200MB: weights, images and activations that live at a time."""
+    together: Annotated[bool, Parameter(negative=())] = False
+    """One member meets the first budget of every kind at the same time, another the second ones, and so on; a kind that
+    is given once holds for all: --params 3M --params 6M --latency 8ms --together (default: a member for each)."""
     fit: Annotated[bool, Parameter(negative="--no-fit")] = True
     """Raise a member's width to the largest multiple of 4 within its budget."""
 
+    def __post_init__(self) -> None:
+        if (self.batch_size, self.precision) != (None, None) and not (self.latency or self.memory):
+            raise UserError(
+                "--batch-size and --precision say how latency and memory are measured: give --latency or --memory"
+            )
+
     def budgets(self, recipe: Recipe) -> tuple[Budget, ...]:
         """The budgets asked for, or the recipe's."""
-        asked = [Budget.parse("params", text) for text in self.params]
-        asked += [Budget.parse("macs", text) for text in self.macs]
-        return tuple(asked) or tuple(Budget.parse("params", text) for text in recipe.params)
+        texts: dict[Kind, tuple[str, ...]] = {
+            "params": self.params,
+            "macs": self.macs,
+            "latency": self.latency,
+            "memory": self.memory,
+        }
+        asked = [[Budget.parse(kind, text) for text in given] for kind, given in texts.items() if given]
+        if not asked:
+            asked = [[Budget.parse("params", text) for text in recipe.params]]
+        return _together(asked) if self.together else tuple(chain.from_iterable(asked))
 
     def limits(self, recipe: Recipe) -> tuple[Budget, ...]:
         """How far growth goes on: the largest budget of each kind, and at least the recipe's."""
@@ -181,6 +223,19 @@ class BudgetOptions:
 
         least = [] if recipe.grow_to is None else [Budget.parse("params", recipe.grow_to)]
         return tuple(growth_limits(self.budgets(recipe), least))
+
+
+def _together(kinds: Sequence[Sequence[Budget]]) -> tuple[Budget, ...]:
+    """The first budgets of all kinds as one, the second ones as another; a kind with a single one has it in all."""
+    members = max(map(len, kinds))
+    if len(kinds) < 2 or any(len(budgets) not in (1, members) for budgets in kinds):
+        counted = ", ".join(f"{len(budgets)} of {budgets[0].kind}" for budgets in kinds)
+        raise UserError(
+            f"--together joins budgets of several kinds, but there are {counted}: expected two kinds or more, each as "
+            "often as the others or once, such as --params 3M --latency 8ms --together"
+        )
+    rows = (budgets if len(budgets) == members else [*budgets] * members for budgets in kinds)
+    return tuple(Budget.together(row) for row in zip(*rows, strict=True))
 
 
 @Parameter(name="*", group=_JOB)

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from asvit.budget import format_size
+from asvit.budget import format_cost, format_size
+from asvit.complexity.speed import Usage
 from asvit.design.family import Member
 from asvit.design.search import SearchRun, Statistic
 from asvit.ledger import Cost
@@ -109,17 +110,45 @@ def show_statistics(statistics: Mapping[str, Statistic]) -> None:
     print_table(table)
 
 
+def format_usage(usage: Usage | None) -> list[str]:
+    """Latency with its spread, and memory; nothing where they were not measured.
+
+    >>> format_usage(Usage(0.0078, 0.00021, 2 * 10**8, 1, "float32", "laptop", 2)), format_usage(None)
+    (['7.80 ± 0.21 ms', '200MB'], [])
+    """
+    if usage is None:
+        return []
+    digits = max(0, 2 - math.floor(math.log10(1000 * usage.latency)))
+    latency = f"{1000 * usage.latency:.{digits}f} ± {1000 * usage.spread:.{digits}f} ms"
+    return [latency, format_cost("memory", usage.memory)]
+
+
+def how_used(usage: Usage) -> str:
+    """Batch, precision and device that latency and memory hold for.
+
+    >>> how_used(Usage(0.0078, 0.00021, 2 * 10**8, 1, "float32", "laptop", 2))
+    '1 image at a time, float32, laptop, 2 threads'
+    """
+    threads = "" if usage.threads is None else f", {usage.threads} thread{'s' * (usage.threads != 1)}"
+    images = f"{usage.batch_size} image{'s' * (usage.batch_size != 1)}"
+    return f"{images} at a time, {usage.precision}, {usage.device}{threads}"
+
+
 def show_family(members: Sequence[Member], metrics: Sequence[str]) -> None:
     """Print a row a member."""
     table = new_table("family")
     for column, justify in (("budget", "right"), ("architecture", "left"), ("parameters", "right"), ("MACs", "right")):
         table.add_column(column, justify=justify, overflow="fold")  # pyright: ignore[reportArgumentType]
-    table.add_column("used", justify="right")
+    in_use = () if members[0].usage is None else ("latency", "memory")
+    for column in (*in_use, "used"):
+        table.add_column(column, justify="right")
     for metric in metrics:
         table.add_column(METRICS[metric].symbol, justify="right")
     for member in members:
         found = member.measurement
         values = (format_measure(m, found.estimates[m]) if found.valid else "invalid" for m in metrics)
-        sizes = format_size(member.params), format_size(member.macs), f"{member.share:.1%}"
-        table.add_row(str(member.budget), member.architecture, *sizes, *values)
+        sizes = [format_size(member.params), format_size(member.macs), *format_usage(member.usage)]
+        table.add_row(str(member.budget), member.architecture, *sizes, f"{member.share:.1%}", *values)
     print_table(table)
+    if members[0].usage is not None:
+        print(f"latency and memory: {how_used(members[0].usage)}")

@@ -11,7 +11,8 @@ from cyclopts import Group, Parameter
 
 from asvit.errors import UserError
 from asvit.options import parse_image_size
-from asvit.training.recipe import Precision, TrainRecipe
+from asvit.settings import Precision
+from asvit.training.recipe import TrainRecipe
 
 TrainRecipeName = Literal["imagenet", "imagenette", "cifar10", "digits", "smoke"]
 

@@ -101,7 +101,7 @@ def usage(
         batch_size=len(images),
         precision=precision,
         device=processor_name(device),
-        threads=torch.get_num_threads() if device.type == "cpu" else None,
+        threads=computing_threads(device),
     )
 
 
@@ -134,6 +134,11 @@ def processor_name(device: torch.device) -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
+
+
+def computing_threads(device: torch.device) -> int | None:
+    """Threads that torch computes with on a CPU; None on a GPU."""
+    return torch.get_num_threads() if device.type == "cpu" else None
 
 
 class _LiveStorages(TorchDispatchMode):

@@ -1,10 +1,12 @@
 """From budgets to a family: the last grown network within each budget, fitted to it; and the whole design."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from asvit.architecture import SEED_WIDTH, Architecture, Task
 from asvit.budget import Budget
+from asvit.complexity.speed import Usage
+from asvit.design.costs import Costs, Meter, no_meter
 from asvit.design.grow import Growth, GrowthSettings, grow
 from asvit.design.search import SearchRun
 from asvit.errors import UserError
@@ -26,71 +28,117 @@ class Member:
     params: int
     macs: int
     share: float
-    """Of the budget that is used, 0 to 1."""
+    """Of the budget that is used, 0 to 1; of several bounds, of the one that it comes closest to."""
     grown: str
     """The network of the trajectory that it was fitted from; itself where the width was not changed."""
     measured_at: int
     """The measurement is of a proxy of the width over this; 1 for the network itself."""
     measurement: Measurement
+    usage: Usage | None = None
+    """Latency and memory, measured at length; None where no budget of the family asks for them."""
 
 
 def growth_limits(budgets: Sequence[Budget], least: Sequence[Budget] = ()) -> list[Budget]:
     """The largest budget of each kind: growth goes on while a network is within one of them.
 
+    A budget of several bounds is left out where another allows all that it allows.
+
     >>> [str(limit) for limit in growth_limits([Budget("params", 3), Budget("params", 5), Budget("macs", 7)])]
     ['5 parameters', '7 MACs']
     """
-    largest: dict[str, Budget] = {}
-    for budget in (*budgets, *least):
-        if budget.kind not in largest or budget.limit > largest[budget.kind].limit:
-            largest[budget.kind] = budget
-    return list(largest.values())
+    distinct = list(dict.fromkeys((*budgets, *least)))
+    return [one for one in distinct if not any(other != one and other.contains(one) for other in distinct)]
 
 
-def within_any(limits: Sequence[Budget], task: Task) -> Callable[[Architecture], bool]:
+def within_any(limits: Sequence[Budget], costs: Costs) -> Callable[[Architecture], bool]:
     """Whether a network is within one of several limits."""
-    return lambda architecture: any(limit.admits(architecture, task) for limit in limits)
+    return lambda architecture: any(limit.admits(architecture, costs) for limit in limits)
 
 
-def check_budgets(budgets: Sequence[Budget], task: Task, *, fit: bool, space: Space = TABLE_1) -> None:
-    """Refuse a budget that some topology of a space could not meet, before anything is measured."""
+def check_budgets(
+    budgets: Sequence[Budget], costs: Costs, *, fit: bool, space: Space = TABLE_1, start: Architecture | None = None
+) -> None:
+    """Refuse a budget that the smallest network exceeds, before anything is searched or grown.
+
+    It is that of the start, or, before one is found, of the largest topology of the space.
+    """
     largest = space.topology(
         {name: min(values) if name.startswith("S") else max(values) for name, values in space.values.items()}
     )
-    smallest = Architecture(largest, width=SMALLEST_WIDTH if fit else SEED_WIDTH)
-    for budget in budgets:
-        if not budget.admits(smallest, task):
-            least = Budget(budget.kind, budget.cost(smallest, task))
+    begin = start or Architecture(largest, width=SEED_WIDTH)
+    smallest = replace(begin, width=min(begin.width, SMALLEST_WIDTH)) if fit else begin
+    for bound in dict.fromkeys(bound for budget in budgets for bound in budget.bounds):
+        if not bound.admits(smallest, costs.careful):
+            whose = "every topology has" if start is None else f"can be made of {start}"
             raise UserError(
-                f"the budget of {budget} is below the smallest network that every topology has: expected at least "
-                f"{least} for these images and classes" + ("" if fit else ", or leave out --no-fit")
+                f"the budget of {bound} is below the smallest network that {whose}: expected at least "
+                f"{bound.just_for(smallest, costs.careful)} for these images and classes"
+                + ("" if fit else ", or leave out --no-fit")
             )
 
 
-def fit_width(architecture: Architecture, budget: Budget, task: Task) -> Architecture:
-    """The same depths at the largest width, a multiple of 4, that the budget admits; narrower where it must be."""
+def fit_width(architecture: Architecture, budget: Budget, costs: Costs) -> Architecture:
+    """The same depths at the largest width, a multiple of 4, that the budget admits; narrower where it must be.
 
-    def wider() -> Iterator[Architecture]:
-        width = WIDTH_STEP * -(-SMALLEST_WIDTH // WIDTH_STEP)
-        while budget.admits(candidate := replace(architecture, width=width), task):
-            yield candidate
-            width += WIDTH_STEP
+    A bisection from the width there is; then the network is measured at length, and narrowed until it holds. Beyond
+    the cap on the channels of a stage, a network grows no wider.
 
-    *_, widest = wider()
-    return widest
+    Raises:
+        UserError: not even the smallest width is within the budget.
+    """
+
+    def wide(units: int) -> Architecture:
+        return replace(architecture, width=WIDTH_STEP * units)
+
+    least = -(-SMALLEST_WIDTH // WIDTH_STEP)
+    most = architecture.max_stage_width // WIDTH_STEP
+    begin = min(max(least, architecture.width // WIDTH_STEP), most)
+    units = last_admitted(lambda units: budget.admits(wide(units), costs), begin, least, most)
+    while units >= least and not budget.admits(wide(units), costs.careful):
+        units -= 1
+    if units < least:
+        needed = budget.just_for(wide(least), costs.careful)
+        raise UserError(f"no width of {architecture} is within {budget}: expected at least {needed}")
+    return wide(units)
 
 
-def last_within(trajectory: Sequence[Architecture], budget: Budget, task: Task) -> Architecture:
-    """The last network of a trajectory that the budget admits; its start where even that is over the budget."""
-    return [trajectory[0], *(grown for grown in trajectory if budget.admits(grown, task))][-1]
+def last_admitted(admits: Callable[[int], bool], start: int, least: int, most: int) -> int:
+    """The largest number up to ``most`` that is admitted where all below it are; ``least`` is taken for admitted.
+
+    Goes up or down from ``start`` in growing steps, up by a quarter and down by half: what costs more than it may is
+    never tried at much more.
+
+    >>> last_admitted(lambda number: number <= 37, start=8, least=2, most=100)
+    37
+    """
+    low, high = start, start
+    while high <= most and admits(high):
+        low, high = high, high + max(1, high // 4)
+    high = min(high, most + 1)
+    while low > least and not admits(low):
+        low, high = max(least, low // 2), low
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if admits(middle) else (low, middle)
+    return low
+
+
+def last_within(trajectory: Sequence[Architecture], budget: Budget, costs: Costs) -> Architecture:
+    """The last network of a trajectory that the budget admits; its start where even that is over the budget.
+
+    What a short measurement admits is measured at length too.
+    """
+    within = (a for a in reversed(trajectory) if budget.admits(a, costs) and budget.admits(a, costs.careful))
+    return next(within, trajectory[0])
 
 
 def member_for(
     budget: Budget,
     growth: Growth,
-    task: Task,
+    costs: Costs,
     *,
     fit: bool,
+    in_use: bool,
     width_divisor: int,
     measure: Measure,
     measure_proxy: Measure,
@@ -98,26 +146,28 @@ def member_for(
     """The last network of the trajectory within a budget, its width raised to the largest that fits.
 
     Where even the start is over the budget, the start is narrowed instead, and measured itself as in the search: a
-    proxy of it may have fewer channels than heads.
+    proxy of it may have fewer channels than heads. Whether it is within a latency is decided by the long measurement
+    that the member's record shows.
     """
     trajectory = [Architecture.parse(step.architecture) for step in growth.steps]
-    grown = last_within(trajectory, budget, task)
-    if not fit and not budget.admits(grown, task):
+    grown = last_within(trajectory, budget, costs)
+    if not fit and not budget.admits(grown, costs.careful):
         raise UserError(
-            f"no grown network is within {budget}: the start {trajectory[0]} costs {budget.cost(trajectory[0], task)}; "
+            f"no grown network is within {budget}: the start {grown} takes {budget.just_for(grown, costs.careful)}; "
             "raise the budget, or leave out --no-fit to narrow it"
         )
-    architecture = fit_width(grown, budget, task) if fit else grown
+    architecture = fit_width(grown, budget, costs) if fit else grown
     proxied = architecture.width >= grown.width
     return Member(
         budget=budget,
         architecture=str(architecture),
-        params=architecture.params(task),
-        macs=architecture.macs(task),
-        share=budget.cost(architecture, task) / budget.limit,
+        params=architecture.params(costs.task),
+        macs=architecture.macs(costs.task),
+        share=budget.share(architecture, costs.careful),
         grown=str(grown),
         measured_at=width_divisor if proxied else 1,
         measurement=(measure_proxy if proxied else measure)(architecture),
+        usage=costs.careful.usage(architecture) if in_use else None,
     )
 
 
@@ -132,6 +182,11 @@ class FamilySettings:
     fit: bool = True
     """Whether a member's width is raised to the largest that its budget admits."""
     growth: GrowthSettings = field(default_factory=GrowthSettings)
+
+    @property
+    def measured(self) -> bool:
+        """Whether networks have to run on a device to be compared with the budgets."""
+        return any(budget.measured for budget in self.budgets)
 
 
 @dataclass(frozen=True)
@@ -148,7 +203,8 @@ class DesignResult:
     """What `asvit design` hands over: a search, the growth of its result, and the family."""
 
     task: Task
-    search: SearchRun
+    search: SearchRun | None
+    """None where the start was given."""
     growth: Growth
     family: tuple[Member, ...]
 
@@ -159,21 +215,24 @@ def grow_family(
     *,
     measure: Measure,
     measure_proxy: Measure,
+    meter: Meter = no_meter,
     on_measured: Callable[[int, Architecture, int, int], None] = lambda step, current, done, of: None,
 ) -> GrowResult:
     """Grow ``start`` up to the limits (Algorithm 2) and pick a member for every budget.
 
     Args:
-        start: one block a stage, ``C = 32``.
+        start: one block a stage and ``C = 32``, or a network of one's own.
         settings: budgets and choices.
         measure: of a network itself.
         measure_proxy: of a network at the width over ``settings.growth.width_divisor``.
+        meter: of latency and memory, where a budget bounds them.
         on_measured: as in :func:`~asvit.design.grow.grow`.
     """
+    costs = Costs(settings.task, meter)
     growth = grow(
         start,
         measure_proxy,
-        within_any(settings.limits, settings.task),
+        within_any(settings.limits, costs),
         settings.growth,
         on_measured=on_measured,
     )
@@ -181,8 +240,9 @@ def grow_family(
         member_for(
             budget,
             growth,
-            settings.task,
+            costs,
             fit=settings.fit,
+            in_use=settings.measured,
             width_divisor=settings.growth.width_divisor,
             measure=measure,
             measure_proxy=measure_proxy,

@@ -47,8 +47,8 @@ class PublishedRule:
         >>> RULES["swin"].network_for(Budget.parse("params", "55M")).name
         'Swin-S'
         """
-        if budget.kind != "params":
-            raise UserError(f"the {self.name} rule is known by parameters, not MACs: give budgets in parameters")
+        if [bound.kind for bound in budget.bounds] != ["params"]:
+            raise UserError(f"the {self.name} rule is known by parameters, not {budget}: give budgets in parameters")
         return [self.networks[0], *(network for network in self.networks if network.params <= budget.limit)][-1]
 
     def depths(self, topology: Topology, budgets: Sequence[Budget], task: Task) -> list[tuple[int, int, int, int]]:

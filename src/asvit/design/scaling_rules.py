@@ -11,6 +11,7 @@ import numpy as np
 
 from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
+from asvit.design.costs import Costs
 from asvit.design.family import SMALLEST_WIDTH, fit_width, growth_limits, last_within, within_any
 from asvit.design.grow import GrowthSettings, scaling_choices
 from asvit.design.published_rules import PublishedRule
@@ -33,7 +34,7 @@ class RandomScaling:
     def trajectory(self, start: Architecture, admits: Callable[[Architecture], bool]) -> list[Architecture]:
         """The start and all networks grown from it, until no choice is admitted.
 
-        >>> small = RandomScaling(seed=0).trajectory(Architecture.parse("seed"), Budget.parse("params", "4M").admits)
+        >>> small = RandomScaling(seed=0).trajectory(Architecture.parse("seed"), lambda a: a.params() <= 4 * 10**6)
         >>> all(sum(network.depths) == 4 + step for step, network in enumerate(small))
         True
         """
@@ -45,8 +46,8 @@ class RandomScaling:
 
     def depths(self, topology: Topology, budgets: Sequence[Budget], task: Task) -> list[tuple[int, int, int, int]]:
         """Of the last network within every budget in one growth up to the largest, as for Algorithm 2."""
-        trajectory = self.trajectory(Architecture(topology), within_any(growth_limits(budgets), task))
-        return [last_within(trajectory, budget, task).depths for budget in budgets]
+        trajectory = self.trajectory(Architecture(topology), within_any(growth_limits(budgets), Costs(task)))
+        return [last_within(trajectory, budget, Costs(task)).depths for budget in budgets]
 
 
 ScalingRule = PublishedRule | RandomScaling
@@ -88,23 +89,23 @@ def scaled_by(rule: ScalingRule, topology: Topology, budgets: Sequence[Budget], 
     """
     all_depths = rule.depths(topology, budgets, task)
     return [
-        _fitted(rule.name, Architecture(topology, depths, SMALLEST_WIDTH), budget, task)
+        _fitted(rule.name, Architecture(topology, depths, SMALLEST_WIDTH), budget, Costs(task))
         for budget, depths in zip(budgets, all_depths, strict=True)
     ]
 
 
-def _fitted(rule: str, narrowest: Architecture, budget: Budget, task: Task) -> Scaled:
-    if not budget.admits(narrowest, task):
-        least = Budget(budget.kind, budget.cost(narrowest, task))
+def _fitted(rule: str, narrowest: Architecture, budget: Budget, costs: Costs) -> Scaled:
+    if not budget.admits(narrowest, costs):
+        least = budget.just_for(narrowest, costs)
         raise UserError(f"the {rule} rule has no network within {budget}: expected a budget of at least {least}")
-    architecture = fit_width(narrowest, budget, task)
+    architecture = fit_width(narrowest, budget, costs)
     return Scaled(
         rule=rule,
         budget=budget,
         architecture=str(architecture),
-        params=architecture.params(task),
-        macs=architecture.macs(task),
-        share=budget.cost(architecture, task) / budget.limit,
+        params=architecture.params(costs.task),
+        macs=architecture.macs(costs.task),
+        share=budget.share(architecture, costs),
         plane=plane(architecture),
     )
 

@@ -67,7 +67,7 @@ def searched(result: DesignResult | GrowResult | SearchResult, config: Json) -> 
     words = [f"recipe {config['recipe']}"]
     if isinstance(result, SearchResult):
         words.append(f"{len(result.runs[0].steps)} steps of search")
-    elif isinstance(result, DesignResult):
+    elif isinstance(result, DesignResult) and result.search is not None:
         words.append(f"{len(result.search.steps)} steps of search")
     return ", ".join([*words, f"seed {config['seed']}"])
 

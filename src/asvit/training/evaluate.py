@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from asvit.complexity.precision import float64_device, in_float64
 from asvit.errors import UserError
+from asvit.settings import Precision
 from asvit.training.data import Batch
 from asvit.training.parallel import Processes
-from asvit.training.recipe import Precision
 
 BINS = 15
 """Of confidence, for the calibration error."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from asvit.errors import UserError
-from asvit.training.recipe import Precision
+from asvit.settings import Precision
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,8 +53,7 @@ def measures_chart(grown: Grown, task: Task, x: str, y: str) -> alt.LayerChart:
         if name not in chosen and measured[name].valid
     ]
     members = [
-        _row(member.architecture, member.measurement, task, measures)
-        | {"budget": format_size(member.budget.limit) + (" MACs" if member.budget.kind == "macs" else "")}
+        _row(member.architecture, member.measurement, task, measures) | {"budget": member.budget.label}
         for member in grown.proxied
         if member.measurement.valid
     ]

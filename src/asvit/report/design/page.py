@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from asvit.complexity.speed import Usage
 from asvit.design.recipes import RECIPES
 from asvit.design.search import SearchResult, statistics_of_policy
 from asvit.metrics import METRICS
@@ -20,6 +21,7 @@ from asvit.report.design.search_charts import (
 from asvit.report.design.tables import family_table, found_table, invalid_list, statistics_table
 from asvit.report.markup import Markup, architecture, tag
 from asvit.report.parts import Page, count, head, images, span
+from asvit.show import how_used
 
 PAPER = RECIPES["paper"]
 
@@ -29,7 +31,7 @@ def design_page(directory: Path) -> Page:
     report = read_design(directory)
     run = report.run
     title = f"{'Seed topology' if run.job == 'search' else 'Vision Transformer family'} for {images(report.task)}"
-    done = {"search": "searched", "grow": "grown", "design": "searched and grown"}[run.job]
+    done = " and ".join(["searched"] * bool(report.searches) + ["grown"] * (report.grown is not None))
     words = f"As-ViT, {done} without training: by {_in_words(report)} at initialisation."
     seeds = [search.seed for search in report.searches] or [run.config.seed]
     return Page(title, [*head(run, title, words, seeds), *_shorter(report), *_sections(report)])
@@ -84,7 +86,17 @@ def _sections(report: DesignReport) -> list[Markup]:
 
 def _family(report: DesignReport, grown: Grown) -> list[Markup]:
     words = "The last grown network within each budget, and, where its width was fitted, the one it was fitted from. "
-    return [tag("h2", "Family"), tag("p", words, _errors(report)), family_table(grown)]
+    usage = grown.family[0].usage  # all members have one, or none
+    used = [] if usage is None else [tag("p", _in_use(usage))]
+    return [tag("h2", "Family"), tag("p", words, _errors(report)), *used, family_table(grown)]
+
+
+def _in_use(usage: Usage) -> str:
+    """What the latencies and the memory of a family mean."""
+    return (
+        f"Latency is the median over passes, ± half the range between their quartiles; memory is the peak of weights, "
+        f"images and the activations that live at a time: {how_used(usage)}."
+    )
 
 
 def _errors(report: DesignReport) -> str:

@@ -122,7 +122,7 @@ def _searches(result: SearchResult | GrowResult | DesignResult) -> tuple[SearchR
         case SearchResult():
             return result.runs
         case DesignResult():
-            return (result.search,)
+            return () if result.search is None else (result.search,)
         case GrowResult():
             return ()
 

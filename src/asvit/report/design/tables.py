@@ -10,7 +10,7 @@ from asvit.report.design.record import DesignReport, Grown
 from asvit.report.design.search_charts import marked_as
 from asvit.report.markup import Markup, architecture, symbol, table, tag
 from asvit.report.parts import MOST_SHOWN, folded, unbroken
-from asvit.show import format_measure
+from asvit.show import format_measure, format_usage
 
 TABLE_3: Mapping[str, tuple[float, float]] = {
     "K1": (7.3, 0.1),
@@ -47,6 +47,7 @@ def family_table(grown: Grown) -> Markup:
             architecture(member.architecture),
             format_size(member.params),
             format_size(member.macs),
+            *map(unbroken, format_usage(member.usage)),
             f"{member.share:.1%}",
             *_estimates(member.measurement, grown.measures),
             unbroken("full width" if member.measured_at == 1 else f"1/{member.measured_at} width"),
@@ -54,7 +55,8 @@ def family_table(grown: Grown) -> Markup:
         ]
         for member in grown.family
     )
-    sizes = ["budget", "architecture", "parameters", "MACs", "budget used"]
+    in_use = [] if grown.family[0].usage is None else ["latency", "memory"]
+    sizes = ["budget", "architecture", "parameters", "MACs", *in_use, "budget used"]
     headers = [*sizes, *_symbols(grown.measures), "measured at", "fitted from"]
     return table(headers, rows, class_="cards")
 

@@ -1,0 +1,102 @@
+"""Latency and memory of architectures on the device at hand, remembered in a ledger."""
+
+import time
+from dataclasses import asdict
+
+import torch
+
+from asvit.architecture import Architecture, Task
+from asvit.complexity.speed import Usage, computing_threads, processor_name, usage
+from asvit.errors import UserError
+from asvit.ledger import Entry, Ledger
+from asvit.model import AsViT
+from asvit.settings import Use
+
+VERSION = 1
+"""Raised whenever the same network would be measured otherwise; a ledger keeps its entries under it."""
+
+_MEASURED = ("latency", "spread", "memory")
+
+
+class UsageMeter:
+    """Runs networks as they are used, whole and with their classifier; a :data:`~asvit.design.costs.Meter`.
+
+    What was measured once is not measured again: a repeated job takes the same decisions.
+
+    >>> meter = UsageMeter(Task(image_size=(32, 32), num_classes=10), use=Use(batch_size=2))
+    >>> seed = Architecture.parse("seed")
+    >>> meter(seed, 3) == meter(seed, 3), meter(seed, 3).batch_size
+    (True, 2)
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        device: torch.device | str = "cpu",
+        *,
+        use: Use = Use(),
+    ) -> None:
+        """Prepare to measure.
+
+        Args:
+            task: image size, channels and classes.
+            device: where networks run; a CPU with the threads that torch computes with.
+            use: images at a time, and precision.
+        """
+        self.task, self.use = task, use
+        self.device = torch.device(device)
+        self.remember_in(Ledger.in_memory())
+
+    def remember_in(self, ledger: Ledger) -> None:
+        """Look for measurements in ``ledger`` and keep new ones there; until then nothing outlives this object."""
+        self._ledger = ledger
+
+    def __call__(self, architecture: Architecture, runs: int) -> Usage:
+        """Usage of a network, its latency the median over ``runs`` passes."""
+        context, subject = self._ledger.context(self._describe(runs)), str(architecture)
+        if not self._ledger.read(context, subject, 0):
+            self._ledger.write(context, subject, 0, self._measure(architecture, runs))
+        entries = self._ledger.read(context, subject, 0)
+        known = {name: entry.value for name, entry in entries.items() if entry.value is not None}
+        return Usage(
+            latency=known["latency"],
+            spread=known["spread"],
+            memory=round(known["memory"]),
+            **asdict(self.use),
+            device=processor_name(self.device),
+            threads=computing_threads(self.device),
+        )
+
+    def _describe(self, runs: int) -> dict[str, object]:
+        """All that a latency depends on beside the architecture."""
+        return {
+            "usage": VERSION,
+            "torch": torch.__version__,
+            "device": processor_name(self.device),
+            "threads": computing_threads(self.device),
+            **asdict(self.use),
+            "runs": runs,
+            **asdict(self.task),
+        }
+
+    def _measure(self, architecture: Architecture, runs: int) -> dict[str, Entry]:
+        """Latency, spread and memory, each as an entry of a ledger."""
+        begin = time.perf_counter()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = AsViT(
+                architecture,
+                image_size=self.task.image_size,
+                in_chans=self.task.in_chans,
+                num_classes=self.task.num_classes,
+            )
+            images = torch.randn(self.use.batch_size, self.task.in_chans, *self.task.image_size)
+        try:
+            found = usage(network.to(self.device), images.to(self.device), precision=self.use.precision, runs=runs)
+        except torch.OutOfMemoryError as error:
+            raise UserError(
+                f"{architecture} with {self.use.batch_size} images at a time does not fit into the memory of "
+                f"{processor_name(self.device)}: choose smaller budgets, or a smaller --batch-size"
+            ) from error
+        seconds = time.perf_counter() - begin
+        return {name: Entry(float(getattr(found, name)), None, seconds, "") for name in _MEASURED}
