@@ -1,18 +1,19 @@
 """The jobs behind the commands: from options to a run directory with its result, report and architecture files."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 import msgspec
 
 from asvit.architecture import Architecture, Task
 from asvit.budget import format_size
-from asvit.design.family import DesignResult, FamilySettings, GrowResult, Member, check_budgets, grow_family
+from asvit.design.family import FamilySettings, Member, grow_family
 from asvit.design.grow import GrowthSettings
+from asvit.design.pipeline import DesignSettings, design
 from asvit.design.ranking import Objective, parse_score
 from asvit.design.recipes import RECIPES, Recipe, StartFrom
-from asvit.design.search import SearchResult, SearchRun, SearchSettings, SearchStep, search
+from asvit.design.search import SearchResult, SearchSettings, SearchStep, search
 from asvit.errors import UserError
 from asvit.job import prepare, repeat_command, subject_named, tell, working
 from asvit.measure import Measurement, Measurer
@@ -97,7 +98,8 @@ def run_search(
         found = []
         for i, measurer in enumerate(measurers, start=1):
             title = f"search {i} of {runs}" if runs > 1 else "search"
-            found.append(watched_search(measurer, settings, display, title))
+            on_step = search_display(settings, display, title)
+            found.append(search(measurer.architectures(), settings, seed=measurer.seed, on_step=on_step))
         result = SearchResult.of(task, found, start_from)
         directory.write_result(result)
         write_architecture(directory, "seed", Architecture.parse(result.architecture), task)
@@ -126,7 +128,13 @@ def run_grow(
     measurer = prepare(recipe, family.task, measuring, run, metrics=metrics_of(family.growth.score))
     config = _measure_config(recipe_name, measurer) | _family_config(family) | {"start": str(start)}
     with working("grow", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
-        result = watched_growth(start, family, measurer, display)
+        result = grow_family(
+            start,
+            family,
+            measure=measurer.architectures(),
+            measure_proxy=measurer.architectures(width_divisor=family.growth.width_divisor),
+            on_measured=growth_display(family, display),
+        )
         directory.write_result(result)
         write_family(directory, result.family, family.task)
         _hand_over(directory, result, run)
@@ -149,21 +157,20 @@ def run_design(
     """`asvit design`: search, growth of the topology found, and a family for the budgets."""
     recipe = RECIPES[recipe_name]
     family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing, scoring)
-    start_from = start_from or recipe.start_from
-    settings = search_settings(recipe, searching, scoring)
-    measurer = prepare(recipe, family.task, measuring, run, metrics=metrics_of(settings.score))
+    searched = search_settings(recipe, searching, scoring)
+    settings = DesignSettings(family=family, search=searched, start_from=start_from or recipe.start_from)
+    measurer = prepare(recipe, family.task, measuring, run, metrics=metrics_of(searched.score))
     config = _measure_config(recipe_name, measurer) | _family_config(family)
-    config |= {"search": asdict(settings), "start_from": start_from}
+    config |= {"search": asdict(searched), "start_from": settings.start_from}
     with working("design", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
-        found = watched_search(measurer, settings, display, "search")
-        grown = watched_growth(found.start(start_from), family, measurer, display)
-        result = DesignResult(family.task, found, grown.growth, grown.family)
+        on_step, on_measured = search_display(searched, display, "search"), growth_display(family, display)
+        result = design(settings, measurer, on_step=on_step, on_measured=on_measured)
         directory.write_result(result)
         write_family(directory, result.family, family.task)
         _hand_over(directory, result, run)
     if not run.json:
-        show_searches([found], metrics_of(settings.score))
-        show_family(result.family, metrics_of(settings.score))
+        show_searches([result.search], metrics_of(searched.score))
+        show_family(result.family, metrics_of(searched.score))
         _say_recipe(recipe_name)
 
 
@@ -182,19 +189,14 @@ def family_settings(
     recipe: Recipe, budget: BudgetOptions, task: Task, growing: GrowthOptions, scoring: ScoreOptions
 ) -> FamilySettings:
     """Budgets and growth of a recipe and what was asked beside it."""
-    budgets = budget.budgets(recipe)
-    check_budgets(budgets, task, fit=budget.fit)
-    return FamilySettings(
-        task=task,
-        budgets=budgets,
-        limits=budget.limits(recipe),
-        fit=budget.fit,
-        growth=GrowthSettings(width_divisor=growing.width_divisor, score=parse_score(scoring.score)),
-    )
+    growth = GrowthSettings(width_divisor=growing.width_divisor, score=parse_score(scoring.score))
+    return FamilySettings.of(recipe, task, budget.budgets(recipe), fit=budget.fit, growth=growth)
 
 
-def watched_search(measurer: Measurer, settings: SearchSettings, display: ProgressDisplay, title: str) -> SearchRun:
-    """Search, with its entropy, reward and best first measure of the score so far on display."""
+def search_display(
+    settings: SearchSettings, display: ProgressDisplay, title: str
+) -> Callable[[SearchStep, Measurement], None]:
+    """What shows a search's steps: entropy, reward and the best first measure of the score so far."""
     first = settings.score[0].metric
     best = -first.sign * float("inf")
 
@@ -206,19 +208,17 @@ def watched_search(measurer: Measurer, settings: SearchSettings, display: Progre
         done = step.step + 1
         display.update(title, done, settings.steps, count=f"step {done} of {settings.steps}", facts=facts)
 
-    return search(measurer.architectures(), settings, seed=measurer.seed, on_step=show)
+    return show
 
 
-def watched_growth(
-    start: Architecture, family: FamilySettings, measurer: Measurer, display: ProgressDisplay
-) -> GrowResult:
-    """Grow, with the present network and its size on display; progress is in factors of size."""
+def growth_display(family: FamilySettings, display: ProgressDisplay) -> Callable[[int, Architecture, int, int], None]:
+    """What shows growth: the present network and its size; progress is in factors of size."""
 
     def grown(architecture: Architecture) -> float:
         """How far a network is from the start to the limits, 0 to 1."""
         shares = []
         for limit in family.limits:
-            begin, now = (limit.cost(a, family.task) for a in (start, architecture))
+            begin, now = (limit.cost(a, family.task) for a in (Architecture(architecture.topology), architecture))
             shares.append(math.log(now / begin) / math.log(max(limit.limit / begin, 1.01)))
         return min(max(shares), 1.0)
 
@@ -226,13 +226,7 @@ def watched_growth(
         facts = f"now {current}, {format_size(current.params(family.task))} parameters"
         display.update("growth", grown(current), 1.0, count=f"step {step}, choice {done} of {choices}", facts=facts)
 
-    return grow_family(
-        start,
-        family,
-        measure=measurer.architectures(),
-        measure_proxy=measurer.architectures(width_divisor=family.growth.width_divisor),
-        on_measured=show,
-    )
+    return show
 
 
 def write_family(directory: RunDirectory, members: Sequence[Member], task: Task) -> None:

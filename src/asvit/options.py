@@ -142,14 +142,7 @@ class BudgetOptions:
         """The budgets asked for, or the recipe's."""
         asked = [Budget.parse("params", text) for text in self.params]
         asked += [Budget.parse("macs", text) for text in self.macs]
-        return tuple(asked) or tuple(Budget.parse("params", text) for text in recipe.params)
-
-    def limits(self, recipe: Recipe) -> tuple[Budget, ...]:
-        """How far growth goes on: the largest budget of each kind, and at least the recipe's."""
-        from asvit.design.family import growth_limits
-
-        least = [] if recipe.grow_to is None else [Budget.parse("params", recipe.grow_to)]
-        return tuple(growth_limits(self.budgets(recipe), least))
+        return tuple(asked) or recipe.budgets
 
 
 @Parameter(name="*", group=_JOB)

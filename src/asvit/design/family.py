@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from asvit.architecture import SEED_WIDTH, Architecture, Task
 from asvit.budget import Budget
 from asvit.design.grow import Growth, GrowthSettings, grow
+from asvit.design.recipes import Recipe
 from asvit.design.search import SearchRun
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
@@ -132,6 +133,30 @@ class FamilySettings:
     fit: bool = True
     """Whether a member's width is raised to the largest that its budget admits."""
     growth: GrowthSettings = field(default_factory=GrowthSettings)
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        task: Task = Task(),
+        budgets: Sequence[Budget] = (),
+        *,
+        fit: bool = True,
+        growth: GrowthSettings = GrowthSettings(),
+    ) -> "FamilySettings":
+        """A family for some budgets, or for the recipe's where none are given; grown as far as the recipe at least.
+
+        Raises:
+            UserError: a budget is below the smallest network that every topology has.
+
+        >>> from asvit.design.recipes import RECIPES
+        >>> [str(limit) for limit in FamilySettings.of(RECIPES["paper"]).limits]
+        ['100M parameters']
+        """
+        budgets = tuple(budgets) or recipe.budgets
+        check_budgets(budgets, task, fit=fit)
+        least = [] if recipe.grow_to is None else [Budget.parse("params", recipe.grow_to)]
+        return cls(task=task, budgets=budgets, limits=tuple(growth_limits(budgets, least)), fit=fit, growth=growth)
 
 
 @dataclass(frozen=True)
