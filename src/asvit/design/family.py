@@ -49,12 +49,19 @@ def growth_limits(budgets: Sequence[Budget], least: Sequence[Budget] = ()) -> li
 
 
 def within_any(limits: Sequence[Budget], task: Task) -> Callable[[Architecture], bool]:
-    """Whether a network is within one of several limits."""
+    """Whether a network is within one of several limits.
+
+    >>> within_any([Budget.parse("params", "30M")], Task())(Architecture.parse("base"))
+    False
+    """
     return lambda architecture: any(limit.admits(architecture, task) for limit in limits)
 
 
 def check_budgets(budgets: Sequence[Budget], task: Task, *, fit: bool) -> None:
-    """Refuse a budget that some topology of Table 1 could not meet, before anything is measured."""
+    """Refuse a budget that some topology of Table 1 could not meet, before anything is measured.
+
+    >>> check_budgets([Budget.parse("params", "200k")], Task(image_size=(32, 32), num_classes=10), fit=True)
+    """
     largest = Topology.from_choices(
         {name: min(values) if name.startswith("S") else max(values) for name, values in SPACE.items()}
     )
@@ -69,7 +76,11 @@ def check_budgets(budgets: Sequence[Budget], task: Task, *, fit: bool) -> None:
 
 
 def fit_width(architecture: Architecture, budget: Budget, task: Task) -> Architecture:
-    """The same depths at the largest width, a multiple of 4, that the budget admits; narrower where it must be."""
+    """The same depths at the largest width, a multiple of 4, that the budget admits; narrower where it must be.
+
+    >>> str(fit_width(Architecture.parse("small"), Budget.parse("params", "35M"), Task()))
+    '8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,96'
+    """
 
     def wider() -> Iterator[Architecture]:
         width = WIDTH_STEP * -(-SMALLEST_WIDTH // WIDTH_STEP)
@@ -82,7 +93,12 @@ def fit_width(architecture: Architecture, budget: Budget, task: Task) -> Archite
 
 
 def last_within(trajectory: Sequence[Architecture], budget: Budget, task: Task) -> Architecture:
-    """The last network of a trajectory that the budget admits; its start where even that is over the budget."""
+    """The last network of a trajectory that the budget admits; its start where even that is over the budget.
+
+    >>> family = [Architecture.parse(name) for name in ("seed", "small", "base")]
+    >>> last_within(family, Budget.parse("params", "35M"), Task()) == Architecture.parse("small")
+    True
+    """
     return [trajectory[0], *(grown for grown in trajectory if budget.admits(grown, task))][-1]
 
 
@@ -194,6 +210,16 @@ def grow_family(
         measure: of a network itself.
         measure_proxy: of a network at the width over ``settings.growth.width_divisor``.
         on_measured: as in :func:`~asvit.design.grow.grow`.
+
+    >>> from asvit.measure import Estimate
+    >>> def measure(architecture):
+    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
+    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> budgets = [Budget.parse("params", "4M")]
+    >>> settings = FamilySettings(task=Task(), budgets=tuple(budgets), limits=tuple(budgets))
+    >>> result = grow_family(Architecture.parse("seed"), settings, measure=measure, measure_proxy=measure)
+    >>> result.growth.steps[-1].architecture, result.family[0].architecture
+    ('8,2,3,2|4,1,2,1|4,1,4,2|4,1,6,1|32,40', '8,2,3,2|4,1,2,1|4,1,4,2|4,1,6,1|32,40')
     """
     growth = grow(
         start,
