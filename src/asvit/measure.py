@@ -79,6 +79,14 @@ class Measurer:
     (True, 2)
     """
 
+    settings: Settings
+    task: Task
+    seed: int
+    metrics: tuple[Metric, ...]
+    photographs: Photographs
+    device: torch.device
+    work_memory: int
+
     def __init__(
         self,
         settings: Settings = Settings(),

@@ -52,6 +52,13 @@ class PatchEmbedding(nn.Module):
     torch.Size([1, 16, 24, 32])
     """
 
+    kernel: int
+    base_stride: int
+    stride: int
+    extent: int
+    proj: nn.Conv2d
+    norm: nn.LayerNorm
+
     def __init__(self, in_chans: int, dim: int, *, kernel: int, stride: int) -> None:
         super().__init__()
         self.kernel, self.base_stride = kernel, stride
@@ -77,6 +84,11 @@ class ReEmbedding(nn.Module):
     torch.Size([1, 8, 12, 64])
     """
 
+    kernel: int
+    stride: int
+    norm: nn.LayerNorm
+    proj: nn.Linear
+
     def __init__(self, dim: int, out_dim: int, *, kernel: int, stride: int) -> None:
         super().__init__()
         self.kernel, self.stride = kernel, stride
@@ -99,6 +111,8 @@ class DropPath(nn.Module):
     >>> bool((DropPath(0.5).eval()(torch.ones(8, 1, 1, 1)) == 1).all())
     True
     """
+
+    rate: float
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -124,6 +138,10 @@ class FFN(nn.Module):
     torch.Size([1, 7, 7, 32])
     """
 
+    fc1: nn.Linear
+    act: nn.GELU
+    fc2: nn.Linear
+
     def __init__(self, dim: int, *, expansion: int) -> None:
         super().__init__()
         self.fc1 = nn.Linear(dim, expansion * dim)
@@ -142,6 +160,12 @@ class Block(nn.Module):
     >>> Block(stage, drop_path=0.0)(torch.zeros(1, 16, 16, 32)).shape
     torch.Size([1, 16, 16, 32])
     """
+
+    norm1: nn.LayerNorm
+    attn: WindowAttention
+    norm2: nn.LayerNorm
+    mlp: FFN
+    drop_path: DropPath
 
     def __init__(self, stage: Stage, *, drop_path: float) -> None:
         super().__init__()
@@ -164,11 +188,16 @@ class Head(nn.Module):
     torch.Size([2, 10])
     """
 
+    norm: nn.Module
+    pre_logits: nn.Module
+    act: nn.Module
+    fc: nn.Module
+
     def __init__(self, dim: int, num_classes: int) -> None:
         super().__init__()
-        self.norm: nn.Module = nn.LayerNorm(dim)
-        self.pre_logits: nn.Module = nn.Linear(dim, dim)
-        self.act: nn.Module = nn.Tanh()
+        self.norm = nn.LayerNorm(dim)
+        self.pre_logits = nn.Linear(dim, dim)
+        self.act = nn.Tanh()
         self.fc = nn.Linear(dim, num_classes) if num_classes else nn.Identity()
 
     def forward(self, x: Map, *, pre_logits: bool = False) -> Float[Tensor, "B outputs"]:
@@ -187,6 +216,16 @@ class AsViT(nn.Module):
     >>> model(images).shape, [tuple(m.shape) for m in model.feature_maps(images)]
     (torch.Size([2, 10]), [(2, 32, 24, 32), (2, 64, 12, 16), (2, 128, 6, 8), (2, 256, 3, 4)])
     """
+
+    architecture: Architecture
+    image_size: tuple[int, int]
+    embeddings: nn.ModuleList
+    stages: nn.ModuleList
+    position: nn.Parameter | None
+    head: Head
+    in_chans: int
+    num_classes: int
+    checkpointing: bool
 
     def __init__(
         self,
