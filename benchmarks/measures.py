@@ -33,7 +33,7 @@ from asvit.measure import Measurer
 from asvit.norms import remove_norms
 from asvit.probe import Probe
 from asvit.settings import Settings
-from asvit.space import Topology
+from asvit.space import TABLE_1
 from asvit.subject import ArchitectureSubject
 
 ROUNDS = 7
@@ -188,7 +188,7 @@ def memory(topologies: int) -> dict[str, Any]:
     """Peak memory of `asvit measure` with five repeats on the topology, of many, that keeps the most activations."""
     tell("memory")
     rng = np.random.default_rng(0)
-    subjects = [ArchitectureSubject(Architecture(Topology.sample(rng)), Task()) for _ in range(topologies)]
+    subjects = [ArchitectureSubject(Architecture(TABLE_1.sample(rng)), Task()) for _ in range(topologies)]
     largest = max(subjects, key=lambda subject: subject.activations)
     command = [str(Path(sys.executable).parent / "asvit"), "measure", largest.name, "--out", "run"]
     with tempfile.TemporaryDirectory() as folder:

@@ -20,7 +20,7 @@ from asvit.architecture import Architecture, Task
 from asvit.measure import Measurer
 from asvit.photos import Photographs
 from asvit.settings import Settings
-from asvit.space import Topology
+from asvit.space import TABLE_1
 from asvit.subject import ArchitectureSubject
 
 SEEN = {
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rng = np.random.default_rng(0)
-    topologies = [Topology.sample(rng) for _ in range(options.topologies)]
+    topologies = [TABLE_1.sample(rng) for _ in range(options.topologies)]
     settings = Settings(repeats=2, angles=10, kernel_images=8, radius="one")
     measure = Measurer(settings, photographs=Noise())
     length, kappa = [], []

@@ -24,7 +24,7 @@ from machine import provenance
 
 from asvit.architecture import Architecture, Task
 from asvit.errors import hush
-from asvit.measure import Estimate, Measurer
+from asvit.measure import Measurer
 from asvit.metrics import METRICS
 from asvit.photos import BuiltIn, Folder, Photographs
 from asvit.settings import Settings
@@ -103,10 +103,7 @@ def measured(
 ) -> list[Score]:
     """Some metrics of all topologies."""
     measurer = Measurer(settings, task, metrics=names, photographs=photographs)
-    by_subject: list[dict[str, Estimate]] = []
-    for subject in subjects:
-        valid = (one.estimates for one in measurer.by_metric(subject).values() if one.valid)
-        by_subject.append({name: estimate for estimates in valid for name, estimate in estimates.items()})
+    by_subject = [measurer.by_metric(subject) for subject in subjects]
 
     def seconds(name: str) -> float:
         return statistics.median(measurer.costs(subject)[name].seconds for subject in subjects)

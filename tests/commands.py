@@ -39,6 +39,7 @@ def _serve() -> None:
     import asvit.cli
     import asvit.contest_jobs
     import asvit.detect_jobs
+    import asvit.export_jobs
     import asvit.jobs
     import asvit.report
     import asvit.study_jobs

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from asvit.architecture import ARCHITECTURES, Architecture, Task
 from asvit.errors import UserError
 from asvit.model import AsViT
-from asvit.space import Topology
+from asvit.space import TABLE_1, space_for
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "architectures.csv"
 
@@ -20,7 +20,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 def random_architecture(rng: np.random.Generator) -> Architecture:
     first, second, third, fourth, width = map(int, rng.integers([1, 1, 1, 1, 8], [4, 4, 4, 4, 41]))
-    return Architecture(Topology.sample(rng), (first, second, third, fourth), width)
+    space = space_for((64, 64), int(rng.choice([4, 4, 2, 1])))
+    return Architecture(space.sample(rng), (first, second, third, fourth), width)
 
 
 def random_task(rng: np.random.Generator) -> Task:
@@ -80,7 +81,7 @@ def test_text_form_round_trips(seed: int):
 @settings(deadline=None)
 @given(seed=SEEDS)
 def test_a_bare_topology_is_the_network_that_growth_starts_from(seed: int):
-    topology = Topology.sample(np.random.default_rng(seed))
+    topology = TABLE_1.sample(np.random.default_rng(seed))
     assert Architecture.parse(str(topology)) == Architecture(topology, (1, 1, 1, 1), 32)
 
 
@@ -167,10 +168,29 @@ def test_malformed_text_is_refused(text: str):
         Architecture.parse(text)
 
 
-@pytest.mark.parametrize("size", [(31, 224), (224, 31), (8193, 224), (0, 0)])
+@pytest.mark.parametrize("size", [(7, 224), (224, 7), (8193, 224), (0, 0)])
 def test_image_sizes_out_of_range_are_refused(size: tuple[int, int]):
-    with pytest.raises(UserError, match=f"image size is {size[0]}x{size[1]}: expected sides from 32 .*to 8192"):
+    with pytest.raises(UserError, match=f"image size is {size[0]}x{size[1]}: expected sides from 8 .*to 8192"):
         Task(image_size=size)
+
+
+def test_images_are_no_smaller_than_the_stride_of_the_last_stage():
+    with pytest.raises(UserError, match=r"image size is 31x64, but the last stage of .* has a stride of 32"):
+        Architecture.parse("seed").params(Task(image_size=(31, 64)))
+
+
+def test_a_base_stride_of_one_keeps_every_pixel_of_a_small_image():
+    text = "3,2,3,1|4,1,2,1|4,1,4,1|4,1,6,1|32,32|1"
+    architecture, coarse = Architecture.parse(text), Architecture.parse("seed")
+    assert str(architecture) == text
+    small, large = Task(image_size=(32, 48)), Task(image_size=(128, 192))
+    ours, papers = list(architecture.stages(small)), list(coarse.stages(large))
+    assert [s.resolution for s in ours] == [(32, 48), (16, 24), (8, 12), (4, 6)]
+    assert [(s.resolution, s.window, s.dim) for s in ours] == [(s.resolution, s.window, s.dim) for s in papers]
+    # Only the kernel of the first convolution differs.
+    assert coarse.params(large) - architecture.params(small) == (8**2 - 3**2) * 3 * 32
+    assert coarse.macs(large) - architecture.macs(small) == 32 * 48 * (8**2 - 3**2) * 3 * 32
+    assert Architecture.parse("3,2,3|4,1,2|4,1,4|4,1,6|32|1") == architecture
 
 
 @pytest.mark.parametrize(("in_chans", "num_classes"), [(0, 10), (3, 0), (-1, 10)])

@@ -67,8 +67,10 @@ def test_design_hands_over_a_family_within_its_budget(finished):
     assert (finished / "report.html").stat().st_size > 100_000
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("after", [1, 15, 30])
+@pytest.mark.parametrize(
+    ("how", "after"),
+    [(signal.SIGKILL, 1), (signal.SIGKILL, 15), (signal.SIGKILL, 30), (signal.SIGINT, 15), (signal.SIGTERM, 30)],
+)
 def test_an_interrupted_design_ends_in_the_same_bytes(finished, tmp_path, how, after):
     command = [ASVIT, *SMOKE, "--steps", "12", "--out", "run"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
@@ -105,6 +107,28 @@ def test_a_full_disk_keeps_what_was_measured(finished, tmp_path, room):
     assert "Traceback" not in stopped.stderr
     asvit(*SMOKE, "--steps", "12", "--out", "run", cwd=tmp_path)
     assert (tmp_path / "run" / "result.json").read_bytes() == (finished / "result.json").read_bytes()
+
+
+def test_small_images_are_designed_for_at_a_base_stride_of_one(tmp_path):
+    small = ("--base-stride", "1", "--steps", "3", "--num-classes", "10", "--params", "3M")
+    asvit(*SMOKE, *small, "--out", "run", cwd=tmp_path)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert set(result["search"]["probabilities"]["K1"]) == {"2", "3"}
+    (member,) = result["family"]
+    described = asvit("describe", member["architecture"], "--image-size", "32", "--json", cwd=tmp_path)
+    assert [stage["resolution"] for stage in json.loads(described.stdout)["stages"]] == [
+        [32, 32],
+        [16, 16],
+        [8, 8],
+        [4, 4],
+    ]
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert member["architecture"] in page
+
+
+def test_few_tokens_are_pointed_out(tmp_path):
+    said = asvit("search", "--recipe", "smoke", "--steps", "1", "--repeats", "1", "--out", "run", cwd=tmp_path).stderr
+    assert "at 32x32 a base stride of 4 leaves the last stage 1 tokens a side: --base-stride 1 or 2 leaves more" in said
 
 
 def test_json_is_the_record_and_nothing_else(tmp_path):
@@ -195,7 +219,7 @@ BAD = {
     "malformed text": (["describe", "8,2|4,1,2|4,1,4|4,1,6|32"], "expected whole numbers in the form"),
     "malformed size": (["design", "--params", "many"], "expected a positive number such as 30M"),
     "budget too small": (["design", "--params", "10k"], "expected at least"),
-    "image too small": (["describe", "seed", "--image-size", "16"], "expected sides from 32"),
+    "image too small": (["describe", "seed", "--image-size", "16"], "expected sides from 32, or a smaller base stride"),
     "image size no number": (["describe", "seed", "--image-size", "big"], "expected pixels such as 224"),
     "no channels": (["describe", "seed", "--in-chans", "0"], "expected at least 1"),
     "no repeats": (["measure", "seed", "--repeats", "0"], "expected at least 1"),

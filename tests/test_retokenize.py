@@ -49,6 +49,19 @@ def test_dilation_is_the_rounded_formula_and_spans_about_a_patch(kernel, base, c
     assert abs(dilation * (kernel - 1) - (kernel - 1) - (coarseness - 1) * kernel) <= (kernel - 1) / 2
 
 
+@pytest.mark.parametrize(("kernel", "base"), [(2, 1), (3, 1), (2, 2), (4, 2)])
+def test_a_small_base_stride_is_coarsened_like_the_papers(kernel, base):
+    torch.manual_seed(0)
+    text = f"{kernel},2,2,1|3,1,2,1|2,2,2,1|2,1,2,1|32,8|{base}"
+    model = AsViT(Architecture.parse(text), image_size=16 * base, num_classes=5).eval()
+    images = torch.randn(1, 3, 16 * base, 16 * base)
+    for coarseness in (4, 2, 1):
+        enter(model, coarseness)
+        with torch.no_grad():
+            sides = [x.shape[-1] for x in model.feature_maps(images)]
+        assert sides == [max(16 // coarseness // 2**stage, 1) for stage in range(4)]
+
+
 def test_a_kernel_of_one_pixel_and_a_stride_in_between_are_refused():
     with pytest.raises(UserError, match="kernel of one pixel"):
         dilation_at(1, 4, 8)

@@ -19,7 +19,7 @@ from asvit.design.search import SearchSettings, search
 from asvit.design.trace import Trace, Trial
 from asvit.errors import UserError
 from asvit.measure import Estimate, Measurement
-from asvit.space import SPACE, Topology
+from asvit.space import SPACE, TABLE_1, Topology
 
 MEASURE = fake_measure(kernels_and_expansions, heads)
 INVALID_BELOW_6 = fake_measure(kernels_and_expansions, heads, invalid=lambda a: a.topology.kernels[0] < 6)
@@ -114,13 +114,15 @@ def test_random_search_hands_over_the_best_ranked():
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_a_mutation_changes_one_choice(parent, seed):
-    topology = Topology.sample(np.random.default_rng(parent))
-    assert changed(topology, mutated(topology, np.random.default_rng(seed))) == 1
+    topology = TABLE_1.sample(np.random.default_rng(parent))
+    assert changed(topology, mutated(topology, TABLE_1, np.random.default_rng(seed))) == 1
 
 
 def test_every_other_value_of_every_choice_can_come_of_a_mutation():
     parent, rng = Topology.parse("8,2,3|4,1,2|4,1,4|4,1,6|32"), np.random.default_rng(0)
-    assert len({mutated(parent, rng) for _ in range(1000)}) == sum(len(values) - 1 for values in SPACE.values())
+    assert len({mutated(parent, TABLE_1, rng) for _ in range(1000)}) == sum(
+        len(values) - 1 for values in SPACE.values()
+    )
 
 
 def test_a_population_of_one_is_its_youngest_however_good_the_one_before():

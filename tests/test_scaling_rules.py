@@ -15,7 +15,7 @@ from asvit.design.grow import GrowthSettings, scaling_choices
 from asvit.design.published_rules import RULES, four_stages
 from asvit.design.scaling_rules import RandomScaling, plane, random_band, scaled_by
 from asvit.errors import UserError
-from asvit.space import Topology
+from asvit.space import TABLE_1
 
 SEED = ARCHITECTURES["seed"]
 BUDGETS = [Budget.parse("params", text) for text in ("30M", "55M", "90M")]
@@ -89,7 +89,7 @@ def test_an_even_spread_keeps_the_total_and_differs_by_one_block(total):
 @settings(max_examples=30, deadline=None)
 @given(
     rule=st.sampled_from([*RULES.values(), RandomScaling(0), RandomScaling(1)]),
-    topology=st.integers(0, 10**6).map(lambda seed: Topology.sample(np.random.default_rng(seed))),
+    topology=st.integers(0, 10**6).map(lambda seed: TABLE_1.sample(np.random.default_rng(seed))),
     millions=st.integers(4, 90),
 )
 def test_budgets_are_met_within_one_step_of_width(rule, topology, millions):

@@ -20,7 +20,7 @@ from asvit.design.search import (
 )
 from asvit.errors import UserError
 from asvit.measure import Estimate, Measurement
-from asvit.space import SPACE, Topology
+from asvit.space import SPACE, TABLE_1, Topology
 
 
 def measured(length: float, ntk: float) -> Measurement:
@@ -31,7 +31,7 @@ INVALID = Measurement("", {}, "singular")
 
 
 def test_entropy_of_the_untouched_policy():
-    assert Policy(np.random.default_rng(3)).entropy() == pytest.approx(15.332, abs=5e-4)
+    assert Policy(TABLE_1, np.random.default_rng(3)).entropy() == pytest.approx(15.332, abs=5e-4)
 
 
 def test_rewards_by_hand():
@@ -85,7 +85,7 @@ def test_baseline_is_the_bias_corrected_average_with_the_current_reward():
 
 
 def test_update_raises_the_probability_of_what_was_better_than_expected():
-    policy = Policy(np.random.default_rng(0))
+    policy = Policy(TABLE_1, np.random.default_rng(0))
     topology = policy.sample()
     before = policy.probabilities()
     policy.update(topology, 1.0)
@@ -102,7 +102,7 @@ def test_search_reaches_nearly_the_known_optimum(seed):
     run = search(measure, SearchSettings(steps=500), seed=seed)
     assert kernels_and_expansions(Architecture(Topology.parse(run.most_probable))) > 0.85
     random = np.mean(
-        [kernels_and_expansions(Architecture(Topology.sample(np.random.default_rng(i)))) for i in range(500)]
+        [kernels_and_expansions(Architecture(TABLE_1.sample(np.random.default_rng(i)))) for i in range(500)]
     )
     assert random < 0.5
     assert run.steps[-1].entropy < 10 < run.steps[0].entropy

@@ -55,7 +55,7 @@ def test_default_configuration_names_layers_that_exist():
 
 @pytest.mark.parametrize("features_only", [False, True])
 def test_pretrained_weights_are_refused(features_only: bool):
-    with pytest.raises(RuntimeError, match=r"No pretrained weights exist for asvit_seed\. Use `pretrained=False`"):
+    with pytest.raises(UserError, match=r"asvit_seed has no pretrained weights: leave pretrained=True out, or load"):
         timm.create_model("asvit_seed", pretrained=True, features_only=features_only)
 
 

@@ -5,10 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from asvit.errors import UserError
-from asvit.space import STAGES, Topology, parse_fields
-
-BASE_STRIDE = 4
-"""Stride of the patch embedding; every later stage halves the map: strides 4, 8, 16, 32."""
+from asvit.space import STAGES, Topology, parse_fields, text_form
 
 MAX_STAGE_WIDTH = 1024
 """Channels double from stage to stage up to this cap; only with it has As-ViT-Large the published 88.1M parameters."""
@@ -33,10 +30,10 @@ class Task:
     """Outputs of the classifier."""
 
     def __post_init__(self) -> None:
-        if not all(8 * BASE_STRIDE <= side <= 8192 for side in self.image_size):
+        if not all(8 <= side <= 8192 for side in self.image_size):
             raise UserError(
-                f"image size is {self.image_size[0]}x{self.image_size[1]}: expected sides from 32 (the stride of the "
-                "last stage) to 8192 pixels, choose a size in between"
+                f"image size is {self.image_size[0]}x{self.image_size[1]}: expected sides from 8 (the stride of the "
+                "last stage, at a base stride of 1) to 8192 pixels, choose a size in between"
             )
         if self.in_chans < 1 or self.num_classes < 1:
             raise UserError(
@@ -62,7 +59,7 @@ class Stage:
     kernel: int
     """Side ``K_i`` of the (re-)embedding window."""
     stride: int
-    """Stride of the (re-)embedding: 4, then 2."""
+    """Stride of the (re-)embedding: the base stride, then 2."""
     window: tuple[int, int]
     """Height and width of an attention window, ``ceil(map / S_i)``."""
     heads: int
@@ -85,7 +82,7 @@ class Stage:
 class Architecture:
     """A topology, the blocks of each stage and the width of the first: everything that fixes a network's weights.
 
-    Text form: ``K,S,E,L`` per stage, then ``heads,C``.
+    Text form: ``K,S,E,L`` per stage, then ``heads,C``, then the base stride where it is not 4.
 
     >>> small = Architecture.parse("8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,88")
     >>> small == ARCHITECTURES["small"], small.dims, small.heads
@@ -143,11 +140,19 @@ class Architecture:
 
         >>> [s.resolution for s in ARCHITECTURES["seed"].stages(Task(image_size=(56, 60)))]
         [(14, 15), (7, 8), (4, 4), (2, 2)]
+
+        Raises:
+            UserError: a side of the image is below the stride of the last stage.
         """
         topology = self.topology
         height, width = task.image_size
+        if min(height, width) < (last := topology.base_stride * 2 ** (STAGES - 1)):
+            raise UserError(
+                f"image size is {height}x{width}, but the last stage of {self} has a stride of {last}: expected sides "
+                f"from {last}, or a smaller base stride"
+            )
         for i in range(STAGES):
-            stride = BASE_STRIDE if i == 0 else 2
+            stride = topology.base_stride if i == 0 else 2
             height, width = -(-height // stride), -(-width // stride)
             yield Stage(
                 resolution=(height, width),
@@ -194,17 +199,17 @@ class Architecture:
                 f"unknown architecture {text!r}: expected one of {names}, a text form such as "
                 f"{ARCHITECTURES['small']}, or the path of a result file"
             )
-        if "," not in text.rsplit("|", 1)[-1]:
+        if text.split("|")[0].count(",") < 3:
             return cls(Topology.parse(text))
-        fields = parse_fields(text, (4, 4, 4, 4, 2), expected="8,2,3,1|4,1,2,1|4,1,4,1|4,1,6,1|32,32")
+        fields, base_stride = parse_fields(text, (4, 4, 4, 4, 2), expected="8,2,3,1|4,1,2,1|4,1,4,1|4,1,6,1|32,32")
         kernels, splits, expansions, depths = zip(*fields[:STAGES], strict=True)
         heads, width = fields[STAGES]
-        return cls(Topology(kernels, splits, expansions, heads), depths, width)
+        return cls(Topology(kernels, splits, expansions, heads, base_stride), depths, width)
 
     def __str__(self) -> str:
         t = self.topology
         stages = zip(t.kernels, t.splits, t.expansions, self.depths, strict=True)
-        return "|".join([*(",".join(map(str, stage)) for stage in stages), f"{t.heads},{self.width}"])
+        return text_form(stages, (t.heads, self.width), t.base_stride)
 
 
 def block_params(stage: Stage) -> int:

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 from asvit.design.recipes import StartFrom
 from asvit.detect_cli import detect
 from asvit.errors import UserError, hush
+from asvit.export_options import CardOptions, DrawOptions, ExportOptions
 from asvit.options import (
     BudgetOptions,
     DeviceOptions,
@@ -259,6 +260,28 @@ def predict(
     from asvit import train_jobs
 
     train_jobs.run_predict(checkpoint, images, top, averaged, run)
+
+
+@app.command
+def export(
+    network: str,
+    /,
+    *,
+    options: ExportOptions,
+    drawing: DrawOptions = DrawOptions(),
+    about: CardOptions = CardOptions(),
+) -> None:
+    """Hand a classifier over to timm, onnxruntime or torch.export, with a model card; every file is checked.
+
+    Parameters
+    ----------
+    network
+        Run directory of train (its best checkpoint), checkpoint file, or an architecture: published name, text form, or
+        file that a job wrote.
+    """
+    from asvit import export_jobs
+
+    export_jobs.run_export(network, options, drawing, about)
 
 
 @app.command

@@ -141,9 +141,9 @@ def run_scaling_contest(
         places: list[Place] = []
         contestants: list[Contestant] = []
         for number, measurer in enumerate(measurers):
-            grown = watched_growth(start, family, measurer, f"growth {number + 1} of {contest.runs}")
-            places += places_of(GROWN, number, grown[0], setup.task)
-            contestants += [member_contestant(number, member, setup.task) for member in grown[1]]
+            trajectory, members = watched_growth(start, family, measurer, f"growth {number + 1} of {contest.runs}")
+            places += places_of(GROWN, number, trajectory, setup.task)
+            contestants += [member_contestant(number, member, setup.task) for member in members]
         for number in range(random_runs):
             scaling = RandomScaling(run.seed + number)
             trajectory = scaling.trajectory(Architecture(start), within_any(family.limits, setup.task))

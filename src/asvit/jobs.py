@@ -30,6 +30,7 @@ from asvit.options import (
 from asvit.progress import ProgressDisplay
 from asvit.records import SCHEMA, Json, RunDirectory, read_architecture, to_json, write_record
 from asvit.show import show_family, show_measurements, show_searches, show_statistics
+from asvit.space import BASE_STRIDE, LEAST_WINDOW, STAGES, Space, space_for
 
 
 def run_measure(
@@ -89,17 +90,20 @@ def run_search(
     start_from = start_from or recipe.start_from
     settings = search_settings(recipe, searching, scoring)
     metrics = metrics_of(settings.score)
+    space = space_for(task.image_size, searching.base_stride)
     measurers = [
         prepare(recipe, task, measuring, replace(run, seed=run.seed + i), metrics=metrics) for i in range(runs)
     ]
     config = _measure_config(recipe_name, measurers[0]) | {"search": asdict(settings), "runs": runs}
-    config |= {"start_from": start_from}
+    config |= {"base_stride": space.base_stride, "start_from": start_from}
     with working("search", recipe_name, config, run, measurers) as directory, ProgressDisplay() as display:
+        say_few_tokens(task, space.base_stride)
         found = []
         for i, measurer in enumerate(measurers, start=1):
             title = f"search {i} of {runs}" if runs > 1 else "search"
             on_step = search_display(settings, display, title)
-            found.append(search(measurer.architectures(), settings, seed=measurer.seed, on_step=on_step))
+            measure, seed = measurer.architectures(), measurer.seed
+            found.append(search(measure, settings, space=space, seed=seed, on_step=on_step))
         result = SearchResult.of(task, found, start_from)
         directory.write_result(result)
         write_architecture(directory, "seed", Architecture.parse(result.architecture), task)
@@ -124,7 +128,10 @@ def run_grow(
     """`asvit grow`: Algorithm 2 from a given topology, and a member for every budget."""
     recipe = RECIPES[recipe_name]
     start = Architecture(read_architecture(topology).topology)
-    family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing, scoring)
+    task = task_options.task(recipe.image_size)
+    family = family_settings(
+        recipe, budget, task, space_for(task.image_size, start.topology.base_stride), growing, scoring
+    )
     measurer = prepare(recipe, family.task, measuring, run, metrics=metrics_of(family.growth.score))
     config = _measure_config(recipe_name, measurer) | _family_config(family) | {"start": str(start)}
     with working("grow", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
@@ -156,13 +163,17 @@ def run_design(
 ) -> None:
     """`asvit design`: search, growth of the topology found, and a family for the budgets."""
     recipe = RECIPES[recipe_name]
-    family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing, scoring)
+    task = task_options.task(recipe.image_size)
+    space = space_for(task.image_size, searching.base_stride)
+    family = family_settings(recipe, budget, task, space, growing, scoring)
     searched = search_settings(recipe, searching, scoring)
-    settings = DesignSettings(family=family, search=searched, start_from=start_from or recipe.start_from)
-    measurer = prepare(recipe, family.task, measuring, run, metrics=metrics_of(searched.score))
+    start_from = start_from or recipe.start_from
+    settings = DesignSettings(family=family, search=searched, space=space, start_from=start_from)
+    measurer = prepare(recipe, task, measuring, run, metrics=metrics_of(searched.score))
     config = _measure_config(recipe_name, measurer) | _family_config(family)
-    config |= {"search": asdict(searched), "start_from": settings.start_from}
+    config |= {"search": asdict(searched), "base_stride": space.base_stride, "start_from": start_from}
     with working("design", recipe_name, config, run, [measurer]) as directory, ProgressDisplay() as display:
+        say_few_tokens(task, space.base_stride)
         on_step, on_measured = search_display(searched, display, "search"), growth_display(family, display)
         result = design(settings, measurer, on_step=on_step, on_measured=on_measured)
         directory.write_result(result)
@@ -180,17 +191,28 @@ def search_settings(recipe: Recipe, options: SearchOptions, scoring: ScoreOption
     return SearchSettings(steps=steps, range_window=options.range_window, score=parse_score(scoring.score))
 
 
+def say_few_tokens(task: Task, base_stride: int) -> None:
+    """A word on it where the paper's stride leaves few tokens of small images."""
+    tokens = min(task.image_size) / (2 ** (STAGES - 1) * base_stride)
+    if base_stride == BASE_STRIDE and tokens < LEAST_WINDOW:
+        height, width = task.image_size
+        tell(
+            f"at {height}x{width} a base stride of {base_stride} leaves the last stage {math.ceil(tokens)} tokens a "
+            "side: --base-stride 1 or 2 leaves more"
+        )
+
+
 def metrics_of(score: Sequence[Objective]) -> list[str]:
     """What has to be measured for a score."""
     return [objective.name for objective in score]
 
 
 def family_settings(
-    recipe: Recipe, budget: BudgetOptions, task: Task, growing: GrowthOptions, scoring: ScoreOptions
+    recipe: Recipe, budget: BudgetOptions, task: Task, space: Space, growing: GrowthOptions, scoring: ScoreOptions
 ) -> FamilySettings:
     """Budgets and growth of a recipe and what was asked beside it."""
     growth = GrowthSettings(width_divisor=growing.width_divisor, score=parse_score(scoring.score))
-    return FamilySettings.of(recipe, task, budget.budgets(recipe), fit=budget.fit, growth=growth)
+    return FamilySettings.of(recipe, task, budget.budgets(recipe), space=space, fit=budget.fit, growth=growth)
 
 
 def search_display(

@@ -167,16 +167,14 @@ class Measurer:
                 values[name].append(entry.value)
         return Measurement(subject.name, {name: Estimate.of(found) for name, found in values.items()})
 
-    def by_metric(self, subject: Subject) -> dict[str, Measurement]:
-        """Measure every metric by itself: one that is invalid leaves the others."""
+    def by_metric(self, subject: Subject) -> dict[str, Estimate]:
+        """Measure every metric by itself, and leave out those that are invalid in some repeat."""
         repeats = [self._repeat(subject, repeat) for repeat in range(self.settings.repeats)]
         found = {}
         for name in (metric.name for metric in self.metrics):
-            entries = [entries[name] for entries in repeats]
-            values = [entry.value for entry in entries if entry.value is not None]
-            invalid = next((f"{name}, repeat {i}: {e.invalid}" for i, e in enumerate(entries) if e.value is None), None)
-            estimates = {name: Estimate.of(values)} if invalid is None else {}
-            found[name] = Measurement(subject.name, estimates, invalid)
+            values = [value for entries in repeats if (value := entries[name].value) is not None]
+            if len(values) == len(repeats):
+                found[name] = Estimate.of(values)
         return found
 
     def costs(self, subject: Subject) -> dict[str, Cost]:

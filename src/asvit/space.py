@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -31,36 +31,122 @@ of the four stages, and the number of heads of the last stage. ``S4`` is 1 and n
 
 STAGES = 4
 
+BASE_STRIDE = 4
+"""Stride of the paper's patch embedding; every later stage halves the map: strides 4, 8, 16, 32."""
 
-def space_size() -> int:
-    """Number of topologies of Table 1, the product of the numbers of values.
+STEM_KERNELS: Mapping[int, tuple[int, ...]] = MappingProxyType({1: (2, 3), 2: (2, 3, 4), 4: SPACE["K1"]})
+"""Base strides and the values of ``K1`` for each: from the stride to twice as much, as in Table 1; for stride 1 from 2,
+since a kernel of one pixel cannot be re-tokenized, to the usual 3."""
 
-    >>> space_size()
-    4556250
+LEAST_WINDOW = 4
+"""Tokens a side below which attention windows of small images are not searched; in Table 1 at 224x224 they have 7."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search chooses from: the values of every choice, for networks of one base stride.
+
+    >>> TABLE_1.size(), round(TABLE_1.entropy(), 3)
+    (4556250, 15.332)
     """
-    return math.prod(len(values) for values in SPACE.values())
+
+    values: Mapping[str, tuple[int, ...]]
+    """For every name of :data:`SPACE` some of the values that a topology of this base stride may have."""
+    base_stride: int = BASE_STRIDE
+    """Of the patch embedding."""
+
+    def __post_init__(self) -> None:
+        if set(self.values) != set(SPACE) or not all(self.values.values()):
+            raise UserError(
+                f"a space has values for {', '.join(self.values)}: expected at least one for each of {', '.join(SPACE)}"
+            )
+        check_choices(((name, value) for name, values in self.values.items() for value in values), self.base_stride)
+
+    def size(self) -> int:
+        """Number of topologies, the product of the numbers of values."""
+        return math.prod(len(values) for values in self.values.values())
+
+    def entropy(self) -> float:
+        """Entropy of a uniform policy in nats, ``Σ ln |values|`` (paper, Section 3.3: 15.3)."""
+        return sum(math.log(len(values)) for values in self.values.values())
+
+    def topology(self, choices: Mapping[str, int]) -> "Topology":
+        """Topology of a value for every choice, at this base stride."""
+        return Topology.from_choices(choices, base_stride=self.base_stride)
+
+    def sample(self, rng: np.random.Generator) -> "Topology":
+        """Topology drawn uniformly.
+
+        >>> TABLE_1.sample(np.random.default_rng(0)) == TABLE_1.sample(np.random.default_rng(0))
+        True
+        """
+        return self.topology({name: int(rng.choice(values)) for name, values in self.values.items()})
 
 
-def space_entropy() -> float:
-    """Entropy of a uniform policy over Table 1 in nats, ``Σ ln |values|`` (paper, Section 3.3: 15.3).
+def space_for(image_size: tuple[int, int], base_stride: int = BASE_STRIDE) -> Space:
+    """Table 1 for a base stride and images of some size.
 
-    >>> round(space_entropy(), 3)
-    15.332
+    At the paper's base stride it is Table 1 itself. For small images there are strides 1 and 2, with kernels to match,
+    and no splits that leave windows of less than :data:`LEAST_WINDOW` tokens a side, except the fewest.
+
+    >>> space_for((32, 32), base_stride=1).values["S1"], space_for((32, 32), base_stride=2).values["S1"]
+    ((2, 4, 8), (2, 4))
+    >>> space_for((32, 32), base_stride=2).size()
+    607500
     """
-    return sum(math.log(len(values)) for values in SPACE.values())
+    values = table_at(base_stride)
+    if base_stride == BASE_STRIDE:
+        return TABLE_1
+    side = min(image_size) / base_stride
+    for stage in range(1, STAGES):
+        name = f"S{stage}"
+        fewest, *more = SPACE[name]
+        values[name] = (fewest, *(splits for splits in more if side / splits >= LEAST_WINDOW))
+        side /= 2
+    return Space(MappingProxyType(values), base_stride)
+
+
+def table_at(base_stride: int) -> dict[str, tuple[int, ...]]:
+    """Table 1 with the kernels ``K1`` that go with a base stride.
+
+    >>> table_at(2)["K1"], table_at(4) == SPACE
+    ((2, 3, 4), True)
+    """
+    if base_stride not in STEM_KERNELS:
+        allowed = ", ".join(map(str, STEM_KERNELS))
+        raise UserError(f"the base stride is {base_stride}: expected one of {allowed}")
+    return dict(SPACE) | {"K1": STEM_KERNELS[base_stride]}
+
+
+def check_choices(choices: Iterable[tuple[str, int]], base_stride: int) -> None:
+    """Refuse a value that is not in Table 1 at a base stride.
+
+    >>> check_choices([("K1", 8)], base_stride=2)
+    Traceback (most recent call last):
+    asvit.errors.UserError: K1 is 8, but the space of base stride 2 allows 2, 3, 4: choose one of them
+    """
+    table = table_at(base_stride)
+    for name, value in choices:
+        if value not in table[name]:
+            where = "Table 1 of the paper" if base_stride == BASE_STRIDE else f"the space of base stride {base_stride}"
+            values = ", ".join(map(str, table[name]))
+            raise UserError(f"{name} is {value}, but {where} allows {values}: choose one of them")
 
 
 @dataclass(frozen=True, order=True)
 class Topology:
     """One point of Table 1: kernels, attention splits and FFN expansions of four stages, and the final heads.
 
-    Text form: ``K,S,E`` per stage, then the heads. Anything outside Table 1 is a :class:`~asvit.errors.UserError`.
+    Text form: ``K,S,E`` per stage, then the heads, then the base stride where it is not 4. Anything outside Table 1 is
+    a :class:`~asvit.errors.UserError`.
 
     >>> seed = Topology.parse("8,2,3|4,1,2|4,1,4|4,1,6|32")
     >>> seed.kernels, seed.splits, seed.expansions, seed.heads
     ((8, 4, 4, 4), (2, 1, 1, 1), (3, 2, 4, 6), 32)
     >>> str(seed)
     '8,2,3|4,1,2|4,1,4|4,1,6|32'
+    >>> Topology.parse("3,2,3|4,1,2|4,1,4|4,1,6|32|1").base_stride
+    1
     """
 
     kernels: tuple[int, int, int, int]
@@ -71,27 +157,27 @@ class Topology:
     """``E1..E4``: hidden channels of the FFN as a multiple of the stage's channels."""
     heads: int
     """Attention heads of the last stage; an eighth, a quarter and a half of them in the stages before."""
+    base_stride: int = BASE_STRIDE
+    """Stride of the patch embedding: 4 (the paper), or 1 or 2 for small images."""
 
     def __post_init__(self) -> None:
         if self.splits[STAGES - 1] != 1:
             raise UserError(f"S4 is {self.splits[3]}, but the last stage is never split: write 1 for it")
-        for name, value in self.choices().items():
-            if value not in SPACE[name]:
-                allowed = ", ".join(map(str, SPACE[name]))
-                raise UserError(f"{name} is {value}, but Table 1 of the paper allows {allowed}: choose one of them")
+        check_choices(self.choices().items(), self.base_stride)
 
     @classmethod
-    def from_choices(cls, choices: Mapping[str, int]) -> "Topology":
+    def from_choices(cls, choices: Mapping[str, int], *, base_stride: int = BASE_STRIDE) -> "Topology":
         """Topology from a value for every name of :data:`SPACE`.
 
         >>> Topology.from_choices({name: values[0] for name, values in SPACE.items()})
-        Topology(kernels=(4, 2, 2, 2), splits=(2, 1, 1, 1), expansions=(2, 2, 2, 2), heads=16)
+        Topology(kernels=(4, 2, 2, 2), splits=(2, 1, 1, 1), expansions=(2, 2, 2, 2), heads=16, base_stride=4)
         """
         return cls(
             kernels=(choices["K1"], choices["K2"], choices["K3"], choices["K4"]),
             splits=(choices["S1"], choices["S2"], choices["S3"], 1),
             expansions=(choices["E1"], choices["E2"], choices["E3"], choices["E4"]),
             heads=choices["heads"],
+            base_stride=base_stride,
         )
 
     def choices(self) -> dict[str, int]:
@@ -100,37 +186,48 @@ class Topology:
         return {name: self.heads if name == "heads" else letters[name[0]][int(name[1]) - 1] for name in SPACE}
 
     @classmethod
-    def sample(cls, rng: np.random.Generator) -> "Topology":
-        """Topology drawn uniformly from Table 1.
-
-        >>> Topology.sample(np.random.default_rng(0)) == Topology.sample(np.random.default_rng(0))
-        True
-        """
-        return cls.from_choices({name: int(rng.choice(values)) for name, values in SPACE.items()})
-
-    @classmethod
     def parse(cls, text: str) -> "Topology":
         """Topology from its text form ``K,S,E|K,S,E|K,S,E|K,S,E|heads``; the inverse of ``str``."""
-        fields = parse_fields(text, (3, 3, 3, 3, 1), expected="8,2,3|4,1,2|4,1,4|4,1,6|32")
+        fields, base_stride = parse_fields(text, (3, 3, 3, 3, 1), expected="8,2,3|4,1,2|4,1,4|4,1,6|32")
         kernels, splits, expansions = zip(*fields[:STAGES], strict=True)
-        return cls(kernels=kernels, splits=splits, expansions=expansions, heads=fields[STAGES][0])
+        return cls(kernels, splits, expansions, heads=fields[STAGES][0], base_stride=base_stride)
 
     def __str__(self) -> str:
-        stages = zip(self.kernels, self.splits, self.expansions, strict=True)
-        return "|".join([*(",".join(map(str, stage)) for stage in stages), str(self.heads)])
+        return text_form(zip(self.kernels, self.splits, self.expansions, strict=True), (self.heads,), self.base_stride)
 
 
-def parse_fields(text: str, lengths: tuple[int, ...], *, expected: str) -> list[tuple[int, ...]]:
-    """Integers of a text form whose fields stand between bars, as many in each field as ``lengths`` says.
+def text_form(stages: Iterable[tuple[int, ...]], last: tuple[int, ...], base_stride: int) -> str:
+    """Numbers of the stages and of the whole network between bars; the base stride where it is not the paper's.
 
-    >>> parse_fields("1,2|3", (2, 1), expected="1,2|3")
-    [(1, 2), (3,)]
+    >>> text_form([(8, 2, 3), (4, 1, 2)], (32,), 4), text_form([(3, 2, 3)], (32,), 1)
+    ('8,2,3|4,1,2|32', '3,2,3|32|1')
+    """
+    fields = [*stages, last] + ([] if base_stride == BASE_STRIDE else [(base_stride,)])
+    return "|".join(",".join(map(str, field)) for field in fields)
+
+
+def parse_fields(text: str, lengths: tuple[int, ...], *, expected: str) -> tuple[list[tuple[int, ...]], int]:
+    """Numbers of a text form, as many in each field as ``lengths`` says, and the base stride.
+
+    >>> parse_fields("1,2|3", (2, 1), expected="1,2|3"), parse_fields("1,2|3|1", (2, 1), expected="1,2|3")
+    (([(1, 2), (3,)], 4), ([(1, 2), (3,)], 1))
     """
     fields = text.strip().split("|")
+    other_stride = len(fields) == len(lengths) + 1
+    lengths = (*lengths, 1) if other_stride else lengths
     well_formed = len(fields) == len(lengths) and all(
         re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", field) and field.count(",") + 1 == length
         for field, length in zip(fields, lengths, strict=True)
     )
     if not well_formed:
-        raise UserError(f"cannot read {text!r}: expected whole numbers in the form {expected}")
-    return [tuple(int(number) for number in field.split(",")) for field in fields]
+        raise UserError(
+            f"cannot read {text!r}: expected whole numbers in the form {expected}, or with |1 or |2 behind it for "
+            "another base stride"
+        )
+    numbers = [tuple(int(number) for number in field.split(",")) for field in fields]
+    base_stride = numbers.pop()[0] if other_stride else BASE_STRIDE
+    return numbers, base_stride
+
+
+TABLE_1 = Space(SPACE)
+"""The paper's space."""

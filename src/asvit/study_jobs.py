@@ -79,8 +79,7 @@ def verdict(trained: Sequence[Trained], of: int, pilot: Pilot, setup: Setup, mea
     found: list[Mapping[str, Estimate]] = []
     with ProgressDisplay() as display:
         for done, subject in enumerate(subjects, start=1):
-            valid = (m.estimates for m in measurer.by_metric(subject).values() if m.valid)
-            found.append({name: estimate for estimates in valid for name, estimate in estimates.items()})
+            found.append(measurer.by_metric(subject))
             display.update("measure", done, len(subjects), count=f"{done} of {len(subjects)}", facts=subject.name)
     costs = [measurer.costs(subject) for subject in subjects]
 

@@ -127,7 +127,7 @@ class Trainer:
             asvit=version("asvit"),
             torch=torch.__version__,
         )
-        return trained, {name: one.estimates[name].mean for name, one in measured.items() if one.valid}
+        return trained, {name: estimate.mean for name, estimate in measured.items()}
 
     def forget(self, planned: Planned) -> None:
         """Remove the checkpoints of a training that has been entered."""

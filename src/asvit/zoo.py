@@ -1,28 +1,33 @@
-"""The published networks under timm's conventions: ``import asvit.zoo`` registers them with timm.
+"""Our networks under timm's conventions: ``import asvit.zoo`` registers them with timm.
 
-There are no pretrained weights; ``pretrained=True`` is refused by timm itself.
+The published ones by their names, and any other as the model ``asvit`` with its text form as an argument. There are no
+pretrained weights: ``pretrained=True`` is for folders that `asvit export` wrote.
 
 >>> import timm, torch
 >>> timm.list_models("asvit*")
-['asvit_base', 'asvit_large', 'asvit_seed', 'asvit_small']
+['asvit', 'asvit_base', 'asvit_large', 'asvit_seed', 'asvit_small']
+>>> timm.create_model("asvit", architecture="4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,2|32,8", num_classes=10).num_features
+64
 >>> backbone = timm.create_model("asvit_seed", features_only=True)
 >>> [tuple(x.shape) for x in backbone(torch.randn(2, 3, 64, 64))]
 [(2, 32, 16, 16), (2, 64, 8, 8), (2, 128, 4, 4), (2, 256, 2, 2)]
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from jaxtyping import Float
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.layers.adaptive_avgmax_pool import SelectAdaptivePool2d
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import build_model_with_cfg, generate_default_cfgs, register_model, resolve_pretrained_cfg
+from timm.models._input import update_model_input_size
 from torch import Tensor, nn
 
-from asvit.architecture import ARCHITECTURES, BASE_STRIDE, Architecture
+from asvit.architecture import ARCHITECTURES, Architecture, Task
+from asvit.attention import WindowAttention
 from asvit.errors import UserError
-from asvit.model import AsViT, Images, Map
+from asvit.model import AsViT, Images, Map, resample
 
 GLOBAL_POOLS = ("avg", "max", "avgmax", "")
 """How the last map may be pooled; with the empty one the head works on every token by itself."""
@@ -65,19 +70,19 @@ class AsViTForTimm(AsViT):
             drop_rate: dropout before the last linear layer.
             drop_path_rate: rate of stochastic depth of the last block; the others rise to it linearly from 0.
         """
-        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         super().__init__(
             architecture,
-            image_size=(height, width),
+            image_size=height_and_width(img_size),
             in_chans=in_chans,
             num_classes=num_classes,
             drop_path=drop_path_rate,
         )
+        self._traits = {"fixed_input_size": False}  # timm's: built for img_size, yet takes images of any size
         self.global_pool = global_pooling(global_pool)
         self.head_drop = nn.Dropout(drop_rate)
         self.num_features = self.head_hidden_size = architecture.dims[-1]
         self.feature_info = [
-            {"num_chs": dim, "reduction": BASE_STRIDE * 2**i, "module": f"stages.{i}"}
+            {"num_chs": dim, "reduction": architecture.topology.base_stride * 2**i, "module": f"stages.{i}"}
             for i, dim in enumerate(architecture.dims)
         ]
 
@@ -165,6 +170,27 @@ class AsViTForTimm(AsViT):
         """The last linear layer, or the identity without classes."""
         return self.head.fc
 
+    def set_input_size(self, img_size: int | Sequence[int]) -> None:
+        """Lay the network out for another design size: windows grow with the map, the position embedding is resampled.
+
+        Args:
+            img_size: side, or height and width.
+
+        >>> model = AsViTForTimm(Architecture.parse("seed"), img_size=64)
+        >>> model.set_input_size((96, 128))
+        >>> tuple(model.position.shape), model.stages[0][0].attn.window
+        ((1, 24, 32, 32), (12, 16))
+        """
+        self.image_size = height_and_width(img_size)
+        stages = list(self.architecture.stages(Task(image_size=self.image_size, in_chans=self.in_chans)))
+        for stage, blocks in zip(stages, self.stages, strict=False):  # features_only may have left stages out
+            for module in blocks.modules():
+                if isinstance(module, WindowAttention):
+                    module.window = stage.window
+        if self.position is not None:
+            self.position = nn.Parameter(resample(self.position.detach(), stages[0].resolution))
+        update_model_input_size(self, self.image_size)
+
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Patterns that sort parameters by depth into blocks or, ``coarse``, stages.
 
@@ -185,6 +211,26 @@ class AsViTForTimm(AsViT):
         self.checkpointing = enable
 
 
+def height_and_width(img_size: int | Sequence[int]) -> tuple[int, int]:
+    """Both sides of an image from what timm calls its size.
+
+    >>> height_and_width(64), height_and_width([64, 96])
+    ((64, 64), (64, 96))
+    """
+    height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+    return height, width
+
+
+def checkpoint_filter_fn(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Weights as a network of another design size takes them: the position embedding is resampled."""
+    assert isinstance(model, AsViT)
+    weights = dict(weights)
+    if model.position is not None and "position" in weights:
+        height, width = model.position.shape[1:3]
+        weights["position"] = resample(weights["position"], (height, width))
+    return weights
+
+
 def global_pooling(kind: str) -> nn.Module:
     """Pooling of a channels-last map to a vector.
 
@@ -201,6 +247,7 @@ def _default_cfg() -> dict[str, Any]:
     return {
         "num_classes": 1000,
         "input_size": (3, 224, 224),
+        "fixed_input_size": True,  # timm's way to say that the size of the images is an argument of the model
         "pool_size": (7, 7),
         "crop_pct": 0.875,
         "interpolation": "bicubic",
@@ -212,39 +259,55 @@ def _default_cfg() -> dict[str, Any]:
     }
 
 
-default_cfgs = generate_default_cfgs({f"asvit_{name}": _default_cfg() for name in ARCHITECTURES})
+ANY = "asvit"
+"""Name under which timm makes a network of any architecture."""
+
+default_cfgs = generate_default_cfgs({name: _default_cfg() for name in (ANY, *(f"{ANY}_{a}" for a in ARCHITECTURES))})
 
 
-def _create(name: str, pretrained: bool, **kwargs: Any) -> nn.Module:
+def _create(name: str, architecture: Architecture, pretrained: bool, **kwargs: Any) -> nn.Module:
+    source = resolve_pretrained_cfg(name, kwargs.get("pretrained_cfg"), kwargs.get("pretrained_cfg_overlay"))
+    if pretrained and not (source.has_weights or source.state_dict):
+        raise UserError(
+            f"{name} has no pretrained weights: leave pretrained=True out, or load a network that you trained and "
+            "exported: timm.create_model('local-dir:FOLDER', pretrained=True)"
+        )
     return build_model_with_cfg(
         AsViTForTimm,
-        f"asvit_{name}",
+        name,
         pretrained,
         feature_cfg={"out_indices": (0, 1, 2, 3), "feature_cls": "getter"},
-        architecture=ARCHITECTURES[name],
+        pretrained_filter_fn=checkpoint_filter_fn,
+        architecture=architecture,
         **kwargs,
     )
 
 
 @register_model
+def asvit(pretrained: bool = False, *, architecture: str, **kwargs: Any) -> nn.Module:
+    """The network of any architecture, by its text form such as ``8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,88``."""
+    return _create(ANY, Architecture.parse(architecture), pretrained, **kwargs)
+
+
+@register_model
 def asvit_seed(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """As-ViT before scaling: one block a stage, C = 32, 2.4M parameters."""
-    return _create("seed", pretrained, **kwargs)
+    return _create("asvit_seed", ARCHITECTURES["seed"], pretrained, **kwargs)
 
 
 @register_model
 def asvit_small(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """As-ViT-Small: 29.1M parameters."""
-    return _create("small", pretrained, **kwargs)
+    return _create("asvit_small", ARCHITECTURES["small"], pretrained, **kwargs)
 
 
 @register_model
 def asvit_base(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """As-ViT-Base: 52.6M parameters."""
-    return _create("base", pretrained, **kwargs)
+    return _create("asvit_base", ARCHITECTURES["base"], pretrained, **kwargs)
 
 
 @register_model
 def asvit_large(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     """As-ViT-Large: 88.1M parameters."""
-    return _create("large", pretrained, **kwargs)
+    return _create("asvit_large", ARCHITECTURES["large"], pretrained, **kwargs)

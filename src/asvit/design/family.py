@@ -10,7 +10,7 @@ from asvit.design.recipes import Recipe
 from asvit.design.search import SearchRun
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.space import SPACE, Topology
+from asvit.space import TABLE_1, Space
 
 WIDTH_STEP = 4
 """Fitted widths are multiples of this."""
@@ -57,13 +57,13 @@ def within_any(limits: Sequence[Budget], task: Task) -> Callable[[Architecture],
     return lambda architecture: any(limit.admits(architecture, task) for limit in limits)
 
 
-def check_budgets(budgets: Sequence[Budget], task: Task, *, fit: bool) -> None:
-    """Refuse a budget that some topology of Table 1 could not meet, before anything is measured.
+def check_budgets(budgets: Sequence[Budget], task: Task, *, fit: bool, space: Space = TABLE_1) -> None:
+    """Refuse a budget that some topology of a space could not meet, before anything is measured.
 
     >>> check_budgets([Budget.parse("params", "200k")], Task(image_size=(32, 32), num_classes=10), fit=True)
     """
-    largest = Topology.from_choices(
-        {name: min(values) if name.startswith("S") else max(values) for name, values in SPACE.items()}
+    largest = space.topology(
+        {name: min(values) if name.startswith("S") else max(values) for name, values in space.values.items()}
     )
     smallest = Architecture(largest, width=SMALLEST_WIDTH if fit else SEED_WIDTH)
     for budget in budgets:
@@ -157,20 +157,21 @@ class FamilySettings:
         task: Task = Task(),
         budgets: Sequence[Budget] = (),
         *,
+        space: Space = TABLE_1,
         fit: bool = True,
         growth: GrowthSettings = GrowthSettings(),
     ) -> "FamilySettings":
         """A family for some budgets, or for the recipe's where none are given; grown as far as the recipe at least.
 
         Raises:
-            UserError: a budget is below the smallest network that every topology has.
+            UserError: a budget is below the smallest network that every topology of the space has.
 
         >>> from asvit.design.recipes import RECIPES
         >>> [str(limit) for limit in FamilySettings.of(RECIPES["paper"]).limits]
         ['100M parameters']
         """
         budgets = tuple(budgets) or recipe.budgets
-        check_budgets(budgets, task, fit=fit)
+        check_budgets(budgets, task, fit=fit, space=space)
         least = [] if recipe.grow_to is None else [Budget.parse("params", recipe.grow_to)]
         return cls(task=task, budgets=budgets, limits=tuple(growth_limits(budgets, least)), fit=fit, growth=growth)
 

@@ -1,4 +1,4 @@
-"""Searches by samplers of Optuna (Akiba et al., KDD 2019): TPE and NSGA-II over the twelve choices of Table 1."""
+"""Searches by samplers of Optuna (Akiba et al., KDD 2019): TPE and NSGA-II over the twelve choices of a space."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,11 +9,16 @@ from asvit.design.ranking import OBJECTIVES, Objective
 from asvit.design.trace import Trace, Trials
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.space import SPACE, Topology
+from asvit.space import TABLE_1, Space
 
 
 def tpe_search(
-    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Objective] = OBJECTIVES
+    measure: Measure,
+    measurements: int,
+    *,
+    space: Space = TABLE_1,
+    seed: int = 0,
+    objectives: Sequence[Objective] = OBJECTIVES,
 ) -> Trace:
     """Tree-structured Parzen estimator at Optuna's defaults, on :func:`log_tradeoff`.
 
@@ -31,6 +36,7 @@ def tpe_search(
     optuna = import_optuna()
     _ask_and_tell(
         trials,
+        space,
         optuna.samplers.TPESampler(seed=seed),
         directions=["maximize"],
         values=lambda measurement: [log_tradeoff(measurement, objectives)],
@@ -42,6 +48,7 @@ def nsga2_search(
     measure: Measure,
     measurements: int,
     *,
+    space: Space = TABLE_1,
     seed: int = 0,
     objectives: Sequence[Objective] = OBJECTIVES,
     population: int = 20,
@@ -53,6 +60,7 @@ def nsga2_search(
     Args:
         measure: called with a topology's seed network.
         measurements: calls of it, the first random population included.
+        space: what is searched.
         seed: of the sampler.
         objectives: what is optimised.
         population: valid topologies of a generation; Optuna's 50 would be few generations of some hundreds.
@@ -69,6 +77,7 @@ def nsga2_search(
     optuna = import_optuna()
     _ask_and_tell(
         trials,
+        space,
         optuna.samplers.NSGAIISampler(population_size=population, seed=seed),
         directions=["maximize" if objective.metric.sign > 0 else "minimize" for objective in objectives],
         values=lambda measurement: [measurement.estimates[objective.name].mean for objective in objectives],
@@ -100,7 +109,12 @@ def log_tradeoff(measurement: Measurement, objectives: Sequence[Objective]) -> f
 
 
 def _ask_and_tell(
-    trials: Trials, sampler: Any, *, directions: Sequence[str], values: Callable[[Measurement], Sequence[float]]
+    trials: Trials,
+    space: Space,
+    sampler: Any,
+    *,
+    directions: Sequence[str],
+    values: Callable[[Measurement], Sequence[float]],
 ) -> None:
     """Measure what the sampler asks for and tell it; invalid topologies as pruned.
 
@@ -110,10 +124,10 @@ def _ask_and_tell(
     study = optuna.create_study(
         storage=optuna.storages.InMemoryStorage(), sampler=sampler, directions=directions, study_name="asvit"
     )
-    table = {name: optuna.distributions.CategoricalDistribution(options) for name, options in SPACE.items()}
+    table = {name: optuna.distributions.CategoricalDistribution(options) for name, options in space.values.items()}
     while trials.left:
         asked = study.ask(table)
-        measurement = trials.topology(Topology.from_choices(asked.params))
+        measurement = trials.topology(space.topology(asked.params))
         if measurement.valid:
             study.tell(asked, list(values(measurement)))
         else:

@@ -10,6 +10,7 @@ from asvit.design.recipes import Recipe, StartFrom
 from asvit.design.search import SearchSettings, SearchStep, search
 from asvit.errors import UserError
 from asvit.measure import Measurement, Measurer
+from asvit.space import TABLE_1, Space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,19 +24,24 @@ class DesignSettings:
     """
 
     family: FamilySettings
+    space: Space = TABLE_1
+    """What is searched."""
     search: SearchSettings = field(default_factory=SearchSettings)
     start_from: StartFrom = "most-probable"
     """Topology of the search that growth starts from."""
 
     @classmethod
-    def of(cls, recipe: Recipe, task: Task = Task(), budgets: Sequence[Budget] = ()) -> "DesignSettings":
-        """A recipe's settings for a task; the recipe's budgets where none are given.
+    def of(
+        cls, recipe: Recipe, task: Task = Task(), budgets: Sequence[Budget] = (), *, space: Space = TABLE_1
+    ) -> "DesignSettings":
+        """A recipe's settings for a task and a space; the recipe's budgets where none are given.
 
         Raises:
-            UserError: a budget is below the smallest network that every topology has.
+            UserError: a budget is below the smallest network that every topology of the space has.
         """
         return cls(
-            family=FamilySettings.of(recipe, task, budgets),
+            family=FamilySettings.of(recipe, task, budgets, space=space),
+            space=space,
             search=SearchSettings(steps=recipe.steps),
             start_from=recipe.start_from,
         )
@@ -71,11 +77,12 @@ def design(
     ([True], 4)
     """
     _check(settings, measurer)
-    found = search(measurer.architectures(), settings.search, seed=measurer.seed, on_step=on_step)
+    measure, seed = measurer.architectures(), measurer.seed
+    found = search(measure, settings.search, space=settings.space, seed=seed, on_step=on_step)
     grown = grow_family(
         found.start(settings.start_from),
         settings.family,
-        measure=measurer.architectures(),
+        measure=measure,
         measure_proxy=measurer.architectures(width_divisor=settings.family.growth.width_divisor),
         on_measured=on_measured,
     )

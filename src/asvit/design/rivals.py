@@ -12,21 +12,32 @@ from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.design.search import SearchSettings, search
 from asvit.design.trace import Trace, Trials
 from asvit.measure import Measure
-from asvit.space import SPACE, Topology
+from asvit.space import TABLE_1, Space, Topology
 
 
 class Searcher(Protocol):
     """A search method."""
 
     def __call__(
-        self, measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Objective] = OBJECTIVES
+        self,
+        measure: Measure,
+        measurements: int,
+        *,
+        space: Space = TABLE_1,
+        seed: int = 0,
+        objectives: Sequence[Objective] = OBJECTIVES,
     ) -> Trace:
-        """Search Table 1 with as many calls of ``measure``; the same seed gives the same search."""
+        """Search a space with as many calls of ``measure``; the same seed gives the same search."""
         ...
 
 
 def reinforce_search(
-    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Objective] = OBJECTIVES
+    measure: Measure,
+    measurements: int,
+    *,
+    space: Space = TABLE_1,
+    seed: int = 0,
+    objectives: Sequence[Objective] = OBJECTIVES,
 ) -> Trace:
     """Algorithm 1 (:func:`~asvit.design.search.search`); the last measurement is of the policy's mode, its result.
 
@@ -39,14 +50,19 @@ def reinforce_search(
     (5, True)
     """
     trials = Trials(measure, of=measurements)
-    run = search(trials, SearchSettings(steps=measurements - 1, score=tuple(objectives)), seed=seed)
+    run = search(trials, SearchSettings(steps=measurements - 1, score=tuple(objectives)), space=space, seed=seed)
     return Trace("reinforce", seed, tuple(trials.done), run.most_probable)
 
 
 def random_search(
-    measure: Measure, measurements: int, *, seed: int = 0, objectives: Sequence[Objective] = OBJECTIVES
+    measure: Measure,
+    measurements: int,
+    *,
+    space: Space = TABLE_1,
+    seed: int = 0,
+    objectives: Sequence[Objective] = OBJECTIVES,
 ) -> Trace:
-    """Topologies drawn uniformly from Table 1.
+    """Topologies drawn uniformly.
 
     >>> from asvit.measure import Measurement
     >>> trace = random_search(lambda architecture: Measurement("", {}, "singular"), 3, seed=1)
@@ -56,7 +72,7 @@ def random_search(
     rng = np.random.default_rng(seed)
     trials = Trials(measure, of=measurements)
     while trials.left:
-        trials.topology(Topology.sample(rng))
+        trials.topology(space.sample(rng))
     return trials.trace("random", seed=seed, objectives=objectives)
 
 
@@ -64,6 +80,7 @@ def evolution_search(
     measure: Measure,
     measurements: int,
     *,
+    space: Space = TABLE_1,
     seed: int = 0,
     objectives: Sequence[Objective] = OBJECTIVES,
     population: int = 20,
@@ -78,6 +95,7 @@ def evolution_search(
     Args:
         measure: called with a topology's seed network.
         measurements: calls of it, the first random population included.
+        space: what is searched.
         seed: of all draws.
         objectives: what topologies are ranked by.
         population: topologies that are alive; the source has 100 in 20,000 measurements, here there are hundreds.
@@ -96,29 +114,29 @@ def evolution_search(
     alive: deque[tuple[int, Topology]] = deque(maxlen=population)  # a full deque drops its oldest
     while trials.left:
         if len(alive) < population:
-            child = Topology.sample(rng)
+            child = space.sample(rng)
         else:
             place = {trial: at for at, trial in enumerate(rank_sum_order(trials.measurements, objectives))}
             drawn = [alive[i] for i in rng.integers(population, size=tournament)]
             _, parent = min(drawn, key=lambda member: place.get(member[0], trials.of))
-            child = mutated(parent, rng)
+            child = mutated(parent, space, rng)
         alive.append((len(trials.done), child))
         trials.topology(child)
     return trials.trace("evolution", seed=seed, objectives=objectives)
 
 
-def mutated(topology: Topology, rng: np.random.Generator) -> Topology:
-    """The topology with another value of one choice of Table 1, both drawn uniformly.
+def mutated(topology: Topology, space: Space, rng: np.random.Generator) -> Topology:
+    """The topology with another value of one choice of a space that has several, both drawn uniformly.
 
     >>> parent = Topology.parse("8,2,3|4,1,2|4,1,4|4,1,6|32")
-    >>> child = mutated(parent, np.random.default_rng(0))
+    >>> child = mutated(parent, TABLE_1, np.random.default_rng(0))
     >>> sum(value != parent.choices()[name] for name, value in child.choices().items())
     1
     """
     choices = topology.choices()
-    name = str(rng.choice(list(SPACE)))
-    others = [value for value in SPACE[name] if value != choices[name]]
-    return Topology.from_choices(choices | {name: int(rng.choice(others))})
+    name = str(rng.choice([name for name, values in space.values.items() if len(values) > 1]))
+    others = [value for value in space.values[name] if value != choices[name]]
+    return space.topology(choices | {name: int(rng.choice(others))})
 
 
 SEARCHERS: Mapping[str, Searcher] = MappingProxyType(

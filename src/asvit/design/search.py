@@ -11,7 +11,7 @@ from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.design.recipes import StartFrom
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.space import SPACE, Topology
+from asvit.space import SPACE, TABLE_1, Space, Topology
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,14 +148,16 @@ def search(
     measure: Measure,
     settings: SearchSettings = SearchSettings(),
     *,
+    space: Space = TABLE_1,
     seed: int = 0,
     on_step: Callable[[SearchStep, Measurement], None] = lambda step, measurement: None,
 ) -> SearchRun:
-    """Algorithm 1: train a policy over Table 1 by policy gradient on ``L^E`` and ``κ_Θ``, or on another score.
+    """Algorithm 1: train a policy over a space by policy gradient on ``L^E`` and ``κ_Θ``, or on another score.
 
     Args:
         measure: called with a topology's seed network, one block a stage and ``C = 32``.
         settings: steps and constants.
+        space: what the policy chooses from.
         seed: of the policy; the measure has its own.
         on_step: told of every step.
 
@@ -167,7 +169,7 @@ def search(
     >>> len(run.steps), run.best_ranked == max(run.measurements, key=lambda t: Architecture.parse(t).params())
     (20, True)
     """
-    policy = Policy(np.random.default_rng(seed), learning_rate=settings.learning_rate)
+    policy = Policy(space, np.random.default_rng(seed), learning_rate=settings.learning_rate)
     reward_of = Reward(settings.score, range_window=settings.range_window)
     baseline = Baseline(momentum=settings.baseline_momentum)
     steps: list[SearchStep] = []
@@ -185,7 +187,7 @@ def search(
         seed=seed,
         steps=tuple(steps),
         probabilities={
-            name: {str(value): float(p) for value, p in zip(SPACE[name], probabilities, strict=True)}
+            name: {str(value): float(p) for value, p in zip(space.values[name], probabilities, strict=True)}
             for name, probabilities in policy.probabilities().items()
         },
         most_probable=str(most_probable),
@@ -252,8 +254,8 @@ def statistics_of_policy(probabilities: dict[str, dict[str, float]]) -> dict[str
     6.0
     """
     statistics = {}
-    for name, values in SPACE.items():
-        p = np.array([probabilities[name][str(value)] for value in values])
-        mean = float(p @ np.array(values))
-        statistics[name] = Statistic(mean, float(np.sqrt(p @ (np.array(values) - mean) ** 2) / mean))
+    for name, distribution in probabilities.items():
+        values, p = np.array([int(value) for value in distribution]), np.array(list(distribution.values()))
+        mean = float(p @ values)
+        statistics[name] = Statistic(mean, float(np.sqrt(p @ (values - mean) ** 2) / mean))
     return statistics

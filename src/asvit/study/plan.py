@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asvit.errors import UserError
-from asvit.space import Topology
+from asvit.space import TABLE_1
 
 PILOT_TOPOLOGIES, PILOT_SEEDS = 6, 2
 """What a study begins with, to learn whether its accuracies differ by more than chance."""
@@ -64,7 +64,7 @@ def sample_topologies(count: int, seed: int) -> list[str]:
     rng = np.random.default_rng(seed)
     found: dict[str, None] = {}
     while len(found) < count:
-        found[str(Topology.sample(rng))] = None
+        found[str(TABLE_1.sample(rng))] = None
     return list(found)
 
 

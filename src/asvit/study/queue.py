@@ -21,7 +21,7 @@ from asvit.architecture import Architecture
 from asvit.design.optuna_search import import_optuna
 from asvit.errors import UserError
 from asvit.records import Json, refuse_difference, without_password
-from asvit.space import SPACE
+from asvit.space import table_at
 from asvit.study.plan import Planned
 from asvit.study.results import Trained
 from asvit.subject import one_line
@@ -256,7 +256,10 @@ class Queue:
             state=self._state(state),
             value=None if trained is None else trained.top1,
             params=topology.choices(),
-            distributions={name: self._optuna.distributions.CategoricalDistribution(SPACE[name]) for name in SPACE},
+            distributions={
+                name: self._optuna.distributions.CategoricalDistribution(values)
+                for name, values in table_at(topology.base_stride).items()
+            },
             user_attrs=attributes,
         )
 

@@ -188,10 +188,12 @@ def as_stored(image: object, size: tuple[int, int]) -> Tensor:
 
 def first(examples: Examples) -> tuple[Tensor, int]:
     """The first image that can be read, and its label."""
+    tried = []
     for index in range(min(len(examples.source), REPLACEMENTS)):
-        if examples[0, index].content is not None:
-            return examples[0, index].content
-    raise UserError(f"many images in a row cannot be read, the first: {examples[0, 0].problem}")
+        tried.append(examples[0, index])
+        if tried[-1].content is not None:
+            return tried[-1].content
+    raise UserError(f"many images in a row cannot be read, the first: {tried[0].problem}")
 
 
 def memory(device: torch.device) -> int:

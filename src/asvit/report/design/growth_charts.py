@@ -6,6 +6,7 @@ import altair as alt
 
 from asvit.architecture import Architecture, Task
 from asvit.budget import format_size
+from asvit.design.scaling_rules import plane
 from asvit.measure import Measurement
 from asvit.report.charts import Row, layered, tooltips
 from asvit.report.design.plane import Plane, estimates_row, measure_tooltips
@@ -88,14 +89,14 @@ def _row(name: str, measurement: Measurement, task: Task, measures: Sequence[str
 
 def _sizes(name: str, task: Task) -> Row:
     architecture = Architecture.parse(name)
-    stages = list(architecture.stages(task))
     params = architecture.params(task)
+    depth, width = plane(architecture)
     return {
         "architecture": name,
         "params": params,
         "params_text": format_size(params),
-        "depth": sum(stage.depth for stage in stages),
-        "width": sum(stage.depth * stage.dim for stage in stages),
+        "depth": depth,
+        "width": width,
     }
 
 

@@ -15,11 +15,11 @@ from asvit.report.design.search_charts import (
     policy_chart,
     reward_chart,
     topologies_chart,
+    uniform_entropy,
 )
 from asvit.report.design.tables import family_table, found_table, invalid_list, statistics_table
 from asvit.report.markup import Markup, architecture, tag
 from asvit.report.parts import Page, count, head, images, span
-from asvit.space import space_entropy
 
 PAPER = RECIPES["paper"]
 
@@ -56,7 +56,7 @@ def _shorter(report: DesignReport) -> list[Markup]:
         last = span([search.steps[-1].entropy for search in report.searches], ".1f")
         words.append(
             f"This search took {steps} steps instead of {PAPER.steps}; its policy's entropy went from "
-            f"{space_entropy():.1f} to {last} nats, the paper's to {PAPER_ENTROPY}."
+            f"{uniform_entropy(report.searches[0]):.1f} to {last} nats, the paper's to {PAPER_ENTROPY}."
         )
     ours = (config.measure.repeats, config.measure.angles, config.measure.kernel_images)
     if any(less < paper for less, paper in zip(ours, (PAPER.repeats, PAPER.angles, PAPER.kernel_images), strict=True)):

@@ -131,9 +131,8 @@ def _check_search(path: Path, search: SearchRun) -> None:
     topologies = [step.topology for step in search.steps] + [search.most_probable]
     topologies += [search.best_ranked] if search.best_ranked is not None else []
     _check_measured(path, topologies, search.measurements)
-    values = {name: [str(value) for value in values] for name, values in SPACE.items()}
-    if {name: list(p) for name, p in search.probabilities.items()} != values:
-        raise damaged(path, "its probabilities are not those of Table 1")
+    if list(search.probabilities) != list(SPACE) or not all(search.probabilities.values()):
+        raise damaged(path, "its probabilities are not those of Table 1's choices")
 
 
 def _check_growth(path: Path, growth: Growth) -> None:

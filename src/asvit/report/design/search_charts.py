@@ -1,5 +1,6 @@
 """Charts of a search: entropy and reward over steps (Fig. 5), the final policy, the measured topologies."""
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -11,7 +12,7 @@ from asvit.design.search import SearchRun
 from asvit.report.charts import Row, chart, layered, tooltips
 from asvit.report.design.plane import Plane, estimates_row, measure_tooltips, trade_off
 from asvit.report.theme import ACCENT, FAINT, FOUND, SECOND
-from asvit.space import SPACE, space_entropy
+from asvit.space import SPACE
 
 PAPER_ENTROPY = 5.7
 """Of the paper's policy after 500 steps, in nats (Section 3.3)."""
@@ -37,10 +38,15 @@ def entropy_chart(searches: Sequence[SearchRun]) -> alt.LayerChart:
         **_by_seed(searches),
     )
     return layered(
-        *_level(space_entropy(), f"uniform policy: {space_entropy():.1f}", "right"),
+        *_level(uniform := uniform_entropy(searches[0]), f"uniform policy: {uniform:.1f}", "right"),
         *_level(PAPER_ENTROPY, f"paper, after 500 steps: {PAPER_ENTROPY}", "left"),
         lines,
     )
+
+
+def uniform_entropy(search: SearchRun) -> float:
+    """Entropy in nats of a uniform policy over the space of a search."""
+    return sum(math.log(len(distribution)) for distribution in search.probabilities.values())
 
 
 def _level(value: float, text: str, side: str) -> list[alt.Chart]:
@@ -87,11 +93,11 @@ def reward_chart(searches: Sequence[SearchRun]) -> alt.LayerChart:
 
 
 def policy_chart(searches: Sequence[SearchRun]) -> alt.LayerChart:
-    """Final policy: probability of every value of every choice of Table 1, the mean over runs."""
+    """Final policy: probability of every value of every choice, the mean over runs."""
     order = sorted(SPACE, key=lambda name: "KSEh".index(name[0]))
     rows: list[Row] = []
     for name in order:
-        p = {str(value): fmean(s.probabilities[name][str(value)] for s in searches) for value in SPACE[name]}
+        p = {value: fmean(s.probabilities[name][value] for s in searches) for value in searches[0].probabilities[name]}
         likeliest = max(p, key=lambda value: p[value])
         rows += [
             {

@@ -1,0 +1,179 @@
+"""The model card: how a network was found, trained and scored, what it reads, and how to load it."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.models._hub import generate_readme
+
+from asvit.budget import format_size
+from asvit.complexity.cost import count_macs, count_params
+from asvit.export.release import Release
+from asvit.export.written import Written
+from asvit.subject import TIMM
+from asvit.training.retokenize import share_of_tokens
+
+CITATION = """@inproceedings{chen2022autoscaling,
+  title     = {Auto-scaling Vision Transformers without Training},
+  author    = {Chen, Wuyang and Huang, Wei and Du, Xianzhi and Song, Xiaodan and Wang, Zhangyang and Zhou, Denny},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2022}
+}"""
+
+DESIGNED = "A Vision Transformer of the search space of As-ViT (ICLR 2022), which designs networks without training."
+"""What an architecture of ours is, in one sentence."""
+
+NAMED = 20
+"""Classes whose names the card lists; ``config.json`` has them all."""
+
+
+def model_card(release: Release, origin: str, files: Sequence[Written], *, source: str, license: str) -> dict[str, Any]:
+    """The card as timm's ``generate_readme`` and ``push_to_hf_hub`` take it.
+
+    Args:
+        release: the network.
+        origin: how its architecture was found.
+        files: that were written.
+        source: where they are: ``local-dir:FOLDER`` or ``hf-hub:OWNER/NAME``.
+        license: identifier of the weights' licence.
+    """
+    height, width = release.task.image_size
+    images = torch.zeros(1, release.task.in_chans, height, width)
+    params, macs = count_params(release.model), count_macs(release.model, images)
+    details: dict[str, Any] = {
+        "Architecture": f"`{release.name}`",
+        "Found": origin,
+        "Trained": trained(release),
+        "Scored": scored(release),
+        "Size": f"{params:,} parameters ({format_size(params)}), {format_size(macs)} MACs at {height}x{width}",
+        "Input": reads(release),
+        "Outputs": outputs(release),
+        "Licence": license,
+        "Files": [
+            f"`{file.file}` ({format_size(file.bytes)}B): logits differ from torch's by at most {file.difference:.1g}"
+            for file in files
+        ],
+        "Made with": f"asvit {version('asvit')}, torch {version('torch')}, timm {version('timm')}",
+    }
+    return {
+        "license": license,
+        "tags": ["image-classification", "timm", "asvit"],
+        "description": "An image classifier of timm." if release.name.startswith(TIMM) else DESIGNED,
+        "details": details,
+        "usage": "\n".join(USAGE[file.format](release, source) for file in files),
+        "citation": CITATION,
+    }
+
+
+def write_card(card: dict[str, Any], folder: Path, name: str) -> None:
+    """Write ``README.md``."""
+    (folder / "README.md").write_text(generate_readme(card, name), encoding="utf-8")
+
+
+def trained(release: Release) -> str:
+    """Recipe, data and epochs."""
+    if release.seed is not None:
+        return f"not at all: the weights are a draw with seed {release.seed}"
+    if release.training is None:
+        return "by `asvit train`; its run directory was not at hand"
+    asked = release.training
+    recipe = asked["train"]
+    stages = ", ".join(
+        f"{stage['epochs']} with {share_of_tokens(stage['coarseness'])} of the tokens"
+        if stage["coarseness"] > 1
+        else f"{stage['epochs']} with all tokens"
+        for stage in asked["schedule"]
+    )
+    average = f", moving average of the weights with decay {recipe['ema']}" if recipe["ema"] is not None else ""
+    return (
+        f"by `asvit train` on {asked['images']['train']:,} images of {data_name(asked['data'])}: recipe "
+        f"{asked['recipe']}, {recipe['epochs']} epochs ({stages}), batches of {recipe['batch_size']}, AdamW with "
+        f"learning rate {recipe['lr']:g} and weight decay {recipe['weight_decay']:g}{average}; seed {asked['seed']}, "
+        f"{asked['precision']}"
+    )
+
+
+def data_name(data: str) -> str:
+    """Images as the card names them: of a path, which is nobody's business, the last part.
+
+    >>> data_name("/home/me/flowers"), data_name("hf:owner/flowers"), data_name("digits")
+    ('flowers', 'hf:owner/flowers', 'digits')
+    """
+    return data if data.startswith(("hf:", "torch:")) else Path(data).name
+
+
+def scored(release: Release) -> str:
+    """Accuracy on the validation images."""
+    epoch = release.epoch
+    if epoch is None:
+        return "not at all"
+    images = "the validation images"
+    if release.training is not None:
+        images = f"{release.training['images']['val']:,} validation images"
+    return (
+        f"after epoch {epoch.epoch} on {images}: top-1 {epoch.top1:.2%}, top-5 {epoch.top5:.2%}, loss {epoch.loss:.4f}"
+    )
+
+
+def reads(release: Release) -> str:
+    """Channels, size and normalisation."""
+    how = release.preprocessing
+    channels, height, width = how["input_size"]
+    mean, std = (", ".join(map(str, how[name])) for name in ("mean", "std"))
+    return (
+        f"{channels} x {height} x {width}, values from 0 to 1 less the mean {mean}, over {std}; "
+        f"{how['interpolation']}, the central {how['crop_pct']:g} of a side"
+    )
+
+
+def outputs(release: Release) -> str:
+    """Classes by name."""
+    count, names = release.task.num_classes, ", ".join(release.classes[:NAMED])
+    return f"{count} logits" + (f": {names}" if names else "") + (", ..." if len(release.classes) > NAMED else "")
+
+
+def timm_usage(release: Release, source: str) -> str:
+    """Load with timm."""
+    shape = ", ".join(map(str, release.preprocessing["input_size"]))
+    return f"""```python
+import timm
+import torch
+import asvit.zoo  # registers the architecture; pip install asvit
+
+model = timm.create_model("{source}", pretrained=True).eval()
+transform = timm.data.create_transform(**timm.data.resolve_data_config(model=model))  # for PIL images
+logits = model(torch.zeros(2, {shape}))
+backbone = timm.create_model("{source}", pretrained=True, features_only=True)
+```
+"""
+
+
+def onnx_usage(release: Release, source: str) -> str:
+    """Load with onnxruntime."""
+    shape = ", ".join(map(str, release.preprocessing["input_size"]))
+    return f"""```python
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("{source.removeprefix("local-dir:")}/model.onnx")
+(logits,) = session.run(None, {{"images": np.zeros((2, {shape}), np.float32)}})  # any number of images
+```
+"""
+
+
+def torch_usage(release: Release, source: str) -> str:
+    """Load with torch alone."""
+    shape = ", ".join(map(str, release.preprocessing["input_size"]))
+    return f"""```python
+import torch
+
+model = torch.export.load("{source.removeprefix("local-dir:")}/model.pt2").module()  # without asvit
+logits = model(torch.zeros(2, {shape}))  # any number of images
+```
+"""
+
+
+USAGE = {"timm": timm_usage, "onnx": onnx_usage, "torch": torch_usage}
+"""How to load a file of each format."""

@@ -1,0 +1,90 @@
+"""How an architecture was found: by a search, by growth, in the paper."""
+
+from pathlib import Path
+
+from asvit.architecture import ARCHITECTURES
+from asvit.design.family import DesignResult, GrowResult, Member
+from asvit.design.search import SearchResult
+from asvit.errors import UserError
+from asvit.measure import Measurement
+from asvit.metrics import METRICS
+from asvit.records import RESULT, RUN, Json, read_record, recorded
+from asvit.show import format_measure
+from asvit.subject import TIMM
+
+RESULTS = {"design": DesignResult, "grow": GrowResult, "search": SearchResult}
+"""What the jobs that find architectures hand over."""
+
+
+def origin(name: str, design: Path | None) -> str:
+    """One sentence on how an architecture was found.
+
+    Args:
+        name: its text form, or ``timm:NAME``.
+        design: run directory of the job that found it; None: nobody said.
+
+    >>> origin("8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,88", None)
+    'published as small (As-ViT, Table 4)'
+    """
+    if design is not None:
+        return found(name, design)
+    if name.startswith(TIMM):
+        return "in timm"
+    published = {str(architecture): short for short, architecture in ARCHITECTURES.items()}
+    return f"published as {published[name]} (As-ViT, Table 4)" if name in published else "not recorded"
+
+
+def found(name: str, run: Path) -> str:
+    """How the job of a run directory found an architecture.
+
+    Raises:
+        UserError: it is no such job's, or found others.
+    """
+    record = recorded(run)
+    if record is None or record["job"] not in RESULTS:
+        raise UserError(f"{run} is not the run directory of asvit design, grow or search: expected one")
+    result = read_record(run / RESULT, RESULTS[record["job"]])
+    how = f"by `asvit {record['job']}` without training ({searched(result, record['config'])})"
+    if isinstance(result, SearchResult):
+        others = [result.architecture]
+        if name in others:
+            return how
+    else:
+        others = [member.architecture for member in result.family]
+        for member in result.family:
+            if member.architecture == name:
+                return f"{how}; {grown(member, result)}"
+    raise UserError(f"{run} found {', '.join(others)}, not {name}: expected the run that found it")
+
+
+def run_around(path: Path) -> Path | None:
+    """Run directory that a file of an architecture lies in, ``family/`` or not; None where it was moved away."""
+    return next((folder for folder in (path.parent, path.parent.parent) if (folder / RUN).exists()), None)
+
+
+def searched(result: DesignResult | GrowResult | SearchResult, config: Json) -> str:
+    """Recipe, length of the search and seed."""
+    words = [f"recipe {config['recipe']}"]
+    if isinstance(result, SearchResult):
+        words.append(f"{len(result.runs[0].steps)} steps of search")
+    elif isinstance(result, DesignResult):
+        words.append(f"{len(result.search.steps)} steps of search")
+    return ", ".join([*words, f"seed {config['seed']}"])
+
+
+def grown(member: Member, result: DesignResult | GrowResult) -> str:
+    """From what it was grown, for which budget, and what was measured."""
+    start = result.growth.steps[0].architecture
+    width = f" at 1/{member.measured_at} of its width" if member.measured_at > 1 else ""
+    return (
+        f"grown from `{start}` and fitted to {member.budget}, of which it uses {member.share:.1%}; "
+        f"untrained{width}: {measured(member.measurement)}"
+    )
+
+
+def measured(measurement: Measurement) -> str:
+    """Measures with their standard errors."""
+    if measurement.invalid is not None:
+        return f"invalid, {measurement.invalid}"
+    estimates = measurement.estimates.items()
+    return ", ".join(f"{METRICS[name].symbol} {format_measure(name, estimate)}" for name, estimate in estimates)

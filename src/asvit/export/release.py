@@ -1,0 +1,133 @@
+"""What is handed over: a network with its weights, and all that a user of it has to know."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+
+import asvit.zoo
+from asvit.architecture import Architecture, Task
+from asvit.errors import UserError
+from asvit.photos import GREY_MEAN, GREY_STD, RGB_MEAN, RGB_STD
+from asvit.records import RUN, Json, recorded
+from asvit.subject import TIMM, refusing
+from asvit.training.checkpoint import fill, load_weights
+from asvit.training.network import build
+from asvit.training.results import Epoch
+from asvit.training.trained import ClassifierHeader
+
+TEST_CROP = 0.875
+"""Share of a side that a freshly drawn network is given, as is usual; a trained one keeps its recipe's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A network in evaluation mode with its weights, and what is known of it.
+
+    >>> release = drawn(Architecture.parse("seed"), Task(image_size=(32, 32), in_chans=1), seed=0)
+    >>> release.preprocessing["input_size"], release.preprocessing["mean"]
+    ((1, 32, 32), (0.449,))
+    """
+
+    name: str
+    """Text form of an architecture, or ``timm:NAME``."""
+    model: nn.Module
+    """Made by timm, so that it knows its arguments."""
+    task: Task
+    classes: tuple[str, ...] = ()
+    """Names, in the order of the outputs; empty where nobody has named them."""
+    test_crop: float = TEST_CROP
+    """Share of a side that it is given of an image, around the centre."""
+    seed: int | None = None
+    """That freshly drawn weights come from; None: they were trained."""
+    epoch: Epoch | None = None
+    """With which the weights were saved, and their scores; None: they were not scored."""
+    training: Json | None = None
+    """What `asvit train` was asked, where its run directory is still around the checkpoint."""
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """From an image to what the network reads, in timm's words."""
+        channels = self.task.in_chans
+        rgb = channels == 3
+        return {
+            "input_size": (channels, *self.task.image_size),
+            "mean": RGB_MEAN if rgb else (GREY_MEAN,) * channels,
+            "std": RGB_STD if rgb else (GREY_STD,) * channels,
+            "interpolation": "bicubic" if rgb else "bilinear",
+            "crop_pct": self.test_crop,
+            "crop_mode": "center",
+        }
+
+    @property
+    def description(self) -> str:
+        """What a file of weights alone does not say, as JSON."""
+        return json.dumps({"network": self.name, "classes": self.classes, "preprocessing": self.preprocessing})
+
+    @cached_property
+    def program(self) -> torch.export.ExportedProgram:
+        """The network as a graph for batches of any size."""
+        images = torch.zeros(2, self.task.in_chans, *self.task.image_size)
+        with refusing(self.name, "traced by torch.export", "export it with --to timm"):
+            return torch.export.export(self.model, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+
+
+def drawn(architecture: Architecture, task: Task, *, seed: int) -> Release:
+    """A freshly drawn network of an architecture."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = in_timm(str(architecture), task)
+    return Release(name=str(architecture), model=model.eval(), task=task, seed=seed)
+
+
+def trained(path: Path) -> Release:
+    """The network of a checkpoint; where a moving average of the weights was kept and scored, with that.
+
+    Args:
+        path: checkpoint, or the run directory of `asvit train`: then its best one.
+
+    Raises:
+        UserError: it is no classifier's, or one that still has coarse tokens.
+    """
+    weights, header, file = load_weights(path, ClassifierHeader, averaged=True)
+    if header.coarseness > 1:
+        raise UserError(
+            f"{file} was saved while tokens were still {header.coarseness} times coarser, which other tools do not "
+            "know: expected a checkpoint of the last stage of its schedule, such as the run directory's best"
+        )
+    model = in_timm(header.network, header.task)
+    fill(model, weights, file)
+    scored = header.state.epochs[-1] if header.state.epochs and not header.state.step else None
+    return Release(
+        name=header.network,
+        model=model.eval(),
+        task=header.task,
+        classes=header.classes,
+        test_crop=header.test_crop,
+        epoch=scored,
+        training=asked(file),
+    )
+
+
+def in_timm(name: str, task: Task) -> nn.Module:
+    """A network as timm's factory makes it."""
+    if name.startswith(TIMM):
+        return build(name, task)
+    return timm.create_model(
+        asvit.zoo.ANY,
+        architecture=name,
+        img_size=task.image_size,
+        in_chans=task.in_chans,
+        num_classes=task.num_classes,
+    )
+
+
+def asked(checkpoint: Path) -> Json | None:
+    """Configuration of the training whose run directory a checkpoint lies in; None where it was moved away."""
+    run = checkpoint.parent.parent
+    return None if not (run / RUN).exists() or (record := recorded(run)) is None else record["config"]
