@@ -16,7 +16,11 @@ SEED_WIDTH = 32
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is designed for: the images it reads and the classes it tells apart."""
+    """What a network is designed for: the images it reads and the classes it tells apart.
+
+    >>> Task(image_size=(96, 128), in_chans=5, num_classes=12).image_size
+    (96, 128)
+    """
 
     image_size: tuple[int, int] = (224, 224)
     """Height and width of an image in pixels."""
@@ -39,7 +43,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of an architecture at one design size: what :meth:`Architecture.stages` yields."""
+    """One stage of an architecture at one design size: what :meth:`Architecture.stages` yields.
+
+    >>> stage = next(ARCHITECTURES["small"].stages(Task()))
+    >>> stage.resolution, stage.dim, stage.window, stage.tokens, stage.head_dim
+    ((56, 56), 88, (28, 28), 3136, 22)
+    """
 
     resolution: tuple[int, int]
     """Height and width of the stage's map, in tokens."""
@@ -204,7 +213,11 @@ class Architecture:
 
 
 def block_params(stage: Stage) -> int:
-    """Parameters of one block: two norms, qkv and projection with bias, two FFN layers with bias."""
+    """Parameters of one block: two norms, qkv and projection with bias, two FFN layers with bias.
+
+    >>> block_params(next(ARCHITECTURES["seed"].stages(Task())))
+    10624
+    """
     inner = stage.heads * stage.head_dim
     hidden = stage.expansion * stage.dim
     attention = linear_params(stage.dim, 3 * inner) + linear_params(inner, stage.dim)
@@ -213,7 +226,11 @@ def block_params(stage: Stage) -> int:
 
 
 def block_macs(stage: Stage) -> int:
-    """Multiply-adds of one block for one image; windows on the border are counted whole, as they are computed."""
+    """Multiply-adds of one block for one image; windows on the border are counted whole, as they are computed.
+
+    >>> block_macs(next(ARCHITECTURES["seed"].stages(Task())))
+    189464576
+    """
     inner = stage.heads * stage.head_dim
     linear = stage.tokens * (4 * stage.dim * inner + 2 * stage.expansion * stage.dim**2)
     (height, width), (window_h, window_w) = stage.resolution, stage.window
@@ -222,7 +239,11 @@ def block_macs(stage: Stage) -> int:
 
 
 def linear_params(inputs: int, outputs: int) -> int:
-    """Parameters of a linear layer with bias."""
+    """Parameters of a linear layer with bias.
+
+    >>> linear_params(3, 2)
+    8
+    """
     return inputs * outputs + outputs
 
 

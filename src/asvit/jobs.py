@@ -1,7 +1,7 @@
 """The jobs behind the commands: from options to a run directory with its result, report and architecture files."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 
 import msgspec
@@ -9,11 +9,12 @@ import msgspec
 from asvit.architecture import Architecture, Task
 from asvit.budget import format_size
 from asvit.design.costs import Costs
-from asvit.design.family import DesignResult, FamilySettings, GrowResult, Member, check_budgets, grow_family
+from asvit.design.family import FamilySettings, Member, check_budgets, grow_family
 from asvit.design.grow import GrowthSettings
+from asvit.design.pipeline import DesignSettings, design
 from asvit.design.ranking import Objective, parse_score
 from asvit.design.recipes import RECIPES, Recipe, StartFrom
-from asvit.design.search import SearchResult, SearchRun, SearchSettings, SearchStep, search
+from asvit.design.search import SearchResult, SearchSettings, SearchStep, search
 from asvit.errors import UserError
 from asvit.job import prepare, repeat_command, subject_named, tell, use_for, working
 from asvit.measure import Measurement, Measurer
@@ -107,7 +108,9 @@ def run_search(
         found = []
         for i, measurer in enumerate(measurers, start=1):
             title = f"search {i} of {runs}" if runs > 1 else "search"
-            found.append(watched_search(measurer, settings, space, display, title))
+            on_step = search_display(settings, display, title)
+            measure, seed = measurer.architectures(), measurer.seed
+            found.append(search(measure, settings, space=space, seed=seed, on_step=on_step))
         result = SearchResult.of(task, found, start_from)
         directory.write_result(result)
         write_architecture(directory, "seed", Architecture.parse(result.architecture), task)
@@ -137,8 +140,16 @@ def run_grow(
     meter = _meter(budget, measurer)
     config = _measure_config(recipe_name, measurer) | _family_config(family, meter) | {"start": str(start)}
     with working("grow", recipe_name, config, run, [measurer], [meter]) as directory, ProgressDisplay() as display:
-        check_budgets(family.budgets, Costs(family.task, meter), fit=family.fit, start=start)
-        result = watched_growth(start, family, measurer, meter, display)
+        costs = Costs(family.task, meter)
+        check_budgets(family.budgets, costs, fit=family.fit, start=start)
+        result = grow_family(
+            start,
+            family,
+            measure=measurer.architectures(),
+            measure_proxy=measurer.architectures(width_divisor=family.growth.width_divisor),
+            meter=meter,
+            on_measured=growth_display(family, costs, display),
+        )
         directory.write_result(result)
         write_family(directory, result.family, family.task)
         _hand_over(directory, result, run)
@@ -167,32 +178,38 @@ def run_design(
     space = space_for(task.image_size, searching.base_stride)
     given = None if start is None else read_architecture(start)
     family = family_settings(recipe, budget, task, growing, scoring, space=space, start=given)
-    start_from = start_from or recipe.start_from
-    settings = search_settings(recipe, searching, scoring)
-    measurer = prepare(recipe, family.task, measuring, run, metrics=metrics_of(settings.score))
+    settings = DesignSettings(
+        family=family,
+        space=space,
+        search=search_settings(recipe, searching, scoring),
+        start_from=start_from or recipe.start_from,
+        start=given,
+    )
+    measurer = prepare(recipe, task, measuring, run, metrics=metrics_of(settings.search.score))
     meter = _meter(budget, measurer)
     config = _measure_config(recipe_name, measurer) | _family_config(family, meter)
     if given is None:
-        config |= {"search": asdict(settings), "base_stride": space.base_stride, "start_from": start_from}
+        config |= {"search": asdict(settings.search), "base_stride": space.base_stride}
+        config |= {"start_from": settings.start_from}
     else:
         config |= {"start": str(given)}
     with working("design", recipe_name, config, run, [measurer], [meter]) as directory, ProgressDisplay() as display:
-        check_budgets(family.budgets, Costs(family.task, meter), fit=family.fit, space=space, start=given)
         if given is None:
             say_few_tokens(task, space.base_stride)
-            found = watched_search(measurer, settings, space, display, "search")
-            begin = found.start(start_from)
-        else:
-            found, begin = None, given
-        grown = watched_growth(begin, family, measurer, meter, display)
-        result = DesignResult(family.task, found, grown.growth, grown.family)
+        result = design(
+            settings,
+            measurer,
+            meter=meter,
+            on_step=search_display(settings.search, display, "search"),
+            on_measured=growth_display(family, Costs(task, meter), display),
+        )
         directory.write_result(result)
         write_family(directory, result.family, family.task)
         _hand_over(directory, result, run)
     if not run.json:
-        if found is not None:
-            show_searches([found], metrics_of(settings.score))
-        show_family(result.family, metrics_of(settings.score))
+        if result.search is not None:
+            show_searches([result.search], metrics_of(settings.search.score))
+        show_family(result.family, metrics_of(family.growth.score))
         _say_recipe(recipe_name)
 
 
@@ -229,22 +246,15 @@ def family_settings(
     start: Architecture | None = None,
 ) -> FamilySettings:
     """Budgets and growth of a recipe and what was asked beside it; refuses what counts rule out at once."""
+    growth = GrowthSettings(width_divisor=growing.width_divisor, score=parse_score(scoring.score))
     budgets = budget.budgets(recipe)
-    counted = [bound for one in budgets for bound in one.bounds if not bound.measured]
-    check_budgets(counted, Costs(task), fit=budget.fit, space=space, start=start)
-    return FamilySettings(
-        task=task,
-        budgets=budgets,
-        limits=budget.limits(recipe),
-        fit=budget.fit,
-        growth=GrowthSettings(width_divisor=growing.width_divisor, score=parse_score(scoring.score)),
-    )
+    return FamilySettings.of(recipe, task, budgets, space=space, start=start, fit=budget.fit, growth=growth)
 
 
-def watched_search(
-    measurer: Measurer, settings: SearchSettings, space: Space, display: ProgressDisplay, title: str
-) -> SearchRun:
-    """Search, with its entropy, reward and best first measure of the score so far on display."""
+def search_display(
+    settings: SearchSettings, display: ProgressDisplay, title: str
+) -> Callable[[SearchStep, Measurement], None]:
+    """What shows a search's steps: entropy, reward and the best first measure of the score so far."""
     first = settings.score[0].metric
     best = -first.sign * float("inf")
 
@@ -256,35 +266,30 @@ def watched_search(
         done = step.step + 1
         display.update(title, done, settings.steps, count=f"step {done} of {settings.steps}", facts=facts)
 
-    return search(measurer.architectures(), settings, space=space, seed=measurer.seed, on_step=show)
+    return show
 
 
-def watched_growth(
-    start: Architecture, family: FamilySettings, measurer: Measurer, meter: UsageMeter, display: ProgressDisplay
-) -> GrowResult:
-    """Grow, with the present network and its size on display; progress is in factors of what a network costs."""
-    costs = Costs(family.task, meter)
+def growth_display(
+    family: FamilySettings, costs: Costs, display: ProgressDisplay
+) -> Callable[[int, Architecture, int, int], None]:
+    """What shows growth: the present network and its size; progress is in factors of what a network costs."""
+    start: Architecture | None = None
 
     def grown(architecture: Architecture) -> float:
         """How far a network is from the start to the last of the limits, 0 to 1."""
         shares = []
         for limit in family.limits:
-            begin, now = (limit.share(a, costs) for a in (start, architecture))
+            begin, now = (limit.share(a, costs) for a in (start or architecture, architecture))
             shares.append(math.log(now / begin) / math.log(max(1 / begin, 1.01)))
         return max(0.0, min(*shares, 1.0))
 
     def show(step: int, current: Architecture, done: int, choices: int) -> None:
+        nonlocal start
+        start = start or current
         facts = f"now {current}, {format_size(current.params(family.task))} parameters"
         display.update("growth", grown(current), 1.0, count=f"step {step}, choice {done} of {choices}", facts=facts)
 
-    return grow_family(
-        start,
-        family,
-        measure=measurer.architectures(),
-        measure_proxy=measurer.architectures(width_divisor=family.growth.width_divisor),
-        meter=meter,
-        on_measured=show,
-    )
+    return show
 
 
 def write_family(directory: RunDirectory, members: Sequence[Member], task: Task) -> None:

@@ -48,7 +48,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was found for one network: an estimate for every metric, or the reason why it is invalid."""
+    """What was found for one network: an estimate for every metric, or the reason why it is invalid.
+
+    >>> Measurement("seed", {}, invalid="ntk, repeat 0: the kernel is singular").valid
+    False
+    """
 
     subject: str
     estimates: Mapping[str, Estimate]
@@ -75,6 +79,14 @@ class Measurer:
     >>> measurement.valid, len(measurement.estimates["length"].values)
     (True, 2)
     """
+
+    settings: Settings
+    task: Task
+    seed: int
+    metrics: tuple[Metric, ...]
+    photographs: Photographs
+    device: torch.device
+    work_memory: int
 
     def __init__(
         self,
@@ -253,7 +265,16 @@ def admitted(
 
 
 def evaluate(metric: Metric, probe: Probe) -> Entry:
-    """One metric of one probe, timed."""
+    """One metric of one probe, timed.
+
+    >>> from asvit.metrics import METRICS
+    >>> from asvit.subject import parse_subject
+    >>> measurer = Measurer(task=Task(image_size=(32, 32)))
+    >>> subject = parse_subject("seed", measurer.task)
+    >>> probe = Probe(subject, measurer.draws[0], measurer.settings, measurer.device, measurer.work_memory)
+    >>> evaluate(METRICS["depth"], probe).value
+    4.0
+    """
     start = time.perf_counter()
     try:
         value = metric.of(probe)

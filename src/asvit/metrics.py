@@ -17,7 +17,11 @@ from asvit.subject import ArchitectureSubject, refusing
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of a network at initialisation."""
+    """A measure of a network at initialisation.
+
+    >>> METRICS["ntk"].symbol, METRICS["ntk"].sign
+    ('κ_Θ', -1)
+    """
 
     name: str
     symbol: str
@@ -275,8 +279,29 @@ _METRICS = (
     ),
 )
 
-METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _METRICS})
+_BY_NAME = {metric.name: metric for metric in _METRICS}
+
+METRICS: Mapping[str, Metric] = MappingProxyType(_BY_NAME)
 """Every measure by name. Ranking and reward read the direction from here."""
+
+
+def register(metric: Metric) -> None:
+    """Make a measure of one's own known by its name, to :class:`~asvit.measure.Measurer` and to scores of a design.
+
+    A ledger remembers values by name: a function that changes needs another name, or another ledger.
+
+    Raises:
+        UserError: the name is taken, or has other characters than letters, digits and underscores.
+
+    >>> register(METRICS["length"])
+    Traceback (most recent call last):
+    asvit.errors.UserError: there is a metric named length already: choose another name
+    """
+    if metric.name in _BY_NAME:
+        raise UserError(f"there is a metric named {metric.name} already: choose another name")
+    if not metric.name.isidentifier():
+        raise UserError(f"{metric.name!r} is no name of a metric: expected letters, digits and underscores")
+    _BY_NAME[metric.name] = metric
 
 
 def parse_metrics(names: Sequence[str]) -> tuple[Metric, ...]:

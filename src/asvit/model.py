@@ -34,14 +34,30 @@ def overlap_padding(extent: int, stride: int) -> tuple[int, int]:
 
 
 def pad_images(images: Images, *, extent: int, stride: int) -> Float[Tensor, "B in_chans padded_height padded_width"]:
-    """Images with the zeros that a kernel needs to make ``ceil(side / stride)`` tokens a side."""
+    """Images with the zeros that a kernel needs to make ``ceil(side / stride)`` tokens a side.
+
+    >>> pad_images(torch.zeros(1, 3, 30, 32), extent=8, stride=4).shape
+    torch.Size([1, 3, 36, 36])
+    """
     height, width = images.shape[-2:]
     before, after = overlap_padding(extent, stride)
     return F.pad(images, (before, after + -width % stride, before, after + -height % stride))
 
 
 class PatchEmbedding(nn.Module):
-    """Image to tokens: convolution with kernel ``K1`` and stride 4, then LayerNorm."""
+    """Image to tokens: convolution with kernel ``K1`` and stride 4, then LayerNorm.
+
+    >>> embedding = PatchEmbedding(3, 32, kernel=8, stride=4)
+    >>> embedding(torch.zeros(1, 3, 64, 96)).shape
+    torch.Size([1, 16, 24, 32])
+    """
+
+    kernel: int
+    base_stride: int
+    stride: int
+    extent: int
+    proj: nn.Conv2d
+    norm: nn.LayerNorm
 
     def __init__(self, in_chans: int, dim: int, *, kernel: int, stride: int) -> None:
         super().__init__()
@@ -62,7 +78,16 @@ class PatchEmbedding(nn.Module):
 
 
 class ReEmbedding(nn.Module):
-    """Map to a map of half the side: windows of ``K x K`` tokens, LayerNorm over each, linear without bias."""
+    """Map to a map of half the side: windows of ``K x K`` tokens, LayerNorm over each, linear without bias.
+
+    >>> ReEmbedding(32, 64, kernel=3, stride=2)(torch.zeros(1, 16, 24, 32)).shape
+    torch.Size([1, 8, 12, 64])
+    """
+
+    kernel: int
+    stride: int
+    norm: nn.LayerNorm
+    proj: nn.Linear
 
     def __init__(self, dim: int, out_dim: int, *, kernel: int, stride: int) -> None:
         super().__init__()
@@ -81,7 +106,13 @@ class ReEmbedding(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: in training, drop a branch for a random share of the images (Huang et al., 2016)."""
+    """Stochastic depth: in training, drop a branch for a random share of the images (Huang et al., 2016).
+
+    >>> bool((DropPath(0.5).eval()(torch.ones(8, 1, 1, 1)) == 1).all())
+    True
+    """
+
+    rate: float
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -101,7 +132,15 @@ class DropPath(nn.Module):
 
 
 class FFN(nn.Module):
-    """Two linear layers with GELU between them, applied to each token."""
+    """Two linear layers with GELU between them, applied to each token.
+
+    >>> FFN(32, expansion=4)(torch.zeros(1, 7, 7, 32)).shape
+    torch.Size([1, 7, 7, 32])
+    """
+
+    fc1: nn.Linear
+    act: nn.GELU
+    fc2: nn.Linear
 
     def __init__(self, dim: int, *, expansion: int) -> None:
         super().__init__()
@@ -115,7 +154,18 @@ class FFN(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block: ``x + attn(norm(x))``, then ``x + ffn(norm(x))``."""
+    """Pre-norm transformer block: ``x + attn(norm(x))``, then ``x + ffn(norm(x))``.
+
+    >>> stage = next(Architecture.parse("seed").stages(Task(image_size=(64, 64))))
+    >>> Block(stage, drop_path=0.0)(torch.zeros(1, 16, 16, 32)).shape
+    torch.Size([1, 16, 16, 32])
+    """
+
+    norm1: nn.LayerNorm
+    attn: WindowAttention
+    norm2: nn.LayerNorm
+    mlp: FFN
+    drop_path: DropPath
 
     def __init__(self, stage: Stage, *, drop_path: float) -> None:
         super().__init__()
@@ -132,13 +182,22 @@ class Block(nn.Module):
 
 
 class Head(nn.Module):
-    """Classifier on the last map: LayerNorm, average pool, linear, tanh, linear."""
+    """Classifier on the last map: LayerNorm, average pool, linear, tanh, linear.
+
+    >>> Head(256, num_classes=10)(torch.zeros(2, 7, 7, 256)).shape
+    torch.Size([2, 10])
+    """
+
+    norm: nn.Module
+    pre_logits: nn.Module
+    act: nn.Module
+    fc: nn.Module
 
     def __init__(self, dim: int, num_classes: int) -> None:
         super().__init__()
-        self.norm: nn.Module = nn.LayerNorm(dim)
-        self.pre_logits: nn.Module = nn.Linear(dim, dim)
-        self.act: nn.Module = nn.Tanh()
+        self.norm = nn.LayerNorm(dim)
+        self.pre_logits = nn.Linear(dim, dim)
+        self.act = nn.Tanh()
         self.fc = nn.Linear(dim, num_classes) if num_classes else nn.Identity()
 
     def forward(self, x: Map, *, pre_logits: bool = False) -> Float[Tensor, "B outputs"]:
@@ -157,6 +216,16 @@ class AsViT(nn.Module):
     >>> model(images).shape, [tuple(m.shape) for m in model.feature_maps(images)]
     (torch.Size([2, 10]), [(2, 32, 24, 32), (2, 64, 12, 16), (2, 128, 6, 8), (2, 256, 3, 4)])
     """
+
+    architecture: Architecture
+    image_size: tuple[int, int]
+    embeddings: nn.ModuleList
+    stages: nn.ModuleList
+    position: nn.Parameter | None
+    head: Head
+    in_chans: int
+    num_classes: int
+    checkpointing: bool
 
     def __init__(
         self,
@@ -292,7 +361,13 @@ class AsViT(nn.Module):
 def initialise_linear(
     linear: nn.Linear, generator: torch.Generator | None = None, *, initialisation: Initialisation = "normal"
 ) -> None:
-    """Draw the weight from a normal with σ = 0.02 or 1/√fan_in, cut at ±2, and set the bias to 0."""
+    """Draw the weight from a normal with σ = 0.02 or 1/√fan_in, cut at ±2, and set the bias to 0.
+
+    >>> linear = nn.Linear(400, 400)
+    >>> initialise_linear(linear, torch.Generator().manual_seed(0), initialisation="fan-in")
+    >>> round(linear.weight.std().item(), 3), linear.bias.abs().max().item()
+    (0.05, 0.0)
+    """
     std = 0.02 if initialisation == "normal" else linear.in_features**-0.5
     nn.init.trunc_normal_(linear.weight, std=std, generator=generator)
     if linear.bias is not None:
@@ -300,7 +375,11 @@ def initialise_linear(
 
 
 def resample(position: Float[Tensor, "1 H W C"], size: tuple[int, int]) -> Float[Tensor, "1 h w C"]:
-    """Position embedding for a map of another size: bicubic, antialiased; the parameter itself stays as it is."""
+    """Position embedding for a map of another size: bicubic, antialiased; the parameter itself stays as it is.
+
+    >>> resample(torch.zeros(1, 56, 56, 32), (14, 14)).shape
+    torch.Size([1, 14, 14, 32])
+    """
     if tuple(position.shape[1:3]) == size:
         return position
     at_least_float32 = torch.promote_types(position.dtype, torch.float32)  # the CPU kernel knows no bfloat16

@@ -214,15 +214,8 @@ class BudgetOptions(UseOptions):
         }
         asked = [[Budget.parse(kind, text) for text in given] for kind, given in texts.items() if given]
         if not asked:
-            asked = [[Budget.parse("params", text) for text in recipe.params]]
+            asked = [list(recipe.budgets)]
         return _together(asked) if self.together else tuple(chain.from_iterable(asked))
-
-    def limits(self, recipe: Recipe) -> tuple[Budget, ...]:
-        """How far growth goes on: the largest budget of each kind, and at least the recipe's."""
-        from asvit.design.family import growth_limits
-
-        least = [] if recipe.grow_to is None else [Budget.parse("params", recipe.grow_to)]
-        return tuple(growth_limits(self.budgets(recipe), least))
 
 
 def _together(kinds: Sequence[Sequence[Budget]]) -> tuple[Budget, ...]:

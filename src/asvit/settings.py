@@ -25,6 +25,14 @@ class Carefulness:
     kernel_images: int
     """Images that the kernel sees."""
 
+    def settings(self) -> "Settings":
+        """How a network is measured so carefully, with the defaults for the rest.
+
+        >>> Carefulness(repeats=2, angles=3, kernel_images=16).settings().repeats
+        2
+        """
+        return Settings(repeats=self.repeats, angles=self.angles, kernel_images=self.kernel_images)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Use:

@@ -119,7 +119,12 @@ def table_at(base_stride: int) -> dict[str, tuple[int, ...]]:
 
 
 def check_choices(choices: Iterable[tuple[str, int]], base_stride: int) -> None:
-    """Refuse a value that is not in Table 1 at a base stride."""
+    """Refuse a value that is not in Table 1 at a base stride.
+
+    >>> check_choices([("K1", 8)], base_stride=2)
+    Traceback (most recent call last):
+    asvit.errors.UserError: K1 is 8, but the space of base stride 2 allows 2, 3, 4: choose one of them
+    """
     table = table_at(base_stride)
     for name, value in choices:
         if value not in table[name]:
@@ -192,7 +197,11 @@ class Topology:
 
 
 def text_form(stages: Iterable[tuple[int, ...]], last: tuple[int, ...], base_stride: int) -> str:
-    """Numbers of the stages and of the whole network between bars; the base stride where it is not the paper's."""
+    """Numbers of the stages and of the whole network between bars; the base stride where it is not the paper's.
+
+    >>> text_form([(8, 2, 3), (4, 1, 2)], (32,), 4), text_form([(3, 2, 3)], (32,), 1)
+    ('8,2,3|4,1,2|32', '3,2,3|32|1')
+    """
     fields = [*stages, last] + ([] if base_stride == BASE_STRIDE else [(base_stride,)])
     return "|".join(",".join(map(str, field)) for field in fields)
 

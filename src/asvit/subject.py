@@ -73,6 +73,10 @@ class MeasuredAsViT(nn.Module):
     """Images to the pooled last map of an AsViT before its final norm, the output of Section 3.2, or to its logits.
 
     All its layers have their rules in :mod:`asvit.taylor` and :mod:`asvit.complexity.layerwise`.
+
+    >>> network = MeasuredAsViT(Architecture.parse("seed"), Task(image_size=(32, 32)), "features")
+    >>> network(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 256])
     """
 
     output_fmt = "NHWC"
@@ -105,7 +109,12 @@ class MeasuredAsViT(nn.Module):
 
 @dataclass(frozen=True)
 class ArchitectureSubject(Subject):
-    """An architecture, measured itself or through a proxy of a fraction of its width."""
+    """An architecture, measured itself or through a proxy of a fraction of its width.
+
+    >>> subject = ArchitectureSubject(Architecture.parse("small"), Task(image_size=(32, 32)), width_divisor=4)
+    >>> subject.key, subject.network(seed=0)(torch.zeros(2, 3, 32, 32)).shape
+    ('8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,88 at 1/4 width', torch.Size([2, 176]))
+    """
 
     architecture: Architecture
     task: Task
@@ -200,7 +209,12 @@ class ModelSubject(Subject):
 
 @dataclass(frozen=True)
 class TimmSubject(ModelSubject):
-    """A classifier of timm with timm's own initialisation."""
+    """A classifier of timm with timm's own initialisation.
+
+    >>> subject = TimmSubject("resnet18", Task(image_size=(32, 32)))
+    >>> subject.name, subject.params
+    ('timm:resnet18', 11689512)
+    """
 
     model_name: str
     task: Task
@@ -323,7 +337,13 @@ def refusing(
     done: str = "measured",
     advice: str = "choose other metrics, another image size or another network",
 ) -> Iterator[None]:
-    """Refuse a network that lacks a derivative or does not take these images, naming torch's reason."""
+    """Refuse a network that lacks a derivative or does not take these images, naming torch's reason.
+
+    >>> with refusing("net", "counted", "choose another network"):
+    ...     raise RuntimeError("no such operator")
+    Traceback (most recent call last):
+    asvit.errors.UserError: net cannot be counted here: no such operator; choose another network
+    """
     try:
         yield
     except torch.OutOfMemoryError:
@@ -333,5 +353,9 @@ def refusing(
 
 
 def one_line(error: BaseException) -> str:
-    """First line of an error's message."""
+    """First line of an error's message.
+
+    >>> one_line(RuntimeError("first line\\nsecond"))
+    'first line'
+    """
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

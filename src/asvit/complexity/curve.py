@@ -48,7 +48,12 @@ def image_of_circle(network: Network, basis: Float[Tensor, "2 *input"], radius: 
 
 
 def velocity(curve: Curve, theta: Float[Tensor, " n"]) -> Float[Tensor, "n D"]:
-    """``v(θ) = ∂_θ N(h(θ))`` by one Jacobian-vector product."""
+    """``v(θ) = ∂_θ N(h(θ))`` by one Jacobian-vector product.
+
+    >>> curve = image_of_circle(lambda x: x, torch.eye(2), radius=3.0)
+    >>> velocity(curve, torch.zeros(1)).tolist()
+    [[0.0, 3.0]]
+    """
     return jvp(curve, (theta,), (torch.ones_like(theta),))[1]
 
 
@@ -59,6 +64,11 @@ def velocity_and_acceleration(
 
     torch's own layer, batch and instance norms give silently wrong second derivatives in forward mode: write them out
     before (:func:`asvit.norms.write_out_norms`).
+
+    >>> curve = image_of_circle(lambda x: x, torch.eye(2), radius=3.0)
+    >>> v, a = velocity_and_acceleration(curve, torch.zeros(1))
+    >>> v.norm().item(), a.norm().item()
+    (3.0, 3.0)
     """
     found = jvp(lambda t: velocity(curve, t), (theta,), (torch.ones_like(theta),))
     return found[0], found[1]
@@ -77,18 +87,32 @@ def length(v: Float[Tensor, "n D"]) -> Float[Tensor, ""]:
 
 
 def curvature(v: Float[Tensor, "n D"], a: Float[Tensor, "n D"]) -> Float[Tensor, ""]:
-    """``κ = ∫ (v·v)^(-3/2) √((v·v)(a·a) - (v·a)²) dθ`` (item 1), ``2π / radius`` on a circle."""
+    """``κ = ∫ (v·v)^(-3/2) √((v·v)(a·a) - (v·a)²) dθ`` (item 1), ``2π / radius`` on a circle.
+
+    >>> curve = image_of_circle(lambda x: x, torch.eye(2), radius=4.0)
+    >>> round(curvature(*velocity_and_acceleration(curve, angles(10))).item() * 4 / (2 * math.pi), 6)
+    1.0
+    """
     vv, aa, va = (v * v).sum(1), (a * a).sum(1), (v * a).sum(1)
     return integral(vv**-1.5 * (vv * aa - va**2).clamp_min(0).sqrt())
 
 
 def length_of_curvature(v: Float[Tensor, "n D"], a: Float[Tensor, "n D"]) -> Float[Tensor, ""]:
-    """``L^E_κ = ∫ ‖∂_θ v̂(θ)‖₂ dθ`` with ``∂_θ v̂ = a/‖v‖ - v (v·a)/‖v‖³`` (item 3), ``2π`` on any convex plane curve."""
+    """``L^E_κ = ∫ ‖∂_θ v̂(θ)‖₂ dθ`` with ``∂_θ v̂ = a/‖v‖ - v (v·a)/‖v‖³`` (item 3), ``2π`` on any convex plane curve.
+
+    >>> ellipse = image_of_circle(lambda x: x * torch.tensor([1.0, 2.0]), torch.eye(2), radius=1.0)
+    >>> round(length_of_curvature(*velocity_and_acceleration(ellipse, angles(100))).item() / (2 * math.pi), 6)
+    1.0
+    """
     speed = v.norm(dim=1, keepdim=True)
     turn = a / speed - v * (v * a).sum(1, keepdim=True) / speed**3
     return integral(turn.norm(dim=1))
 
 
 def integral(values: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """``∫_0^{2π} f dθ`` from values at equally spaced angles."""
+    """``∫_0^{2π} f dθ`` from values at equally spaced angles.
+
+    >>> round(integral(angles(100).cos() ** 2).item() / math.pi, 6)
+    1.0
+    """
     return 2 * math.pi * values.mean()

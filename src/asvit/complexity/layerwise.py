@@ -57,7 +57,11 @@ def layerwise_kernel(
 
 
 def layers(network: nn.Module, names: Collection[str]) -> Iterator[tuple[nn.Module, list[str]]]:
-    """Layers that hold chosen parameters, and which of theirs are chosen."""
+    """Layers that hold chosen parameters, and which of theirs are chosen.
+
+    >>> [(layer, chosen) for layer, chosen in layers(nn.Sequential(nn.Linear(1, 1), nn.GELU()), {"0.weight"})]
+    [(Linear(in_features=1, out_features=1, bias=True), ['weight'])]
+    """
     for prefix, module in network.named_modules():
         own = [name for name, _ in module.named_parameters(recurse=False)]
         chosen = [name for name in own if (f"{prefix}.{name}" if prefix else name) in names]
@@ -103,7 +107,12 @@ class _Tap(torch.autograd.Function):
 
 
 def gradients_of(layer: nn.Module, x: Tensor, d_out: Tensor) -> Iterator[tuple[str, Gradients]]:
-    """Gradients of every image by a layer's weight and bias, from its input and its output's gradient."""
+    """Gradients of every image by a layer's weight and bias, from its input and its output's gradient.
+
+    >>> gradients = gradients_of(nn.Linear(2, 1), torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]]))
+    >>> {name: gradient.tolist() for name, gradient in gradients}
+    {'weight': [[3.0, 6.0]], 'bias': [[3.0]]}
+    """
     match layer:
         case nn.Linear():
             x_nTC, d_nTD = (t.unflatten(0, (-1, 1)).flatten(1, -2) for t in (x, d_out))
@@ -124,5 +133,9 @@ def gradients_of(layer: nn.Module, x: Tensor, d_out: Tensor) -> Iterator[tuple[s
 
 
 def summed(x: Tensor, tokens: tuple[int, ...]) -> Gradients:
-    """Sum over the axes of tokens, of which there may be none."""
+    """Sum over the axes of tokens, of which there may be none.
+
+    >>> summed(torch.ones(2, 5, 3), (1,)).tolist(), summed(torch.ones(1, 2), ()).tolist()
+    ([[5.0, 5.0, 5.0], [5.0, 5.0, 5.0]], [[1.0, 1.0]])
+    """
     return (x.sum(tokens) if tokens else x).flatten(1)

@@ -13,7 +13,12 @@ COLUMNS = 2**16
 
 
 class SingularKernel(ValueError):
-    """The kernel has no condition number: it is not finite, or its smallest eigenvalue is not positive."""
+    """The kernel has no condition number: it is not finite, or its smallest eigenvalue is not positive.
+
+    >>> condition_number(torch.zeros(2, 2, dtype=torch.float64))
+    Traceback (most recent call last):
+    asvit.complexity.ntk.SingularKernel: the kernel is singular: its eigenvalues run from 0 to 0
+    """
 
 
 def kernel(
@@ -46,7 +51,13 @@ def kernel(
 
 
 def add_gram(gram: Float64[Tensor, "n n"], jacobian: Float[Tensor, "n P"]) -> None:
-    """Add ``J Jᵀ``, multiplied and summed in float64, in place."""
+    """Add ``J Jᵀ``, multiplied and summed in float64, in place.
+
+    >>> gram = torch.zeros(2, 2, dtype=torch.float64)
+    >>> add_gram(gram, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    >>> gram.tolist()
+    [[5.0, 11.0], [11.0, 25.0]]
+    """
     for columns in jacobian.split(COLUMNS, dim=1):
         part = in_float64(columns)
         gram.addmm_(part, part.T)

@@ -24,7 +24,12 @@ ATTENTION = "attn"
 
 
 class NothingToScore(RuntimeError):
-    """The network has no layer of the kind that a score is a function of."""
+    """The network has no layer of the kind that a score is a function of.
+
+    >>> dss(nn.Linear(1, 1), (1,))
+    Traceback (most recent call last):
+    asvit.complexity.scores.NothingToScore: the network has no linear layer within attention
+    """
 
 
 def gradient_norm(network: nn.Module, images: Images, labels: Labels) -> float:
@@ -143,7 +148,11 @@ def zico(network: nn.Module, images: Images, labels: Labels) -> float:
 
 
 def connections(network: nn.Module) -> dict[str, Tensor]:
-    """Weights of linear layers and convolutions, by the layer's name."""
+    """Weights of linear layers and convolutions, by the layer's name.
+
+    >>> list(connections(nn.Sequential(nn.Linear(1, 1), nn.LayerNorm(1))))
+    ['0']
+    """
     return {
         name: module.weight
         for name, module in network.named_modules()
@@ -152,14 +161,25 @@ def connections(network: nn.Module) -> dict[str, Tensor]:
 
 
 def gradients(scalar: Float[Tensor, ""], weights: Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Each weight that a number depends on, and the number's derivative by it."""
+    """Each weight that a number depends on, and the number's derivative by it.
+
+    >>> w, unused = torch.tensor(3.0, requires_grad=True), torch.tensor(1.0, requires_grad=True)
+    >>> gradients(w**2, [w, unused])
+    [(tensor(3.), tensor(6.))]
+    """
     weights = [w for w in weights if w.requires_grad]
     found = torch.autograd.grad(scalar, weights, allow_unused=True)
     return [(w.detach(), g) for w, g in zip(weights, found, strict=True) if g is not None]
 
 
 def with_absolute_parameters(network: nn.Module) -> nn.Module:
-    """A copy in float64 whose parameters are the absolute values."""
+    """A copy in float64 whose parameters are the absolute values.
+
+    >>> network = nn.Linear(1, 1, bias=False)
+    >>> _ = nn.init.constant_(network.weight, -2.0)
+    >>> with_absolute_parameters(network).weight.item(), network.weight.item()
+    (2.0, -2.0)
+    """
     network = copy.deepcopy(network)
     network.to(float64_device(next(network.parameters()).device)).double()
     with torch.no_grad():
@@ -169,7 +189,13 @@ def with_absolute_parameters(network: nn.Module) -> nn.Module:
 
 
 def remove_tanh(network: nn.Module) -> None:
-    """Replace every tanh by the identity, in place."""
+    """Replace every tanh by the identity, in place.
+
+    >>> network = nn.Sequential(nn.Linear(1, 1), nn.Tanh())
+    >>> remove_tanh(network)
+    >>> network[1]
+    Identity()
+    """
     for module in [*network.modules()]:
         for name, child in module.named_children():
             if isinstance(child, nn.Tanh):
@@ -177,11 +203,21 @@ def remove_tanh(network: nn.Module) -> None:
 
 
 def sum_of_outputs(network: nn.Module, shape: Sequence[int]) -> Float[Tensor, ""]:
-    """Of one image of ones."""
+    """Of one image of ones.
+
+    >>> network = nn.Linear(3, 2, bias=False)
+    >>> _ = nn.init.ones_(network.weight)
+    >>> sum_of_outputs(network, (3,)).item()
+    6.0
+    """
     like = next(network.parameters())
     return network(torch.ones(1, *shape, dtype=like.dtype, device=like.device)).sum()
 
 
 def nuclear_norm(matrix: Float[Tensor, "rows columns"]) -> float:
-    """Sum of the singular values; not a number where an entry is not finite."""
+    """Sum of the singular values; not a number where an entry is not finite.
+
+    >>> round(nuclear_norm(torch.diag(torch.tensor([3.0, -4.0]))), 5)
+    7.0
+    """
     return torch.linalg.svdvals(matrix).sum().item() if matrix.isfinite().all() else math.nan

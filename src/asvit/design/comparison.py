@@ -71,6 +71,14 @@ def compare(traces: Sequence[Trace], objectives: Sequence[Objective] = OBJECTIVE
     Raises:
         UserError: lengths differ, a search is there twice or found nothing valid, or two measured a topology
             differently.
+
+    >>> from asvit.design.rivals import random_search
+    >>> def measure(architecture):
+    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
+    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> traces = [random_search(measure, 4, seed=seed) for seed in range(2)]
+    >>> [(score.method, score.seeds, score.distinct.mean) for score in compare(traces)]
+    [('random', (0, 1), 4.0)]
     """
     yardstick = Yardstick(union(traces), objectives)
     by_method: dict[str, list[Trace]] = {}
@@ -80,7 +88,16 @@ def compare(traces: Sequence[Trace], objectives: Sequence[Objective] = OBJECTIVE
 
 
 def union(traces: Sequence[Trace]) -> dict[str, Measurement]:
-    """All that comparable searches measured, by topology."""
+    """All that comparable searches measured, by topology.
+
+    >>> from asvit.design.rivals import random_search
+    >>> def measure(architecture):
+    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
+    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> traces = [random_search(measure, 4, seed=seed) for seed in range(2)]
+    >>> len(union(traces))
+    8
+    """
     lengths = sorted({len(trace.trials) for trace in traces})
     if not traces:
         raise UserError("there is no search to compare: expected at least one")

@@ -8,6 +8,7 @@ from asvit.budget import Budget
 from asvit.complexity.speed import Usage
 from asvit.design.costs import Costs, Meter, no_meter
 from asvit.design.grow import Growth, GrowthSettings, grow
+from asvit.design.recipes import Recipe
 from asvit.design.search import SearchRun
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
@@ -51,7 +52,11 @@ def growth_limits(budgets: Sequence[Budget], least: Sequence[Budget] = ()) -> li
 
 
 def within_any(limits: Sequence[Budget], costs: Costs) -> Callable[[Architecture], bool]:
-    """Whether a network is within one of several limits."""
+    """Whether a network is within one of several limits.
+
+    >>> within_any([Budget.parse("params", "30M")], Costs())(Architecture.parse("base"))
+    False
+    """
     return lambda architecture: any(limit.admits(architecture, costs) for limit in limits)
 
 
@@ -61,6 +66,8 @@ def check_budgets(
     """Refuse a budget that the smallest network exceeds, before anything is searched or grown.
 
     It is that of the start, or, before one is found, of the largest topology of the space.
+
+    >>> check_budgets([Budget.parse("params", "200k")], Costs(Task(image_size=(32, 32), num_classes=10)), fit=True)
     """
     largest = space.topology(
         {name: min(values) if name.startswith("S") else max(values) for name, values in space.values.items()}
@@ -85,6 +92,9 @@ def fit_width(architecture: Architecture, budget: Budget, costs: Costs) -> Archi
 
     Raises:
         UserError: not even the smallest width is within the budget.
+
+    >>> str(fit_width(Architecture.parse("small"), Budget.parse("params", "35M"), Costs()))
+    '8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,96'
     """
 
     def wide(units: int) -> Architecture:
@@ -127,6 +137,10 @@ def last_within(trajectory: Sequence[Architecture], budget: Budget, costs: Costs
     """The last network of a trajectory that the budget admits; its start where even that is over the budget.
 
     What a short measurement admits is measured at length too.
+
+    >>> family = [Architecture.parse(name) for name in ("seed", "small", "base")]
+    >>> last_within(family, Budget.parse("params", "35M"), Costs()) == Architecture.parse("small")
+    True
     """
     within = (a for a in reversed(trajectory) if budget.admits(a, costs) and budget.admits(a, costs.careful))
     return next(within, trajectory[0])
@@ -183,6 +197,42 @@ class FamilySettings:
     """Whether a member's width is raised to the largest that its budget admits."""
     growth: GrowthSettings = field(default_factory=GrowthSettings)
 
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        task: Task = Task(),
+        budgets: Sequence[Budget] = (),
+        *,
+        space: Space = TABLE_1,
+        start: Architecture | None = None,
+        fit: bool = True,
+        growth: GrowthSettings = GrowthSettings(),
+    ) -> "FamilySettings":
+        """A family for some budgets, or for the recipe's where none are given; grown as far as the recipe at least.
+
+        Args:
+            recipe: budgets where none are given, and how far to grow at least.
+            task: images and classes.
+            budgets: of the members.
+            space: what is searched for a start.
+            start: that is grown instead.
+            fit: whether members are widened to their budgets.
+            growth: what growth may do.
+
+        Raises:
+            UserError: a budget that is counted, not measured, is below the smallest network.
+
+        >>> from asvit.design.recipes import RECIPES
+        >>> [str(limit) for limit in FamilySettings.of(RECIPES["paper"]).limits]
+        ['100M parameters']
+        """
+        budgets = tuple(budgets) or recipe.budgets
+        counted = [bound for budget in budgets for bound in budget.bounds if not bound.measured]
+        check_budgets(counted, Costs(task), fit=fit, space=space, start=start)
+        least = [] if recipe.grow_to is None else [Budget.parse("params", recipe.grow_to)]
+        return cls(task=task, budgets=budgets, limits=tuple(growth_limits(budgets, least)), fit=fit, growth=growth)
+
     @property
     def measured(self) -> bool:
         """Whether networks have to run on a device to be compared with the budgets."""
@@ -227,6 +277,16 @@ def grow_family(
         measure_proxy: of a network at the width over ``settings.growth.width_divisor``.
         meter: of latency and memory, where a budget bounds them.
         on_measured: as in :func:`~asvit.design.grow.grow`.
+
+    >>> from asvit.measure import Estimate
+    >>> def measure(architecture):
+    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
+    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> budgets = [Budget.parse("params", "4M")]
+    >>> settings = FamilySettings(task=Task(), budgets=tuple(budgets), limits=tuple(budgets))
+    >>> result = grow_family(Architecture.parse("seed"), settings, measure=measure, measure_proxy=measure)
+    >>> result.growth.steps[-1].architecture, result.family[0].architecture
+    ('8,2,3,2|4,1,2,1|4,1,4,2|4,1,6,1|32,40', '8,2,3,2|4,1,2,1|4,1,4,2|4,1,6,1|32,40')
     """
     costs = Costs(settings.task, meter)
     growth = grow(

@@ -12,7 +12,11 @@ from asvit.space import STAGES
 
 @dataclass(frozen=True, kw_only=True)
 class GrowthSettings:
-    """What growth may do."""
+    """What growth may do.
+
+    >>> GrowthSettings(ratios=(1.1,), width_divisor=1).ratios
+    (1.1,)
+    """
 
     ratios: tuple[float, ...] = (1.05, 1.1, 1.15, 1.2)
     """Factors by which the width may grow in a step."""
@@ -81,6 +85,15 @@ def grow(
         admits: the stop criterion: choices that it refuses are dropped, and growth ends when none is left.
         settings: choices of width, and the width of the proxy.
         on_measured: told after every measurement: step, current network, choices measured, choices of this step.
+
+    >>> from asvit.measure import Estimate
+    >>> def measure(architecture):
+    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
+    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> seed = Architecture.parse("seed")
+    >>> growth = grow(seed, measure, admits=lambda architecture: architecture.params() < 3_000_000)
+    >>> growth.steps[1].architecture, growth.stopped
+    ('8,2,3,1|4,1,2,1|4,1,4,2|4,1,6,1|32,32', 'every further choice is over the budget')
     """
     measurements = {str(start): measure(start)}
     steps = [GrowthStep(str(start), ())]

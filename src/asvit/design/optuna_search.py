@@ -24,6 +24,14 @@ def tpe_search(
     """Tree-structured Parzen estimator at Optuna's defaults, on :func:`log_tradeoff`.
 
     Source: Bergstra et al., *Algorithms for Hyper-Parameter Optimization* (NeurIPS 2011).
+
+    >>> from asvit.measure import Estimate
+    >>> def measure(architecture):
+    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
+    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> trace = tpe_search(measure, 3, seed=0)
+    >>> len(trace.trials), trace.method
+    (3, 'tpe')
     """
     trials = Trials(measure, of=measurements)
     optuna = import_optuna()
@@ -57,6 +65,14 @@ def nsga2_search(
         seed: of the sampler.
         objectives: what is optimised.
         population: valid topologies of a generation; Optuna's 50 would be few generations of some hundreds.
+
+    >>> from asvit.measure import Estimate
+    >>> def measure(architecture):
+    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
+    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> trace = nsga2_search(measure, 3, seed=0)
+    >>> len(trace.trials), trace.method
+    (3, 'nsga2')
     """
     trials = Trials(measure, of=measurements)
     optuna = import_optuna()

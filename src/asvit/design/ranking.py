@@ -13,7 +13,11 @@ from asvit.metrics import Metric, parse_metrics
 
 @dataclass(frozen=True)
 class Objective:
-    """A measure by name, and what its ranks and rewards count."""
+    """A measure by name, and what its ranks and rewards count.
+
+    >>> str(Objective("length", weight=2.0)), Objective("ntk").metric.better
+    ('length:2', 'lower')
+    """
 
     name: str
     weight: float = 1.0

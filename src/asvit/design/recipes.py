@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from asvit.budget import Budget
 from asvit.settings import Carefulness
 
 StartFrom = Literal["most-probable", "best-ranked"]
@@ -25,6 +26,15 @@ class Recipe(Carefulness):
     """Budgets of the family, in parameters."""
     grow_to: str | None
     """Parameters up to which growth goes on at least; None: up to the largest budget."""
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """Of the family where no others are asked for.
+
+        >>> [str(budget) for budget in RECIPES["smoke"].budgets]
+        ['5M parameters']
+        """
+        return tuple(Budget.parse("params", text) for text in self.params)
 
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(

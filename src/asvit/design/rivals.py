@@ -39,7 +39,16 @@ def reinforce_search(
     seed: int = 0,
     objectives: Sequence[Objective] = OBJECTIVES,
 ) -> Trace:
-    """Algorithm 1 (:func:`~asvit.design.search.search`); the last measurement is of the policy's mode, its result."""
+    """Algorithm 1 (:func:`~asvit.design.search.search`); the last measurement is of the policy's mode, its result.
+
+    >>> from asvit.measure import Estimate, Measurement
+    >>> def measure(architecture):
+    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
+    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> trace = reinforce_search(measure, 5, seed=0)
+    >>> len(trace.trials), trace.trials[-1].topology == trace.result
+    (5, True)
+    """
     trials = Trials(measure, of=measurements)
     run = search(trials, SearchSettings(steps=measurements - 1, score=tuple(objectives)), space=space, seed=seed)
     return Trace("reinforce", seed, tuple(trials.done), run.most_probable)
@@ -91,6 +100,14 @@ def evolution_search(
         objectives: what topologies are ranked by.
         population: topologies that are alive; the source has 100 in 20,000 measurements, here there are hundreds.
         tournament: draws from the population for one parent; like the source, a quarter of it.
+
+    >>> from asvit.measure import Estimate, Measurement
+    >>> def measure(architecture):
+    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
+    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> trace = evolution_search(measure, 12, population=4, tournament=2, seed=0)
+    >>> len(trace.trials), trace.result in trace.measurements
+    (12, True)
     """
     rng = np.random.default_rng(seed)
     trials = Trials(measure, of=measurements)

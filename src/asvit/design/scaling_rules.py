@@ -6,6 +6,7 @@ compared (in the paper's Table 7 those of random scaling are 8 to 19 % smaller).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from asvit.budget import Budget
 from asvit.design.costs import Costs
 from asvit.design.family import SMALLEST_WIDTH, fit_width, growth_limits, last_within, within_any
 from asvit.design.grow import GrowthSettings, scaling_choices
-from asvit.design.published_rules import PublishedRule
 from asvit.errors import UserError
 from asvit.space import Topology
 
@@ -50,8 +50,23 @@ class RandomScaling:
         return [last_within(trajectory, budget, Costs(task)).depths for budget in budgets]
 
 
-ScalingRule = PublishedRule | RandomScaling
-"""What decides the blocks of the four stages for every budget; the width is fitted afterwards."""
+@runtime_checkable
+class ScalingRule(Protocol):
+    """What decides the blocks of the four stages for every budget; the width is fitted afterwards.
+
+    >>> from asvit.design.published_rules import RULES
+    >>> isinstance(RULES["swin"], ScalingRule), isinstance(RandomScaling(seed=0), ScalingRule)
+    (True, True)
+    """
+
+    @property
+    def name(self) -> str:
+        """Of the rule, in tables and messages."""
+        ...
+
+    def depths(self, topology: Topology, budgets: Sequence[Budget], task: Task) -> list[tuple[int, int, int, int]]:
+        """Blocks of the four stages of a topology for every budget, in their order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +88,7 @@ def scaled_by(rule: ScalingRule, topology: Topology, budgets: Sequence[Budget], 
     """For each budget the topology at the rule's depths and the largest width that the budget admits.
 
     Args:
-        rule: one of :data:`~asvit.design.published_rules.RULES`, or a :class:`RandomScaling`.
+        rule: one of :data:`~asvit.design.published_rules.RULES`, a :class:`RandomScaling`, or one's own.
         topology: that is scaled.
         budgets: in parameters; for random scaling also in MACs.
         task: image size and classes that sizes are counted for.
@@ -136,6 +151,11 @@ def random_band(trajectories: Sequence[Sequence[Architecture]]) -> list[Band]:
 
     Every step adds one block, so growths from one start have equal depths step by step; beyond the first that ends,
     only narrow ones would be left.
+
+    >>> admits = Budget.parse("params", "4M").admits
+    >>> grown = [RandomScaling(seed).trajectory(Architecture.parse("seed"), admits) for seed in range(3)]
+    >>> random_band(grown)[0]
+    Band(depth=4, width=480.0, std=0.0)
     """
     bands = []
     for networks in zip(*trajectories, strict=False):

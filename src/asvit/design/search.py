@@ -16,7 +16,11 @@ from asvit.space import SPACE, TABLE_1, Space, Topology
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """How the policy is trained."""
+    """How the policy is trained.
+
+    >>> SearchSettings(steps=50).learning_rate
+    0.08
+    """
 
     steps: int = 500
     """Topologies sampled; the paper's 500 bring the entropy from 15.3 to 5.7."""
@@ -83,6 +87,14 @@ class Reward:
 
     Measures count by their weights. The first valid step gets 0, a range of 0 counts 0, an invalid step gets the worst
     reward so far and is not remembered as the previous one.
+
+    >>> from asvit.measure import Estimate
+    >>> reward = Reward(OBJECTIVES)
+    >>> for length, ntk in ((1.0, 9.0), (3.0, 9.0), (2.0, 5.0)):
+    ...     print(reward(Measurement("", {"length": Estimate.of([length]), "ntk": Estimate.of([ntk])})))
+    0.0
+    1.0
+    0.5
     """
 
     def __init__(self, objectives: Sequence[Objective], *, range_window: int | None = None) -> None:
@@ -148,6 +160,14 @@ def search(
         space: what the policy chooses from.
         seed: of the policy; the measure has its own.
         on_step: told of every step.
+
+    >>> from asvit.measure import Estimate
+    >>> def measure(architecture):
+    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
+    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> run = search(measure, SearchSettings(steps=20), seed=0)
+    >>> len(run.steps), run.best_ranked == max(run.measurements, key=lambda t: Architecture.parse(t).params())
+    (20, True)
     """
     policy = Policy(space, np.random.default_rng(seed), learning_rate=settings.learning_rate)
     reward_of = Reward(settings.score, range_window=settings.range_window)
@@ -177,7 +197,14 @@ def search(
 
 
 def best_ranked(measurements: Mapping[str, Measurement], score: Sequence[Objective]) -> str | None:
-    """The valid topology with the smallest weighted sum of ranks."""
+    """The valid topology with the smallest weighted sum of ranks.
+
+    >>> from asvit.measure import Estimate
+    >>> from asvit.design.ranking import parse_score
+    >>> found = {name: Measurement(name, {"length": Estimate.of([value])}) for name, value in (("a", 1.0), ("b", 2.0))}
+    >>> best_ranked(found, parse_score("length"))
+    'b'
+    """
     names = list(measurements)
     order = rank_sum_order([measurements[name] for name in names], score)
     return names[order[0]] if order else None
@@ -220,7 +247,12 @@ def statistics_of(topologies: Sequence[Topology]) -> dict[str, Statistic]:
 
 
 def statistics_of_policy(probabilities: dict[str, dict[str, float]]) -> dict[str, Statistic]:
-    """Table 3 for the topologies that a policy would sample, in closed form."""
+    """Table 3 for the topologies that a policy would sample, in closed form.
+
+    >>> uniform = {name: {str(value): 1 / len(values) for value in values} for name, values in SPACE.items()}
+    >>> statistics_of_policy(uniform)["K1"].mean
+    6.0
+    """
     statistics = {}
     for name, distribution in probabilities.items():
         values, p = np.array([int(value) for value in distribution]), np.array(list(distribution.values()))

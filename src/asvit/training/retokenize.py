@@ -27,7 +27,11 @@ PAPER_SCHEDULES: Mapping[str, tuple[int, ...]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Stage:
-    """Some epochs at one granularity."""
+    """Some epochs at one granularity.
+
+    >>> Stage(coarseness=4, epochs=80)
+    Stage(coarseness=4, epochs=80)
+    """
 
     coarseness: int
     """Stride of the patch embedding over its base stride; the tokens are fewer by its square."""
@@ -138,13 +142,24 @@ def retokenize(model: nn.Module, *, stride: int) -> None:
 
 
 def enter(model: nn.Module, coarseness: int) -> None:
-    """Re-tokenize for a stage of a schedule; a model that was never coarse is left alone and may be of any kind."""
+    """Re-tokenize for a stage of a schedule; a model that was never coarse is left alone and may be of any kind.
+
+    >>> from asvit.architecture import Architecture
+    >>> model = AsViT(Architecture.parse("seed"), image_size=64, num_classes=10)
+    >>> enter(model, coarseness=2)
+    >>> is_coarse(model)
+    True
+    """
     if coarseness != 1 or is_coarse(model):
         retokenize(model, stride=coarseness * base_stride(model))
 
 
 def is_coarse(model: nn.Module) -> bool:
-    """Whether the model has fewer tokens than it was designed for."""
+    """Whether the model has fewer tokens than it was designed for.
+
+    >>> is_coarse(nn.Linear(1, 1))
+    False
+    """
     return can_retokenize(model) and patch_convolution(model).stride[0] != base_stride(model)
 
 
@@ -155,7 +170,11 @@ def take_any_size(model: nn.Module) -> None:
 
 
 def can_retokenize(model: nn.Module) -> bool:
-    """Whether the model's patch embedding is a convolution that can be dilated."""
+    """Whether the model's patch embedding is a convolution that can be dilated.
+
+    >>> can_retokenize(nn.Linear(1, 1))
+    False
+    """
     try:
         return patch_convolution(model).kernel_size[0] > 1
     except UserError:
@@ -163,7 +182,13 @@ def can_retokenize(model: nn.Module) -> bool:
 
 
 def patch_convolution(model: nn.Module) -> nn.Conv2d:
-    """The convolution that makes tokens of pixels."""
+    """The convolution that makes tokens of pixels.
+
+    >>> from asvit.architecture import Architecture
+    >>> model = AsViT(Architecture.parse("seed"), image_size=64, num_classes=10)
+    >>> patch_convolution(model).kernel_size
+    (8, 8)
+    """
     if isinstance(model, AsViT):
         return model.patch_embedding.proj
     embedding: Any = getattr(model, "patch_embed", None)
@@ -177,7 +202,13 @@ def patch_convolution(model: nn.Module) -> nn.Conv2d:
 
 
 def base_stride(model: nn.Module) -> int:
-    """Stride of the patch embedding as the model was designed."""
+    """Stride of the patch embedding as the model was designed.
+
+    >>> from asvit.architecture import Architecture
+    >>> model = AsViT(Architecture.parse("seed"), image_size=64, num_classes=10)
+    >>> base_stride(model)
+    4
+    """
     conv = patch_convolution(model)  # timm's has a stride as large as its kernel
     return model.patch_embedding.base_stride if isinstance(model, AsViT) else conv.kernel_size[0]
 
@@ -224,6 +255,12 @@ def stage_costs(model: nn.Module, schedule: Schedule, images: torch.Tensor) -> t
 
     Raises:
         UserError: the model cannot take the coarser maps.
+
+    >>> from asvit.architecture import Architecture
+    >>> model = AsViT(Architecture.parse("seed"), image_size=64, num_classes=10)
+    >>> costs = stage_costs(model, named_schedule("80-140", 30), torch.zeros(1, 3, 64, 64))
+    >>> [(cost.coarseness, cost.epochs, cost.macs) for cost in costs]
+    [(4, 8, 2512128), (2, 6, 5348352), (1, 16, 21637632)]
     """
     costs = []
     for stage in schedule:
@@ -240,6 +277,10 @@ def stage_costs(model: nn.Module, schedule: Schedule, images: torch.Tensor) -> t
 
 
 def saved_share(costs: Sequence[StageCost]) -> float:
-    """Share of the training's MACs that a schedule saves: ``1 - Σ epochs_i macs_i / (epochs macs_last)`` (Table 6)."""
+    """Share of the training's MACs that a schedule saves: ``1 - Σ epochs_i macs_i / (epochs macs_last)`` (Table 6).
+
+    >>> round(saved_share([StageCost(2, epochs=10, macs=25), StageCost(1, epochs=10, macs=100)]), 3)
+    0.375
+    """
     spent = sum(cost.epochs * cost.macs for cost in costs)
     return 1 - spent / (sum(cost.epochs for cost in costs) * costs[-1].macs)

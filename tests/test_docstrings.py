@@ -1,0 +1,92 @@
+"""Every public function and class that a Python user meets first is shown in use."""
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import asvit
+
+ROOT = Path(asvit.__file__).parent
+FIRST = [
+    "architecture", "space", "budget", "model", "measure", "metrics", "subject", "settings", "training/retokenize",
+    *(f"{room}/{path.stem}" for room in ("design", "complexity") for path in sorted((ROOT / room).glob("[!_]*.py"))),
+]  # fmt: skip
+
+# Records, each beside the function that makes it and whose example shows it.
+MADE_BY = {
+    "asvit.design.comparison.MethodScore": "asvit.design.comparison.compare",
+    "asvit.design.family.DesignResult": "asvit.design.pipeline.design",
+    "asvit.design.family.GrowResult": "asvit.design.family.grow_family",
+    "asvit.design.family.Member": "asvit.design.family.grow_family",
+    "asvit.design.grow.Growth": "asvit.design.grow.grow",
+    "asvit.design.grow.GrowthStep": "asvit.design.grow.grow",
+    "asvit.design.scaling_rules.Band": "asvit.design.scaling_rules.random_band",
+    "asvit.design.scaling_rules.Scaled": "asvit.design.scaling_rules.scaled_by",
+    "asvit.design.search.SearchRun": "asvit.design.search.search",
+    "asvit.design.search.SearchStep": "asvit.design.search.search",
+    "asvit.design.search.Statistic": "asvit.design.search.statistics_of",
+    "asvit.design.trace.Trace": "asvit.design.rivals.random_search",
+    "asvit.design.trace.Trial": "asvit.design.rivals.random_search",
+    "asvit.training.retokenize.StageCost": "asvit.training.retokenize.stage_costs",
+}
+
+# What stands alone nowhere, and why.
+WITHOUT_EXAMPLE = {
+    "asvit.design.family.member_for": "a step of grow_family, whose example shows what it makes",
+    "asvit.design.optuna_search.import_optuna": "imports a package or names the extra that has it",
+    "asvit.design.rivals.Searcher": "protocol; SEARCHERS has its functions",
+    "asvit.design.search.SearchResult": "what a command with several runs writes",
+    "asvit.complexity.layerwise.tap": "hook of layerwise_kernel, which alone can call it",
+    "asvit.settings.Settings": "nothing but fields with defaults",
+    "asvit.subject.Subject": "abstract; ArchitectureSubject and TimmSubject show it",
+    "asvit.training.retokenize.follow_the_map": "sets switches of timm's models; part of retokenize",
+    "asvit.training.retokenize.take_any_size": "the same, for models that were never coarse",
+}
+
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+def public(module: str) -> Iterator[tuple[str, Definition]]:
+    """Public functions and classes that a module defines, by their full names."""
+    for node in ast.parse((ROOT / f"{module}.py").read_text()).body:
+        if isinstance(node, Definition) and not node.name.startswith("_"):
+            yield f"asvit.{module.replace('/', '.')}.{node.name}", node
+
+
+DEFINED = dict(entry for module in FIRST for entry in public(module))
+
+
+def has_example(node: Definition) -> bool:
+    own = [node, *(inner for inner in node.body if isinstance(node, ast.ClassDef) and isinstance(inner, Definition))]
+    return any(">>> " in (ast.get_docstring(one) or "") for one in own)
+
+
+def test_everything_public_has_an_example_or_a_reason():
+    without = {name for name, node in DEFINED.items() if not has_example(node)}
+    assert without == set(MADE_BY) | set(WITHOUT_EXAMPLE)
+
+
+@pytest.mark.parametrize("maker", sorted(set(MADE_BY.values())))
+def test_what_makes_a_record_has_an_example(maker: str):
+    assert has_example(DEFINED[maker])
+
+
+def test_docstrings_begin_with_one_line():
+    wrong = []
+    for name, node in DEFINED.items():
+        first, *rest = (ast.get_docstring(node) or "").splitlines() or [""]
+        if not first or (rest and rest[0]):
+            wrong.append(name)
+    assert wrong == []
+
+
+def test_every_module_of_the_list_is_in_the_reference():
+    pages = "".join(page.read_text() for page in (Path(__file__).parents[1] / "docs" / "reference").glob("*.md"))
+    missing = [module for module in FIRST if f"::: asvit.{module.replace('/', '.')}\n" not in pages]
+    assert missing == []
+    for line in pages.splitlines():
+        if line.startswith("::: "):
+            assert importlib.util.find_spec(line.removeprefix("::: ")) is not None, line
