@@ -35,12 +35,16 @@ MADE_BY = {
 
 # What stands alone nowhere, and why.
 WITHOUT_EXAMPLE = {
+    "asvit.design.costs.no_meter": "refuses; Costs has it where no meter is given",
     "asvit.design.family.member_for": "a step of grow_family, whose example shows what it makes",
     "asvit.design.optuna_search.import_optuna": "imports a package or names the extra that has it",
     "asvit.design.rivals.Searcher": "protocol; SEARCHERS has its functions",
     "asvit.design.search.SearchResult": "what a command with several runs writes",
     "asvit.complexity.layerwise.tap": "hook of layerwise_kernel, which alone can call it",
+    "asvit.measure.admitted": "a step of Measurer, which refuses what it leaves out",
     "asvit.settings.Settings": "nothing but fields with defaults",
+    "asvit.settings.Use": "nothing but fields with defaults",
+    "asvit.subject.ModelSubject": "abstract, as Subject",
     "asvit.subject.Subject": "abstract; ArchitectureSubject and TimmSubject show it",
     "asvit.training.retokenize.follow_the_map": "sets switches of timm's models; part of retokenize",
     "asvit.training.retokenize.take_any_size": "the same, for models that were never coarse",

@@ -22,4 +22,8 @@ def test_examples_are_found_behind_the_type_checks():
     finder = doctest.DocTestFinder(exclude_empty=True)
     module = importlib.import_module("asvit.attention")
     examples = {test.name: len(test.examples) for test in finder.find(module) if test.examples}
-    assert examples == {"asvit.attention.WindowAttention": 1, "asvit.attention.split_windows": 1}
+    assert examples == {
+        "asvit.attention.WindowAttention": 1,
+        "asvit.attention.differentiable_attention": 2,
+        "asvit.attention.split_windows": 1,
+    }

@@ -259,7 +259,12 @@ class TimmSubject(ModelSubject):
 
 @dataclass(frozen=True)
 class CallableSubject(ModelSubject):
-    """What a function of the user's own makes, by the convention of :mod:`asvit.callables`."""
+    """What a function of the user's own makes, by the convention of :mod:`asvit.callables`.
+
+    >>> subject = CallableSubject("torchvision.models:resnet18", Task(image_size=(32, 32)))
+    >>> subject.name, subject.params
+    ('torchvision.models:resnet18', 11689512)
+    """
 
     callable_name: str
     task: Task
@@ -342,7 +347,7 @@ def refusing(
     >>> with refusing("net", "counted", "choose another network"):
     ...     raise RuntimeError("no such operator")
     Traceback (most recent call last):
-    asvit.errors.UserError: net cannot be counted here: no such operator; choose another network
+    asvit.errors.NotAdmitted: net cannot be counted here: no such operator; choose another network
     """
     try:
         yield

@@ -109,6 +109,9 @@ def peak_memory(module: nn.Module, images: Tensor) -> int:
     """Bytes that live at the peak of one evaluation without a graph: weights, input and activations.
 
     On a GPU memory that others hold is not counted.
+
+    >>> peak_memory(nn.Linear(3, 2), torch.zeros(5, 3)) == 4 * (3 * 2 + 2 + 5 * 3 + 5 * 2)
+    True
     """
     resident = _storages([*module.parameters(), *module.buffers(), images])
     held = sum(storage.nbytes() for storage in resident.values())
@@ -125,7 +128,11 @@ def peak_memory(module: nn.Module, images: Tensor) -> int:
 
 @cache
 def processor_name(device: torch.device) -> str:
-    """Model of the GPU, or of the processor as the system calls it."""
+    """Model of the GPU, or of the processor as the system calls it.
+
+    >>> processor_name(torch.device("cpu")) != ""
+    True
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type != "cpu":
@@ -137,7 +144,11 @@ def processor_name(device: torch.device) -> str:
 
 
 def computing_threads(device: torch.device) -> int | None:
-    """Threads that torch computes with on a CPU; None on a GPU."""
+    """Threads that torch computes with on a CPU; None on a GPU.
+
+    >>> computing_threads(torch.device("cpu")) == torch.get_num_threads()
+    True
+    """
     return torch.get_num_threads() if device.type == "cpu" else None
 
 

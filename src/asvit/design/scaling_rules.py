@@ -152,7 +152,7 @@ def random_band(trajectories: Sequence[Sequence[Architecture]]) -> list[Band]:
     Every step adds one block, so growths from one start have equal depths step by step; beyond the first that ends,
     only narrow ones would be left.
 
-    >>> admits = Budget.parse("params", "4M").admits
+    >>> admits = within_any([Budget.parse("params", "4M")], Costs())
     >>> grown = [RandomScaling(seed).trajectory(Architecture.parse("seed"), admits) for seed in range(3)]
     >>> random_band(grown)[0]
     Band(depth=4, width=480.0, std=0.0)
