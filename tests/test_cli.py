@@ -220,7 +220,7 @@ def test_an_image_size_is_one_number_or_two(tmp_path):
 def test_a_full_architecture_is_grown_as_it_is_and_a_topology_from_one_block_a_stage(tmp_path):
     def first(network: str) -> str:
         printed = asvit(
-            "grow", network, "--recipe", "smoke", "--threads", "1", "--params", "1.8M", "--json", cwd=tmp_path
+            "grow", network, "--recipe", "smoke", "--threads", "1", "--params", "1.3M", "--json", cwd=tmp_path
         ).stdout
         return json.loads(printed)["growth"]["steps"][0]["architecture"]
 
