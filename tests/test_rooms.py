@@ -33,7 +33,7 @@ ROOMS = [
     ["study_trainer"],
     ["study_training"],
     ["study_jobs", "contest_jobs"],
-    ["detect_cli", "study_cli"],
+    ["train_cli", "detect_cli", "study_cli"],
     ["cli"],
     ["__main__"],
 ]

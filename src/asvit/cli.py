@@ -5,15 +5,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
 from asvit.design.recipes import StartFrom
 from asvit.detect_cli import detect
 from asvit.errors import UserError, hush
-from asvit.export_options import CardOptions, DrawOptions, ExportOptions
-from asvit.extras import from_extra
 from asvit.help import InParagraphs, complaint, examples, shown_default
 from asvit.options import (
     BudgetOptions,
@@ -28,17 +26,9 @@ from asvit.options import (
     TaskOptions,
     UseOptions,
     joined_image_size,
-    parse_image_size,
 )
 from asvit.study_cli import study
-from asvit.train_options import (
-    Averaged,
-    ClassifierLoadingOptions,
-    ClassifierRunningOptions,
-    DataOptions,
-    TrainOptions,
-    TrainRecipeName,
-)
+from asvit.train_cli import evaluate, export, predict, train
 from asvit.welcome import show_welcome
 
 app = App(
@@ -224,130 +214,27 @@ def design(
     jobs.run_design(recipe, start_from, start, budget, task, measuring, scoring, searching, growing, run)
 
 
-@app.command(
+app.command(
+    train,
     help_epilogue=examples(
         "asvit train seed --data digits --recipe digits",
         "asvit train runs/design/family/3M-params.json --data path/to/images",
-    )
+    ),
 )
-def train(
-    arch: str,
-    /,
-    *,
-    data: DataOptions,
-    recipe: TrainRecipeName = "imagenet",
-    plan: Annotated[bool, Parameter(negative=())] = False,
-    training: TrainOptions = TrainOptions(),
-    loading: ClassifierLoadingOptions = ClassifierLoadingOptions(),
-    running: ClassifierRunningOptions = ClassifierRunningOptions(),
-    run: RunOptions = RunOptions(),
-) -> None:
-    """Train a classifier, with coarse tokens first (Section 4); under torchrun, on many GPUs and machines.
-
-    Parameters
-    ----------
-    arch
-        Published name, text form, file that a job wrote, or timm:NAME.
-    recipe
-        imagenet: the paper's. imagenette, cifar10: for small sets of photographs. digits: two minutes. smoke: seconds.
-    plan
-        Print what every stage of the schedule costs and what it saves, and train nothing.
-    """
-    with from_extra("train"):
-        from asvit import train_jobs
-
-    train_jobs.run_train(arch, recipe, plan, data, training, loading, running, run)
-
-
-@app.command(
+app.command(
+    evaluate,
     help_epilogue=examples(
         "asvit evaluate runs/digits --data digits",
         "asvit evaluate timm:resnet18 --data path/to/imagenet --batch-size 128",
-    )
+    ),
 )
-def evaluate(
-    network: str,
-    /,
-    *,
-    data: DataOptions,
-    split: Literal["train", "val"] = "val",
-    averaged: Averaged = True,
-    batch_size: int = 64,
-    image_size: str | None = None,
-    loading: ClassifierLoadingOptions = ClassifierLoadingOptions(),
-    run: DeviceOptions = DeviceOptions(),
-) -> None:
-    """Score a trained network: accuracy, loss, calibration, confusion, throughput.
-
-    Parameters
-    ----------
-    network
-        Checkpoint file, run directory of train (its best checkpoint), or timm:NAME with timm's pretrained weights.
-    split
-        val or train.
-    batch_size
-        Images at a time.
-    image_size
-        Other than trained: side in pixels, or height and width: 96 128 or 96x128.
-    """
-    with from_extra("train"):
-        from asvit import train_jobs
-
-    size = None if image_size is None else parse_image_size(image_size)
-    train_jobs.run_evaluate(network, split, averaged, batch_size, size, data, loading, run)
-
-
-@app.command(help_epilogue=examples("asvit predict runs/digits four.png --top 3"))
-def predict(
-    checkpoint: Path,
-    /,
-    *images: Path,
-    top: int = 5,
-    averaged: Averaged = True,
-    run: DeviceOptions = DeviceOptions(),
-) -> None:
-    """Print classes and probabilities of images.
-
-    Parameters
-    ----------
-    checkpoint
-        Checkpoint file, or run directory of train (its best checkpoint).
-    images
-        Image files.
-    top
-        Classes to print.
-    """
-    with from_extra("train"):
-        from asvit import train_jobs
-
-    train_jobs.run_predict(checkpoint, images, top, averaged, run)
-
-
-@app.command(
+app.command(predict, help_epilogue=examples("asvit predict runs/digits four.png --top 3"))
+app.command(
+    export,
     help_epilogue=examples(
         "asvit export runs/digits --out digits", "asvit export runs/digits --to onnx torch --out digits-graphs"
-    )
+    ),
 )
-def export(
-    network: str,
-    /,
-    *,
-    options: ExportOptions,
-    drawing: DrawOptions = DrawOptions(),
-    about: CardOptions = CardOptions(),
-) -> None:
-    """Hand a classifier over to timm, onnxruntime or torch.export, with a model card; every file is checked.
-
-    Parameters
-    ----------
-    network
-        Run directory of train (its best checkpoint), checkpoint file, or an architecture: published name, text form, or
-        file that a job wrote.
-    """
-    with from_extra("train"):
-        from asvit import export_jobs
-
-    export_jobs.run_export(network, options, drawing, about)
 
 
 @app.command(help_epilogue=examples("asvit doctor", "asvit doctor --json"))
