@@ -4,6 +4,7 @@ The command itself, its arguments, output and exit code are those of the console
 processes start. As a script, this file is the process that forks.
 """
 
+import atexit
 import json
 import os
 import subprocess
@@ -15,9 +16,11 @@ from pathlib import Path
 
 @cache
 def _forker() -> subprocess.Popen:
-    return subprocess.Popen(
+    forker = subprocess.Popen(
         [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     )
+    atexit.register(forker.communicate)  # it ends with its input
+    return forker
 
 
 def run(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess:

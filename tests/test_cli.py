@@ -115,7 +115,7 @@ def test_small_images_are_designed_for_at_a_base_stride_of_one(tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert set(result["search"]["probabilities"]["K1"]) == {"2", "3"}
     (member,) = result["family"]
-    described = asvit("describe", member["architecture"], "--image-size", "32", "--json", cwd=tmp_path)
+    described = asvit("describe", "run/family/3M-params.json", "--json", cwd=tmp_path)  # which says what it is for
     assert [stage["resolution"] for stage in json.loads(described.stdout)["stages"]] == [
         [32, 32],
         [16, 16],
@@ -296,6 +296,7 @@ BAD = {
     "budget too small": (["design", "--params", "10k"], "expected at least"),
     "image too small": (["describe", "seed", "--image-size", "16"], "expected sides from 32, or a smaller base stride"),
     "duration without a unit": (["design", "--latency", "8"], "such as 8ms, 0.5s"),
+    "budgets that look alike": (["design", "--params", "3001k", "--params", "3002k"], "several budgets of 3M-params"),
     "no amount of memory": (["grow", "seed", "--memory", "much"], "such as 2GB, 512MiB"),
     "latency of nothing": (["design", "--batch-size", "8"], "give --latency or --memory"),
     "no images at a time": (["design", "--latency", "8ms", "--batch-size", "0"], "expected at least 1"),

@@ -37,7 +37,6 @@ def test_a_network_is_measured_whole_with_its_classifier():
     found = UsageMeter(TASK, use=Use(batch_size=3))(SEED, 2)
     assert found.memory == peak_memory(model, torch.zeros(3, 5, 32, 64))
     assert (found.batch_size, found.precision, found.threads) == (3, "float32", torch.get_num_threads())
-    assert found.latency > found.spread >= 0
 
 
 def test_random_state_is_left_alone():

@@ -128,7 +128,7 @@ class Architecture:
         if self.width % divisor:
             raise UserError(
                 f"a proxy of 1/{divisor} width needs a width that is a multiple of {divisor}, "
-                f"not {self.width}: choose another width or measure at full width"
+                f"not {self.width}: choose another width, or measure at full width (--width-divisor 1)"
             )
         return replace(self, width=self.width // divisor, max_stage_width=self.max_stage_width // divisor)
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
+from asvit.architecture import Task
 from asvit.design.recipes import StartFrom
 from asvit.detect_cli import detect
 from asvit.errors import UserError, hush
@@ -69,8 +70,10 @@ def describe(
         Print a JSON record on stdout and nothing else.
     """
     from asvit.describe import describe_architecture
+    from asvit.records import read_task
 
-    describe_architecture(arch, task.task(), position_embedding=position_embedding, as_json=json)
+    asked = task.task(read_task(arch) or Task())
+    describe_architecture(arch, asked, position_embedding=position_embedding, as_json=json)
 
 
 @app.command(

@@ -130,7 +130,7 @@ def run_scaling_contest(
     setup = prepare_study(
         "study-scaling", recipe_name, extra, names, data, contest, training, measuring, computing, run
     )
-    check_budgets(budgets, Costs(setup.task), fit=True)
+    check_budgets(budgets, Costs(setup.task), fit=True, start=Architecture(start))
     measurers = [setup.measurer(setup.devices[0], number) for number in range(contest.runs)]
     config = setup.config | extra | measuring_config(measurers[0])
     run = replace(run, out=setup.path, threads=setup.threads)

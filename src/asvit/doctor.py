@@ -13,7 +13,7 @@ import torch
 from packaging.requirements import Requirement
 from rich.text import Text
 
-from asvit.records import to_json
+from asvit.records import SCHEMA, to_json
 from asvit.subject import one_line
 from asvit.tables import new_table, print_table
 from asvit.work import memory, usable_cores
@@ -128,7 +128,10 @@ def run_doctor(*, as_json: bool) -> None:
     """`asvit doctor`: print what was found."""
     found = check()
     if as_json:
-        print(to_json({**asdict(found), "advice": list(found.advice())}).decode(), end="")
+        print(
+            to_json({"schema": SCHEMA, "job": "doctor", **asdict(found), "advice": list(found.advice())}).decode(),
+            end="",
+        )
         return
     print(f"asvit {found.asvit}, Python {found.python}, {found.system}")
     print(f"torch {found.torch}, built {f'for CUDA {found.cuda}' if found.cuda else 'without CUDA'}")

@@ -8,16 +8,18 @@ from pathlib import Path
 import msgspec
 from safetensors import SafetensorError
 
+from asvit.architecture import Task
 from asvit.errors import UserError
 from asvit.export.card import model_card, write_card
 from asvit.export.formats import FORMATS, require, write
 from asvit.export.hub import check_repository, push
-from asvit.export.origin import RESULTS, origin, run_around
+from asvit.export.origin import origin, run_around
 from asvit.export.release import Release, drawn, trained
 from asvit.export.written import Written
 from asvit.export_options import CardOptions, DrawOptions, ExportOptions
 from asvit.job import tell
-from asvit.records import SCHEMA, read_architecture, recorded, to_json
+from asvit.records import SCHEMA, read_architecture, read_task, recorded, to_json
+from asvit.report.design.record import RESULTS
 
 
 def run_export(network: str, options: ExportOptions, drawing: DrawOptions, about: CardOptions) -> None:
@@ -33,13 +35,13 @@ def run_export(network: str, options: ExportOptions, drawing: DrawOptions, about
         for name in options.to:
             tell(f"writing {FORMATS[name].file}, and comparing it with the network")
             files.append(write(release, name, folder, tolerance=options.tolerance))
-        source = f"local-dir:{options.out.name}"
+        source = f"local-dir:{options.out.resolve().name}"
         card = model_card(release, found, files, source=source, license=about.license)
-        write_card(card, folder, options.out.name)
-    if options.push_to_hub is not None:
-        published = [file for file in files if file.format == "timm"]
-        source = f"hf-hub:{options.push_to_hub}"
-        push(release, model_card(release, found, published, source=source, license=about.license), options.push_to_hub)
+        write_card(card, folder, options.out.resolve().name)
+        if options.push_to_hub is not None:  # before the folder has its name: the command can be repeated
+            published = [file for file in files if file.format == "timm"]
+            hub = model_card(release, found, published, source=f"hf-hub:{options.push_to_hub}", license=about.license)
+            push(release, hub, options.push_to_hub)
     show_export(release, options, files)
 
 
@@ -58,7 +60,7 @@ def release_of(network: str, drawing: DrawOptions) -> tuple[Release, Path | None
         drawing.refuse(network)
         return trained(path), None
     architecture = read_architecture(network)
-    release = drawn(architecture, drawing.task(), seed=drawing.seed or 0)
+    release = drawn(architecture, drawing.task(read_task(network) or Task()), seed=drawing.seed or 0)
     return release, run_around(path) if path.exists() else None
 
 
@@ -71,6 +73,7 @@ def appearing(out: Path) -> Iterator[Path]:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is there already: expected a new folder, choose another --out")
+    out = out.resolve()
     temporary = out.with_name(f".{out.name}.tmp")
     try:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -6,10 +6,9 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from asvit.architecture import Task
 from asvit.errors import UserError
 from asvit.export.written import FormatName
-from asvit.options import parse_image_size
+from asvit.options import TaskOptions
 
 _DRAWN = Group("A network that was not trained", sort_key=2)
 _CARD = Group("Model card", sort_key=3)
@@ -43,26 +42,11 @@ class ExportOptions:
 
 @Parameter(name="*", group=_DRAWN)
 @dataclass(frozen=True, kw_only=True)
-class DrawOptions:
+class DrawOptions(TaskOptions):
     """What a network is drawn for; a trained one knows."""
 
-    image_size: str | None = None
-    """Side of the images in pixels, or height x width such as 96x128 (default: 224)."""
-    in_chans: int | None = None
-    """Channels of the images (default: 3)."""
-    num_classes: int | None = None
-    """Classes to tell apart (default: 1000)."""
     seed: int | None = None
     """Of the weights (default: 0)."""
-
-    def task(self) -> Task:
-        """What was asked, and the defaults."""
-        default = Task()
-        return Task(
-            image_size=default.image_size if self.image_size is None else parse_image_size(self.image_size),
-            in_chans=default.in_chans if self.in_chans is None else self.in_chans,
-            num_classes=default.num_classes if self.num_classes is None else self.num_classes,
-        )
 
     def refuse(self, network: str) -> None:
         """Refuse any for a trained network.

@@ -95,11 +95,13 @@ def split_names(groups: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.strip() for group in groups for name in group.split(","))
 
 
-def use_for(metrics: Sequence[str], options: UseOptions) -> Use:
+def use_for(metrics: Sequence[str], options: UseOptions, default: Use = Use()) -> Use:
     """How networks are used; refused where no metric of the network in use is asked for.
 
     >>> use_for(["latency"], UseOptions(batch_size=8))
     Use(batch_size=8, precision='float32')
+    >>> use_for(["latency"], UseOptions(batch_size=4), default=Use(batch_size=8, precision="bfloat16"))
+    Use(batch_size=4, precision='bfloat16')
     """
     given = [name for name, value in vars(options).items() if value is not None]
     if given and not any(metric.in_use for metric in parse_metrics(metrics)):
@@ -107,7 +109,7 @@ def use_for(metrics: Sequence[str], options: UseOptions) -> Use:
             f"--{min(given).replace('_', '-')} says how latency, throughput and memory are measured, and no one asked "
             "for them: add one of them to --metrics"
         )
-    return options.use()
+    return options.use(default)
 
 
 @contextmanager
@@ -164,15 +166,22 @@ def repeat_command(*, recipe: str | None = None) -> str:
     """The command that is running, or the same with another recipe; without --json, which changes no result."""
     words = [without_password(word) for word in sys.argv[1:] if word != "--json"]
     if recipe is not None:
-        for i, word in enumerate(words):
-            if word == "--recipe":
-                del words[i : i + 2]
-                break
-            if word.startswith("--recipe="):
-                del words[i]
-                break
-        words += ["--recipe", recipe]
+        words = [*without_option(without_option(words, "--recipe"), "--out"), "--recipe", recipe]
     return shlex.join(["asvit", *words])
+
+
+def without_option(words: Sequence[str], option: str) -> list[str]:
+    """A command without an option and its value.
+
+    >>> without_option(["design", "--out", "run", "--seed=1"], "--out"), without_option(["--seed=1"], "--seed")
+    (['design', '--seed=1'], [])
+    """
+    kept, skip = [], False
+    for word in words:
+        if not skip and word != option and not word.startswith(f"{option}="):
+            kept.append(word)
+        skip = word == option
+    return kept
 
 
 def tell(message: str) -> None:

@@ -31,7 +31,7 @@ from asvit.options import (
     UseOptions,
 )
 from asvit.progress import ProgressDisplay
-from asvit.records import SCHEMA, Json, RunDirectory, read_architecture, to_json, write_record
+from asvit.records import SCHEMA, Json, RunDirectory, read_architecture, read_task, to_json, write_record
 from asvit.show import show_family, show_measurements, show_searches, show_statistics
 from asvit.space import BASE_STRIDE, LEAST_WINDOW, STAGES, TABLE_1, Space, space_for
 
@@ -49,7 +49,7 @@ def run_measure(
     if not archs:
         raise UserError("no architecture to measure: expected one or more, such as `asvit measure small timm:resnet18`")
     recipe = RECIPES[recipe_name]
-    task = task_options.task(recipe.image_size)
+    task = task_options.task(recipe.task)
     use = use_for(metrics, using)
     subjects = [subject_named(text, task) for text in archs]
     measurer = prepare(recipe, task, measuring, run, metrics=metrics, use=use)
@@ -93,7 +93,7 @@ def run_search(
     if runs < 1:
         raise UserError(f"runs is {runs}: expected at least 1")
     recipe = RECIPES[recipe_name]
-    task = task_options.task(recipe.image_size)
+    task = task_options.task(recipe.task)
     start_from = start_from or recipe.start_from
     settings = search_settings(recipe, searching, scoring)
     metrics = metrics_of(settings.score)
@@ -135,7 +135,8 @@ def run_grow(
     """`asvit grow`: Algorithm 2 from a given network, and a member for every budget."""
     recipe = RECIPES[recipe_name]
     start = read_architecture(network)
-    family = family_settings(recipe, budget, task_options.task(recipe.image_size), growing, scoring, start=start)
+    task = task_options.task(read_task(network) or recipe.task)
+    family = family_settings(recipe, budget, task, growing, scoring, start=start)
     measurer = prepare(recipe, family.task, measuring, run, metrics=metrics_of(family.growth.score))
     meter = _meter(budget, measurer)
     config = _measure_config(recipe_name, measurer) | _family_config(family, meter) | {"start": str(start)}
@@ -174,7 +175,8 @@ def run_design(
     if start is not None and (start_from is not None or searching != SearchOptions()):
         raise UserError("--start grows a network of yours without a search: leave out --start-from, --steps and others")
     recipe = RECIPES[recipe_name]
-    task = task_options.task(recipe.image_size)
+    stored = None if start is None else read_task(start)
+    task = task_options.task(stored or recipe.task)
     space = space_for(task.image_size, searching.base_stride)
     given = None if start is None else read_architecture(start)
     family = family_settings(recipe, budget, task, growing, scoring, space=space, start=given)
@@ -346,8 +348,8 @@ def _measure_config(name: RecipeName, measurer: Measurer) -> Json:
 def _family_config(family: FamilySettings, meter: UsageMeter) -> Json:
     config = {
         "growth": asdict(family.growth),
-        "budgets": [str(budget) for budget in family.budgets],
-        "limits": [str(limit) for limit in family.limits],
+        "budgets": [asdict(budget) for budget in family.budgets],
+        "limits": [asdict(limit) for limit in family.limits],
         "fit": family.fit,
     }
     return config | ({"in_use": asdict(meter.use)} if family.measured else {})

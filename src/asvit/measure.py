@@ -243,12 +243,20 @@ class Measurer:
             try:
                 return dict(admitted(metrics, probe, refused))
             except torch.OutOfMemoryError as error:
-                if probe.work.less() == probe.work:
-                    raise NotAdmitted(
-                        f"{subject.name} does not fit into the memory of {self.device}, even one angle and one block "
-                        "at a time: measure a smaller network or image size, or with --device cpu"
-                    ) from error
-                reductions += 1
+                if probe.work.less() != probe.work:
+                    reductions += 1
+                    continue
+                reason = (
+                    f"{subject.name} does not fit into the memory of {self.device}, even one angle and one block "
+                    "at a time: measure a smaller network or image size, or with --device cpu"
+                )
+                if refused is None:
+                    raise NotAdmitted(reason) from error
+                if len(metrics) == 1:
+                    refused[metrics[0].name] = reason
+                    return {}
+                each = [self._evaluate([metric], subject, draw, refused) for metric in metrics]
+                return {name: entry for entries in each for name, entry in entries.items()}
 
 
 def admitted(

@@ -7,10 +7,9 @@ import torch
 
 from asvit.architecture import Architecture, Task
 from asvit.complexity.speed import Usage, computing_threads, processor_name, usage
-from asvit.errors import UserError
 from asvit.ledger import Entry, Ledger
-from asvit.model import AsViT
 from asvit.settings import Use
+from asvit.subject import ArchitectureSubject, fitting, refusing
 
 VERSION = 1
 """Raised whenever the same network would be measured otherwise; a ledger keeps its entries under it."""
@@ -82,21 +81,11 @@ class UsageMeter:
     def _measure(self, architecture: Architecture, runs: int) -> dict[str, Entry]:
         """Latency, spread and memory, each as an entry of a ledger."""
         begin = time.perf_counter()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            network = AsViT(
-                architecture,
-                image_size=self.task.image_size,
-                in_chans=self.task.in_chans,
-                num_classes=self.task.num_classes,
-            )
-            images = torch.randn(self.use.batch_size, self.task.in_chans, *self.task.image_size)
-        try:
-            found = usage(network.to(self.device), images.to(self.device), precision=self.use.precision, runs=runs)
-        except torch.OutOfMemoryError as error:
-            raise UserError(
-                f"{architecture} with {self.use.batch_size} images at a time does not fit into the memory of "
-                f"{processor_name(self.device)}: choose smaller budgets, or a smaller --batch-size"
-            ) from error
+        network = ArchitectureSubject(architecture, self.task).in_use().to(self.device)
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randn(self.use.batch_size, self.task.in_chans, *self.task.image_size, generator=generator)
+        name = str(architecture)
+        with refusing(name, advice="choose --precision float32"), fitting(name, self.use, self.device):
+            found = usage(network, images.to(self.device), precision=self.use.precision, runs=runs)
         seconds = time.perf_counter() - begin
         return {name: Entry(float(getattr(found, name)), None, seconds, "") for name in _MEASURED}

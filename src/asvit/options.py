@@ -5,7 +5,7 @@ Imports no torch, so that help and usage errors answer at once.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
@@ -64,16 +64,19 @@ class TaskOptions:
     """What the networks are for."""
 
     image_size: str | None = None
-    """Side of the images in pixels, or height and width: 96 128 or 96x128 (default: 224, 32 in recipe smoke)."""
-    in_chans: int = 3
-    """Channels of the images."""
-    num_classes: int = 1000
-    """Classes to tell apart."""
+    """Side of the images in pixels, or height and width: 96 128 or 96x128 (default: that of the file which names the
+    network; else 224, 32 in recipe smoke)."""
+    in_chans: int | None = None
+    """Channels of the images (default: the file's, or 3)."""
+    num_classes: int | None = None
+    """Classes to tell apart (default: the file's, or 1000)."""
 
-    def task(self, default: tuple[int, int] = (224, 224)) -> Task:
-        """The task, at a default image size where none is given."""
-        size = default if self.image_size is None else parse_image_size(self.image_size)
-        return Task(image_size=size, in_chans=self.in_chans, num_classes=self.num_classes)
+    def task(self, default: Task = Task()) -> Task:
+        """What is given, and the default for the rest."""
+        given = {name: value for name in ("in_chans", "num_classes") if (value := getattr(self, name)) is not None}
+        if self.image_size is not None:
+            given["image_size"] = parse_image_size(self.image_size)
+        return replace(default, **given)
 
 
 @Parameter(name="*", group=_MEASURE)
@@ -126,10 +129,10 @@ class UseOptions:
     precision: Precision | None = None
     """Of a forward pass where they are measured: float32 (default), or bfloat16 under autocast."""
 
-    def use(self) -> Use:
-        """What is given, and the defaults for the rest."""
+    def use(self, default: Use = Use()) -> Use:
+        """What is given, and the default for the rest."""
         given = {name: value for name in ("batch_size", "precision") if (value := getattr(self, name)) is not None}
-        return Use(**given)
+        return replace(default, **given)
 
 
 @Parameter(name="*", group=_AGAINST)

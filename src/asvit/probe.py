@@ -21,7 +21,7 @@ from asvit.errors import NotAdmitted
 from asvit.norms import refuse_functional_norms, remove_norms, write_out_norms
 from asvit.photos import Photographs
 from asvit.settings import Output, Settings, Use
-from asvit.subject import MeasuredAsViT, Subject, refusing
+from asvit.subject import MeasuredAsViT, Subject, fitting, refusing
 from asvit.taylor import carry_jets, circle_jet
 from asvit.work import Work
 
@@ -143,7 +143,7 @@ class Probe:
     def usage(self) -> Usage:
         """Latency and memory of the network in use, on the draw's images, as many as are used at a time."""
         images = self.images[torch.arange(self.use.batch_size, device=self.device) % len(self.images)]
-        with refusing(self.subject.name):
+        with refusing(self.subject.name), fitting(self.subject.name, self.use, self.device):
             return usage(self.subject.in_use().to(self.device), images, precision=self.use.precision)
 
     @cached_property
@@ -178,9 +178,10 @@ class Probe:
     def _derivatives(self, *, order: Literal[1, 2]) -> tuple[Float[Tensor, "angles D"], ...]:
         """Derivatives of the circle's image up to ``order``, a few angles at a time."""
         theta = curve.angles(self.settings.angles, device=self.device)
+        at_a_time = theta.split(self.work.angles)  # outside, where attention keeps what it does in use
         with refusing(self.subject.name), differentiable_attention():
             along_circle = self._along_circle(order)
-            passes = [along_circle(some) for some in theta.split(self.work.angles)]
+            passes = [along_circle(some) for some in at_a_time]
         return tuple(torch.cat(derivative) for derivative in zip(*passes, strict=True))
 
     def _along_circle(self, order: Literal[1, 2]) -> Callable[[Tensor], tuple[Tensor, ...]]:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from asvit.architecture import Architecture
+from asvit.architecture import Architecture, Task
 from asvit.errors import UserError
 
 SCHEMA = 1
@@ -98,17 +98,38 @@ def read_architecture(text: str) -> Architecture:
     >>> read_architecture("small").width
     88
     """
+    content = _architecture_file(text)
+    if content is None:
+        return Architecture.parse(text)
+    if "architecture" not in content:
+        raise UserError(f"{text} names no single architecture: expected a file below its folder's family/")
+    return Architecture.parse(content["architecture"])
+
+
+def read_task(text: str) -> Task | None:
+    """Images and classes that a file of an architecture was written for; None where ``text`` names no file.
+
+    >>> read_task("small") is None
+    True
+    """
+    content = _architecture_file(text)
+    if content is None or "task" not in content:
+        return None
+    try:
+        return msgspec.convert(content["task"], Task)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{text} is damaged: {error}; repeat the job that wrote it") from error
+
+
+def _architecture_file(text: str) -> Json | None:
     path = Path(text)
     if "|" in text or not (path.suffix == ".json" or path.exists()):
-        return Architecture.parse(text)
+        return None
     if path.is_dir():
         raise UserError(
             f"{path} is a folder: expected one of the architecture files in it, such as {path}/family/*.json"
         )
-    content = read_file(path)
-    if "architecture" not in content:
-        raise UserError(f"{path} names no single architecture: expected a file below its folder's family/")
-    return Architecture.parse(content["architecture"])
+    return read_file(path)
 
 
 @dataclass(frozen=True)
@@ -153,14 +174,35 @@ def open_run(path: Path, job: str, config: Json, environment: Json, command: str
     Raises:
         UserError: the folder cannot be written, is another's, or another process works in it.
     """
-    from filelock import FileLock, Timeout
-
     try:
         path.mkdir(parents=True, exist_ok=True)
         foreign = [p.name for p in path.iterdir() if p.name not in (_LOCK, _PID) and not p.name.endswith(".tmp")]
-        if foreign and not (path / RUN).exists():
-            raise UserError(f"{path} holds {foreign[0]} but no {RUN}: expected a new folder or one of an earlier run")
-        lock = FileLock(path / _LOCK)
+    except OSError as error:
+        raise UserError(f"cannot use {path} as a run directory: {error.strerror}; choose another --out") from error
+    if foreign and not (path / RUN).exists():
+        raise UserError(f"{path} holds {foreign[0]} but no {RUN}: expected a new folder or one of an earlier run")
+    with alone_in(path):
+        asked = {"schema": SCHEMA, "job": job, "config": config, "environment": environment}
+        earlier = recorded(path)
+        if earlier is None:
+            write_file(path / RUN, to_json({**asked, "command": command, "commit": commit()}))
+        else:
+            now = json.loads(json.dumps(asked))
+            refuse_difference(str(path), {key: earlier.get(key) for key in now}, now, "another --out")
+        yield RunDirectory(path, job)
+
+
+@contextmanager
+def alone_in(path: Path) -> Iterator[None]:
+    """Work in a folder that no other process works in.
+
+    Raises:
+        UserError: one does, or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path / _LOCK)
+    try:
         lock.acquire(timeout=0)
     except Timeout as error:
         pid = (path / _PID).read_text() if (path / _PID).exists() else "unknown"
@@ -171,14 +213,7 @@ def open_run(path: Path, job: str, config: Json, environment: Json, command: str
         raise UserError(f"cannot use {path} as a run directory: {error.strerror}; choose another --out") from error
     try:
         write_file(path / _PID, str(os.getpid()).encode())
-        asked = {"schema": SCHEMA, "job": job, "config": config, "environment": environment}
-        earlier = recorded(path)
-        if earlier is None:
-            write_file(path / RUN, to_json({**asked, "command": command, "commit": commit()}))
-        else:
-            now = json.loads(json.dumps(asked))
-            refuse_difference(str(path), {key: earlier.get(key) for key in now}, now, "another --out")
-        yield RunDirectory(path, job)
+        yield
     finally:
         (path / _PID).unlink(missing_ok=True)
         lock.release()

@@ -17,11 +17,11 @@ from asvit.ledger import Ledger
 from asvit.measure import Measurer
 from asvit.options import DeviceOptions, MeasureOptions, RunOptions, SideBySideOptions, UseOptions
 from asvit.progress import ProgressDisplay
-from asvit.records import LEDGER, RUN, SCHEMA, environment, read_file, to_json, write_record
+from asvit.records import LEDGER, RUN, SCHEMA, alone_in, environment, read_file, to_json, write_record
 from asvit.report import write_report, write_side_by_side
 from asvit.report.design.record import RESULTS, DesignReport, read_design
 from asvit.report.read import RunFile, read_run
-from asvit.settings import Carefulness
+from asvit.settings import Carefulness, Use
 from asvit.side_by_side import SIDE_BY_SIDE, Entrant, SideBySide, measure_side_by_side
 from asvit.subject import TIMM, parse_subject
 
@@ -30,7 +30,7 @@ METRICS = ("params", "macs", "latency", "throughput", "memory", "length", "ntk")
 
 
 def run_against(directory: Path, beside: SideBySideOptions, using: UseOptions, run: DeviceOptions) -> None:
-    """`asvit report --against`: measures as the run measured, with its seed and its threads unless others are asked."""
+    """`asvit report --against`: measures as the run did, on its device and threads unless others are given."""
     job = read_run(directory, RunFile).job
     if job not in RESULTS:
         raise UserError(
@@ -38,33 +38,33 @@ def run_against(directory: Path, beside: SideBySideOptions, using: UseOptions, r
         )
     report = read_design(directory)
     metrics = split_names(beside.metrics) or METRICS
-    use = use_for(metrics, using)
+    config = read_file(directory / RUN)["config"]
+    use = use_for(metrics, using, default=Use(**config.get("in_use", {})))
     asked = [Entrant(name, subject_named(name, report.task)) for name in dict.fromkeys(beside.against)]
     entrants = [*designed(report), *asked]
     settings = report.run.config.measure
     for entrant in asked:
         entrant.subject.check(settings.initialisation)
-    memory = read_file(directory / RUN)["config"]["work_memory"]
     measurer = prepare(
         Carefulness(repeats=settings.repeats, angles=settings.angles, kernel_images=settings.kernel_images),
         report.task,
-        MeasureOptions(**asdict(settings), images=beside.images, work_memory=str(memory)),
-        RunOptions(device=run.device, seed=report.run.config.seed),
+        MeasureOptions(**asdict(settings), images=beside.images, work_memory=str(config["work_memory"])),
+        RunOptions(device=config["device"] if run.device == "auto" else run.device, seed=report.run.config.seed),
         metrics=metrics,
         use=use,
     )
     check_photographs(directory, measurer)
     use_threads(run.threads or recorded_threads(directory))
-    ledger = Ledger(directory / LEDGER)
-    measurer.remember_in(ledger)
-    with ProgressDisplay() as display:
+    with alone_in(directory), ProgressDisplay() as display:
+        ledger = Ledger(directory / LEDGER)
+        measurer.remember_in(ledger)
         total = measurer.settings.repeats * len(entrants)
 
         def show(done: int, name: str) -> None:
             display.update("side by side", done, total, count=f"{done} of {total}", facts=name)
 
         rows = measure_side_by_side(measurer, entrants, show)
-    ledger.close()
+        ledger.close()
     result = SideBySide(
         task=report.task,
         settings=settings,

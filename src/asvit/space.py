@@ -60,6 +60,8 @@ class Space:
             raise UserError(
                 f"a space has values for {', '.join(self.values)}: expected at least one for each of {', '.join(SPACE)}"
             )
+        in_order = {name: tuple(self.values[name]) for name in SPACE}  # the same space draws the same, however written
+        object.__setattr__(self, "values", MappingProxyType(in_order))
         check_choices(((name, value) for name, values in self.values.items() for value in values), self.base_stride)
 
     def size(self) -> int:

@@ -19,7 +19,7 @@ from asvit.callables import Make, digest, find_classifier, load_callable, make_n
 from asvit.complexity.cost import activation_bytes, count_macs, count_params
 from asvit.errors import NotAdmitted, UserError
 from asvit.extras import from_extra
-from asvit.settings import Initialisation, Output
+from asvit.settings import Initialisation, Output, Use
 
 TIMM = "timm:"
 
@@ -160,6 +160,7 @@ class ArchitectureSubject(Subject):
 
         size = {"image_size": self.task.image_size, "in_chans": self.task.in_chans}
         with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
             return AsViT(self.architecture, num_classes=self.task.num_classes, **size).eval()
 
 
@@ -355,6 +356,24 @@ def refusing(
         raise
     except (RuntimeError, AssertionError, AttributeError, TypeError, LookupError) as error:
         raise NotAdmitted(f"{name} cannot be {done} here: {one_line(error)}; {advice}") from error
+
+
+@contextmanager
+def fitting(name: str, use: Use, device: torch.device) -> Iterator[None]:
+    """Refuse a network that does not fit into a device's memory as it is used.
+
+    >>> with fitting("net", Use(batch_size=8), torch.device("cpu")):
+    ...     raise torch.OutOfMemoryError("out of memory")
+    Traceback (most recent call last):
+    asvit.errors.NotAdmitted: net with 8 images at a time does not fit the memory of cpu: choose a smaller --batch-size
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise NotAdmitted(
+            f"{name} with {use.batch_size} images at a time does not fit the memory of {device}: choose a smaller "
+            "--batch-size"
+        ) from error
 
 
 def one_line(error: BaseException) -> str:

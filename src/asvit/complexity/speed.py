@@ -86,12 +86,10 @@ def usage(
             torch.clear_autocast_cache()
             begin = clock()
             module(images)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            synchronise(device)
             return clock() - begin
 
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        synchronise(device)
         seconds = [timed() for _ in range(WARM_UP + runs)][WARM_UP:]
     lower, median, upper = statistics.quantiles(seconds, n=4, method="inclusive")
     return Usage(
@@ -103,6 +101,17 @@ def usage(
         device=processor_name(device),
         threads=computing_threads(device),
     )
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a device has done all that it was asked; a CPU always has.
+
+    >>> synchronise(torch.device("cpu"))
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def peak_memory(module: nn.Module, images: Tensor) -> int:

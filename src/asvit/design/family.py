@@ -1,5 +1,6 @@
 """From budgets to a family: the last grown network within each budget, fitted to it; and the whole design."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -76,7 +77,7 @@ def check_budgets(
     smallest = replace(begin, width=min(begin.width, SMALLEST_WIDTH)) if fit else begin
     for bound in dict.fromkeys(bound for budget in budgets for bound in budget.bounds):
         if not bound.admits(smallest, costs.careful):
-            whose = "every topology has" if start is None else f"can be made of {start}"
+            whose = "the largest topology of the space has" if start is None else f"can be made of {start}"
             raise UserError(
                 f"the budget of {bound} is below the smallest network that {whose}: expected at least "
                 f"{bound.just_for(smallest, costs.careful)} for these images and classes"
@@ -228,6 +229,11 @@ class FamilySettings:
         ['100M parameters']
         """
         budgets = tuple(budgets) or recipe.budgets
+        alike = {name for name, count in Counter(budget.file_name for budget in budgets).items() if count > 1}
+        if alike:
+            raise UserError(f"there are several budgets of {min(alike)}: expected budgets that are written differently")
+        if start is not None:
+            start.proxy(growth.width_divisor)  # refuses a width that is no multiple
         counted = [bound for budget in budgets for bound in budget.bounds if not bound.measured]
         check_budgets(counted, Costs(task), fit=fit, space=space, start=start)
         least = [] if recipe.grow_to is None else [Budget.parse("params", recipe.grow_to)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+from asvit.architecture import Task
 from asvit.budget import Budget
 from asvit.settings import Carefulness
 
@@ -26,6 +27,15 @@ class Recipe(Carefulness):
     """Budgets of the family, in parameters."""
     grow_to: str | None
     """Parameters up to which growth goes on at least; None: up to the largest budget."""
+
+    @property
+    def task(self) -> Task:
+        """Images and classes where no others are asked for.
+
+        >>> RECIPES["smoke"].task.image_size
+        (32, 32)
+        """
+        return Task(image_size=self.image_size)
 
     @property
     def budgets(self) -> tuple[Budget, ...]:

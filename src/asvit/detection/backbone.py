@@ -63,7 +63,8 @@ def four_maps(classifier: nn.Module) -> tuple[int, int, int, int]:
         found = ", ".join(map(str, strides)) or "none"
         raise UserError(
             f"{type(classifier).__name__} has feature maps of strides {found}: "
-            f"a detector needs {', '.join(map(str, STRIDES))}, choose a network with four stages"
+            f"a detector needs {', '.join(map(str, STRIDES))}, choose a network with four "
+            "stages, one of ours with the base stride 4"
         )
     finest, fine, coarse, coarsest = (last[stride] for stride in STRIDES)
     return finest, fine, coarse, coarsest

@@ -137,11 +137,12 @@ def outputs(release: Release) -> str:
 def timm_usage(release: Release, source: str) -> str:
     """Load with timm."""
     shape = ", ".join(map(str, release.preprocessing["input_size"]))
+    ours = not release.name.startswith(TIMM)
+    registered = "import asvit.zoo  # registers the architecture; pip install asvit\n" if ours else ""
     return f"""```python
 import timm
 import torch
-import asvit.zoo  # registers the architecture; pip install asvit
-
+{registered}
 model = timm.create_model("{source}", pretrained=True).eval()
 transform = timm.data.create_transform(**timm.data.resolve_data_config(model=model))  # for PIL images
 logits = model(torch.zeros(2, {shape}))

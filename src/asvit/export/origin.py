@@ -9,11 +9,9 @@ from asvit.errors import UserError
 from asvit.measure import Measurement
 from asvit.metrics import METRICS
 from asvit.records import RESULT, RUN, Json, read_record, recorded
+from asvit.report.design.record import RESULTS
 from asvit.show import format_measure
 from asvit.subject import TIMM
-
-RESULTS = {"design": DesignResult, "grow": GrowResult, "search": SearchResult}
-"""What the jobs that find architectures hand over."""
 
 
 def origin(name: str, design: Path | None) -> str:

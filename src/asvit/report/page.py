@@ -21,7 +21,7 @@ def write_report(directory: Path) -> Path:
     """Write ``report.html`` into a run directory; the same records give the same bytes.
 
     Args:
-        directory: of search, grow, design or train.
+        directory: of a job that writes one.
 
     Returns:
         The page's path.

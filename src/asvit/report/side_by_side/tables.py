@@ -10,10 +10,11 @@ from asvit.side_by_side import Row
 
 def networks_table(report: SideBySideReport) -> Markup:
     """A row a network, by parameters where they were counted; the family's in bold, with what it was designed for."""
-    numbers = {(row.name, name): str(number) for number, (row, name, _) in enumerate(report.missing, start=1)}
+    missing = enumerate(report.missing, start=1)
+    numbers = {(row.name, row.designed_for, name): str(number) for number, (row, name, _) in missing}
     metrics = report.result.metrics
     rows = [
-        [_name(row), *(_cell(row, name, numbers.get((row.name, name), "")) for name in metrics)]
+        [_name(row), *(_cell(row, name, numbers.get((row.name, row.designed_for, name), "")) for name in metrics)]
         for row in report.by_size
     ]
     return table(["network", *(symbol(METRICS[name]) for name in metrics)], rows, class_="cards named")
