@@ -158,7 +158,7 @@ def test_a_latency_below_the_smallest_network_is_refused_with_the_least_there_is
     check_budgets([Budget("latency", seconds(least))], costs, fit=True, start=SMALL)
     with pytest.raises(UserError, match="leave out --no-fit"):
         check_budgets([Budget("latency", 0.028)], costs, fit=False, start=SMALL)
-    with pytest.raises(UserError, match="memory is below the smallest network that every topology has"):
+    with pytest.raises(UserError, match="memory is below the smallest network that the largest topology"):
         check_budgets([Budget.together([BOTH, Budget("memory", 1000)])], costs, fit=True)
 
 
