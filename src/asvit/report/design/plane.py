@@ -22,6 +22,7 @@ _FORMAT = {
 }
 _TITLE = {
     "params": "parameters",
+    "macs": "multiply-adds of one image",
     "latency": "milliseconds (lower is better)",
     "memory": "bytes (lower is better)",
     "width": "total width (channels, over all blocks)",
