@@ -14,6 +14,7 @@ from asvit.records import (
     read_architecture,
     read_file,
     read_record,
+    read_task,
     recorded,
     to_json,
     write_file,
@@ -130,3 +131,13 @@ def test_architectures_from_names_texts_and_files(tmp_path):
     ]:
         with pytest.raises(UserError, match=complaint):
             read_architecture(bad)
+
+
+def test_a_published_name_is_meant_even_beside_a_folder_of_that_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").mkdir()
+    (tmp_path / "other").mkdir()
+    assert read_architecture("small").width == 88
+    assert read_task("small") is None
+    with pytest.raises(UserError, match="other is a folder"):
+        read_architecture("other")

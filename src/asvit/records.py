@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from asvit.architecture import Architecture, Task
+from asvit.architecture import ARCHITECTURES, Architecture, Task
 from asvit.errors import UserError
 
 SCHEMA = 1
@@ -123,7 +123,7 @@ def read_task(text: str) -> Task | None:
 
 def _architecture_file(text: str) -> Json | None:
     path = Path(text)
-    if "|" in text or not (path.suffix == ".json" or path.exists()):
+    if text in ARCHITECTURES or "|" in text or not (path.suffix == ".json" or path.exists()):
         return None
     if path.is_dir():
         raise UserError(
