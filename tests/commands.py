@@ -75,6 +75,7 @@ def _become(arguments: list[str], cwd: str, folder: str) -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
+        atexit._run_exitfuncs()  # as a console script ends, with what its loading processes shared taken away
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
