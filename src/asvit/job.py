@@ -12,6 +12,7 @@ import torch
 from asvit.architecture import Task
 from asvit.budget import parse_memory
 from asvit.callables import names_callable
+from asvit.complexity.speed import computing_threads
 from asvit.errors import UserError
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
@@ -120,8 +121,7 @@ def working_in(
     config = json.loads(json.dumps(config))
     path = run.out or default_path(job, recipe_name, config)
     use_threads(run.threads or recorded_threads(path))
-    threads = torch.get_num_threads() if device.type == "cpu" else None
-    around = environment(device=device_name(device), threads=threads)
+    around = environment(device=device_name(device), threads=computing_threads(device))
     with open_run(path, job, config, around, repeat_command()) as directory:
         tell(f"run directory: {path}")
         yield directory

@@ -11,7 +11,7 @@ import torch
 
 from asvit.architecture import Architecture, Task
 from asvit.complexity.ntk import SingularKernel
-from asvit.complexity.speed import processor_name
+from asvit.complexity.speed import computing_threads, processor_name
 from asvit.errors import NotAdmitted
 from asvit.ledger import Cost, Entry, Ledger
 from asvit.metrics import METRICS, Metric, parse_metrics
@@ -145,12 +145,11 @@ class Measurer:
         return {**self._describe_place(), "use": asdict(self.use), "processor": processor_name(self.device)}
 
     def _describe_place(self) -> dict[str, object]:
-        on_cpu = self.device.type == "cpu"
         return {
             "version": VERSION,
             "torch": torch.__version__,
             "device": device_name(self.device),
-            "threads": torch.get_num_threads() if on_cpu else None,
+            "threads": computing_threads(self.device),
             "image_size": self.task.image_size,
             "in_chans": self.task.in_chans,
             "num_classes": self.task.num_classes,

@@ -6,10 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
-import torch
 
 from asvit.architecture import Task
-from asvit.complexity.speed import processor_name
+from asvit.complexity.speed import computing_threads, processor_name
 from asvit.design.search import SearchResult
 from asvit.errors import UserError
 from asvit.job import prepare, recorded_threads, repeat_command, split_names, subject_named, use_for, use_threads
@@ -53,7 +52,10 @@ def run_against(directory: Path, beside: SideBySideOptions, using: UseOptions, r
         metrics=metrics,
         use=use,
     )
-    check_photographs(directory, measurer)
+    if measurer.photographs.digest != config["photographs"]:
+        raise UserError(
+            f"the kernel of {directory} saw other photographs: give --images with the folder of the run's command"
+        )
     use_threads(run.threads or recorded_threads(directory))
     with alone_in(directory), ProgressDisplay() as display:
         ledger = Ledger(directory / LEDGER)
@@ -95,17 +97,8 @@ def designed(report: DesignReport) -> list[Entrant]:
     ]
 
 
-def check_photographs(directory: Path, measurer: Measurer) -> None:
-    """Refuse a kernel that would see other images than the run's."""
-    if measurer.photographs.digest != read_file(directory / RUN)["config"]["photographs"]:
-        raise UserError(
-            f"the kernel of {directory} saw other photographs: give --images with the folder of the run's command"
-        )
-
-
 def place_of(measurer: Measurer, asked: Sequence[Entrant]) -> dict[str, str | int | None]:
     """Versions and hardware that the measurements depend on."""
-    on_cpu = measurer.device.type == "cpu"
-    place = environment(device=processor_name(measurer.device), threads=torch.get_num_threads() if on_cpu else None)
+    place = environment(device=processor_name(measurer.device), threads=computing_threads(measurer.device))
     with_timm = any(entrant.subject.name.startswith(TIMM) for entrant in asked)
     return place | ({"timm": version("timm")} if with_timm else {})

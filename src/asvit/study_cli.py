@@ -45,9 +45,9 @@ def run(
     """
     with from_extra("study"):
         from asvit import study_jobs
+        from asvit.job import split_names
 
-    names = tuple(name.strip() for group in metrics for name in group.split(","))
-    study_jobs.run_study(recipe, names, data, sampling, training, measuring, computing, run)
+    study_jobs.run_study(recipe, split_names(metrics), data, sampling, training, measuring, computing, run)
 
 
 @study.command(

@@ -13,7 +13,7 @@ from asvit.design.recipes import Recipe
 from asvit.design.search import SearchRun
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.space import TABLE_1, Space
+from asvit.space import TABLE_1, Space, Topology
 
 WIDTH_STEP = 4
 """Fitted widths are multiples of this."""
@@ -70,10 +70,7 @@ def check_budgets(
 
     >>> check_budgets([Budget.parse("params", "200k")], Costs(Task(image_size=(32, 32), num_classes=10)), fit=True)
     """
-    largest = space.topology(
-        {name: min(values) if name.startswith("S") else max(values) for name, values in space.values.items()}
-    )
-    begin = start or Architecture(largest, width=SEED_WIDTH)
+    begin = start or Architecture(_largest_topology(space), width=SEED_WIDTH)
     smallest = replace(begin, width=min(begin.width, SMALLEST_WIDTH)) if fit else begin
     for bound in dict.fromkeys(bound for budget in budgets for bound in budget.bounds):
         if not bound.admits(smallest, costs.careful):
@@ -83,6 +80,12 @@ def check_budgets(
                 f"{bound.just_for(smallest, costs.careful)} for these images and classes"
                 + ("" if fit else ", or leave out --no-fit")
             )
+
+
+def _largest_topology(space: Space) -> Topology:
+    return space.topology(
+        {name: min(values) if name.startswith("S") else max(values) for name, values in space.values.items()}
+    )
 
 
 def fit_width(architecture: Architecture, budget: Budget, costs: Costs) -> Architecture:
