@@ -14,7 +14,7 @@ VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 DENSE = 60
 """Points of a line from which they are small."""
 WHOLE_NUMBERS = "datum.value % 1 ? '' : datum.label"
-"""Labels of an axis that counts epochs."""
+"""Labels where fractions, which ticks too close together fall on, have none."""
 Row = dict[str, Any]
 Panel = tuple[str, alt.LayerChart]
 """A chart of a picture, and what stands over it."""
@@ -38,6 +38,11 @@ def diamond(base: alt.Chart) -> alt.Chart:
 def point_size(points: int) -> int:
     """Of the points of a line: small where there are many."""
     return 40 if points < DENSE else 12
+
+
+def counting_axis() -> alt.Axis:
+    """Of epochs, steps or blocks."""
+    return alt.Axis(format="d", tickMinStep=1, labelExpr=WHOLE_NUMBERS)
 
 
 def tooltips(**titles: str) -> list[alt.Tooltip]:

@@ -8,7 +8,7 @@ import altair as alt
 
 from asvit.measure import Estimate, Measurement
 from asvit.metrics import METRICS
-from asvit.report.charts import Row, chart
+from asvit.report.charts import Row, chart, counting_axis
 from asvit.show import format_measure
 
 _FORMAT = {
@@ -18,7 +18,6 @@ _FORMAT = {
     "macs": "~s",
     "memory": "~s",
     "width": ",~f",
-    "depth": "d",
 }
 _TITLE = {
     "params": "parameters",
@@ -109,7 +108,7 @@ class Plane:
         return bars
 
     def _axis(self, channel: type, field: str, *, suffix: str = "") -> Any:
-        axis = alt.Axis(format=_FORMAT.get(field, "~g"), tickMinStep=1 if field == "depth" else alt.Undefined)
+        axis = counting_axis() if field == "depth" else alt.Axis(format=_FORMAT.get(field, "~g"))
         return channel(f"{field}{suffix}:Q", scale=self._scale(field), title=self._title(field), axis=axis)
 
     def _title(self, field: str) -> str | list[str]:

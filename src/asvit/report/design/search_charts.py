@@ -9,7 +9,7 @@ import altair as alt
 
 from asvit.architecture import Architecture, Task
 from asvit.design.search import SearchRun
-from asvit.report.charts import Row, chart, layered, tooltips
+from asvit.report.charts import WHOLE_NUMBERS, Row, chart, counting_axis, layered, tooltips
 from asvit.report.design.plane import Plane, estimates_row, measure_tooltips, trade_off
 from asvit.report.theme import ACCENT, FAINT, FOUND, SECOND
 from asvit.space import SPACE
@@ -30,9 +30,7 @@ def entropy_chart(searches: Sequence[SearchRun]) -> alt.LayerChart:
     ]
     lines = chart(rows).mark_line(color=ACCENT, strokeWidth=2)
     lines = lines.encode(
-        x=alt.X(
-            "step:Q", title="step", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickMinStep=1, format="d")
-        ),
+        x=alt.X("step:Q", title="step", scale=alt.Scale(nice=False, zero=False), axis=counting_axis()),
         y=alt.Y("entropy:Q", title="policy entropy (nats)", scale=alt.Scale(zero=False, padding=14)),
         tooltip=tooltips(step="step", entropy="entropy", seed="seed"),
         **_by_seed(searches),
@@ -81,9 +79,7 @@ def reward_chart(searches: Sequence[SearchRun]) -> alt.LayerChart:
     zero = chart([{"reward": 0}]).mark_rule(color=FAINT, strokeDash=[4, 4]).encode(y="reward:Q")
     points = chart(rows).mark_point(filled=True, color=ACCENT, opacity=0.75, size=30)
     points = points.encode(
-        x=alt.X(
-            "step:Q", title="step", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickMinStep=1, format="d")
-        ),
+        x=alt.X("step:Q", title="step", scale=alt.Scale(nice=False, zero=False), axis=counting_axis()),
         y=alt.Y("reward:Q", title="reward (sum of relative changes)"),
         tooltip=tooltips(step="step", reward="reward", topology="topology", seed="seed"),
         **_by_seed(searches),
@@ -134,10 +130,9 @@ def topologies_chart(searches: Sequence[SearchRun], task: Task, measures: Sequen
         "seed": "seed",
     }
     points = plane.points([row for row in rows if "marked" not in row])
+    steps = alt.Legend(orient="bottom", format="d", tickMinStep=1, labelExpr=WHOLE_NUMBERS)
     points = points.mark_point(filled=True, size=45, opacity=0.85).encode(
-        color=alt.Color(
-            "order:Q", title="step", scale=alt.Scale(nice=False), legend=alt.Legend(orient="bottom", tickMinStep=1)
-        ),
+        color=alt.Color("order:Q", title="step", scale=alt.Scale(nice=False), legend=steps),
         tooltip=tooltips(**titles),
     )
     marked = [row for row in rows if "marked" in row]

@@ -3,7 +3,7 @@
 import altair as alt
 
 from asvit.detection.results import DetectEpoch, DetectResult
-from asvit.report.charts import WHOLE_NUMBERS, Row, chart, diamond, layered, point_size, tooltips
+from asvit.report.charts import Row, chart, counting_axis, diamond, layered, point_size, tooltips
 from asvit.report.theme import ACCENT, FAINT, FOUND, SECOND
 
 _LOSSES = {
@@ -73,5 +73,4 @@ def _precisions(epoch: DetectEpoch) -> list[Row]:
 
 def _axis(result: DetectResult) -> alt.X:
     scale = alt.Scale(domain=[0, len(result.epochs)], nice=False)
-    whole = alt.Axis(format="d", tickMinStep=1, labelExpr=WHOLE_NUMBERS)
-    return alt.X("epoch:Q", title="epoch", scale=scale, axis=whole)
+    return alt.X("epoch:Q", title="epoch", scale=scale, axis=counting_axis())

@@ -8,7 +8,7 @@ import altair as alt
 
 from asvit.budget import format_size
 from asvit.metrics import METRICS
-from asvit.report.charts import Panel, Row, chart, figure, layered, tooltips
+from asvit.report.charts import Panel, Row, chart, counting_axis, figure, layered, tooltips
 from asvit.report.markup import Markup, architecture, symbol, table, tag
 from asvit.report.parts import Page, count, folded, head, images
 from asvit.report.read import RunFile, read_result, read_run
@@ -112,7 +112,7 @@ def plane_chart(result: ScalingContest) -> alt.LayerChart:
     ]
     base = chart(rows).encode(
         x=alt.X("width:Q", title="total width (channels, over all blocks)", scale=alt.Scale(zero=False, padding=14)),
-        y=alt.Y("depth:Q", title="total depth (blocks)", axis=alt.Axis(tickMinStep=1, format="d")),
+        y=alt.Y("depth:Q", title="total depth (blocks)", axis=counting_axis()),
         color=alt.Color("rule:N", title=None, legend=alt.Legend(columns=5)),
         detail="line:N",
         order="step:Q",

@@ -4,7 +4,7 @@ from typing import Literal
 
 import altair as alt
 
-from asvit.report.charts import WHOLE_NUMBERS, Row, chart, diamond, layered, point_size, tooltips
+from asvit.report.charts import Row, chart, counting_axis, diamond, layered, point_size, tooltips
 from asvit.report.theme import ACCENT, FAINT, SECOND
 from asvit.report.training.record import TrainReport
 from asvit.training.results import Epoch
@@ -16,8 +16,6 @@ Spent = Literal["epoch", "macs"]
 STRONGEST = 0.4
 """Opacity of the coarsest stage's band."""
 _TITLE = {"epoch": "epoch", "macs": "multiply-adds spent"}
-_FORMAT = {"epoch": "d", "macs": "~s"}
-_LABEL = {"epoch": WHOLE_NUMBERS, "macs": "datum.value ? datum.label : '0'"}
 _TRAIN, _VAL = "training", "validation"
 
 
@@ -87,8 +85,11 @@ def _bands(report: TrainReport, spent: Spent) -> list[alt.Chart]:
 def _axis(report: TrainReport, spent: Spent, *, field: str | None = None) -> alt.X:
     """From nothing to all that was spent."""
     scale = alt.Scale(domain=[0, getattr(report.result.epochs[-1], spent)], nice=False)
-    axis = alt.Axis(format=_FORMAT[spent], tickMinStep=1, labelExpr=_LABEL[spent])
-    return alt.X(f"{field or spent}:Q", title=_TITLE[spent], scale=scale, axis=axis)
+    axis = {
+        "epoch": counting_axis(),
+        "macs": alt.Axis(format="~s", tickMinStep=1, labelExpr="datum.value ? datum.label : '0'"),
+    }
+    return alt.X(f"{field or spent}:Q", title=_TITLE[spent], scale=scale, axis=axis[spent])
 
 
 def _near() -> alt.Scale:
