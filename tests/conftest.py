@@ -1,5 +1,5 @@
 """What holds for every test."""
 
-import torch
+import os
 
-torch.set_num_threads(1)  # tests run in several processes, whose threads would wait for each other
+os.environ["OMP_NUM_THREADS"] = "1"  # of torch, here and in what tests start: more would wait for other tests' threads

@@ -15,12 +15,12 @@ from asvit.measure import Measurer
 from asvit.records import to_json
 
 RECIPE, TASK = RECIPES["smoke"], Task(image_size=(32, 32), num_classes=10)
-SETTINGS = DesignSettings.of(RECIPE, TASK, [Budget.parse("params", "3M")])
+SETTINGS = DesignSettings.of(RECIPE, TASK, [Budget.parse("params", "1M")])
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:FutureWarning")
 def test_the_command_and_the_function_find_the_same(tmp_path, monkeypatch):
-    options = ["--recipe", "smoke", "--num-classes", "10", "--params", "3M", "--seed", "3", "--threads", "1"]
+    options = ["--recipe", "smoke", "--num-classes", "10", "--params", "1M", "--seed", "3", "--threads", "1"]
     done = commands.run(["design", *options, "--out", "run"], tmp_path)
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "run" / "result.json").read_text())

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import resource
 import signal
 import subprocess
@@ -49,7 +48,7 @@ def test_a_run_directory_tells_the_training(finished):
     assert (finished / "report.html").stat().st_size > 100_000
 
 
-@pytest.mark.parametrize("epochs", [0, 1, 3])
+@pytest.mark.parametrize("epochs", [0, 3])
 def test_a_killed_training_ends_in_the_same_weights(finished, tmp_path, epochs):
     command = [ASVIT, *RUN, "--checkpoint-minutes", "0", "--out", "run"]
     folder = tmp_path / "run" / "checkpoints"
@@ -158,10 +157,7 @@ def test_photographs_with_every_augmentation_and_an_unreadable_one(tmp_path):
 
 def torchrun(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*command, "-m", "asvit", *arguments], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    return subprocess.run([*command, "-m", "asvit", *arguments], cwd=cwd, capture_output=True, text=True)
 
 
 def test_two_processes_give_the_losses_of_one_and_one_goes_on_where_two_stopped(tmp_path):
