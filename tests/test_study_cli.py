@@ -25,6 +25,7 @@ from asvit.training.sources import open_source
 
 BARE = ("study", "--data", "digits", "--recipe", "smoke", "--threads", "1")
 STUDY = (*BARE, "--metrics", "length,ntk,params")
+SOON = ("--heartbeat", "4")  # seconds; twice that after a worker was killed, its training is given back
 PLAN = planned(PlanSettings(topologies=4, seeds=2, repeated=4, seed=0))
 
 
@@ -49,7 +50,7 @@ def finished(tmp_path_factory) -> Path:
     """A study one of whose workers was killed, then all of it, and that then was continued."""
     folder = tmp_path_factory.mktemp("study")
     run = folder / "run"
-    command = [ASVIT, *STUDY, "--least-ratio", "0", "--workers", "2", "--out", "run"]
+    command = [ASVIT, *STUDY, "--least-ratio", "0", "--workers", "2", *SOON, "--out", "run"]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         wait_for(process, lambda: trials(run, "RUNNING") == 2)
         first, second = workers_of(process.pid)
@@ -61,7 +62,7 @@ def finished(tmp_path_factory) -> Path:
     while alive(second):  # it ends with its parent
         time.sleep(0.01)
     assert not (run / "result.json").exists()
-    asvit(*STUDY, "--least-ratio", "0", "--workers", "1", "--out", "run", cwd=folder)
+    asvit(*STUDY, "--least-ratio", "0", "--workers", "1", *SOON, "--out", "run", cwd=folder)
     return run
 
 
