@@ -161,7 +161,7 @@ def test_a_design_beside_networks_of_timm_of_ones_own_and_of_ours(searched):
     assert "no linear layer within attention" in result.rows[2].cells["dss"].missing
     assert (result.use, result.environment["threads"]) == (Use(batch_size=2), 1)
     assert result.environment["timm"]
-    assert result.rows[2].cells["params"].estimate.mean == 8 * 27 + 8 + 16 + 9 * 1000 - 1000 + 1000
+    assert result.rows[2].cells["params"].estimate.mean == 8 * 27 + 8 + 16 + 9 * 1000
     for row in result.rows:
         assert row.cells["memory"].estimate.mean > 4 * row.cells["params"].estimate.mean
         assert row.cells["latency"].estimate.mean > 0
@@ -176,6 +176,21 @@ def test_a_report_alone_draws_what_was_measured_without_measuring(searched, tmp_
     assert done.returncode == 0, done.stderr
     assert {name: (tmp_path / "run" / name).read_bytes() for name in pages} == pages
     assert not (tmp_path / "run" / "measurements.sqlite").exists()
+
+
+def test_networks_are_in_use_as_the_run_had_them(searched, tmp_path):
+    """Of a family within a measured latency or memory, run.json says at what batch size and precision."""
+    shutil.copytree(searched / "run", tmp_path / "run")
+    asked = json.loads((tmp_path / "run" / "run.json").read_text())
+    asked["config"]["in_use"] = {"batch_size": 3, "precision": "bfloat16"}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(asked))
+    for more, use in (
+        ([], Use(batch_size=3, precision="bfloat16")),
+        (["--batch-size", "1"], Use(precision="bfloat16")),
+    ):
+        done = commands.run(["report", "run", "--against", "seed", "--metrics", "memory", *more], tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert read_record(tmp_path / "run" / SIDE_BY_SIDE, SideBySide).use == use
 
 
 BAD = {
