@@ -7,6 +7,7 @@ import pytest
 from test_cli import asvit
 
 from asvit.cli import main
+from asvit.space import Topology
 from asvit.study.contest import Contestant, contest_plan, standings
 from asvit.study.plan import Planned
 from asvit.study.results import Trained
@@ -61,7 +62,7 @@ def test_sizes_stand_apart():
 
 
 def test_searches_are_compared_and_what_they_find_is_trained(tmp_path):
-    methods = ("--methods", "reinforce", "nsga2", "--measurements", "4")
+    methods = ("--methods", "reinforce", "nsga2", "--measurements", "4", "--base-stride", "2")
     measured = json.loads(asvit("study", "search", *methods, *OPTIONS, "--json", cwd=tmp_path).stdout)
     assert measured["trained"] == []
     said = asvit("study", "search", *methods, "--trainings", "1", *OPTIONS, "--json", cwd=tmp_path)  # goes on
@@ -72,6 +73,7 @@ def test_searches_are_compared_and_what_they_find_is_trained(tmp_path):
     assert max(run[-1] for runs in result["curves"].values() for run in runs) == 1.0
     networks = {one["network"] for one in result["contestants"]}
     assert {one["network"] for one in result["trained"]} == networks
+    assert all(Topology.parse(network).base_stride == 2 for network in networks)
     with open(tmp_path / "run" / "networks.csv", newline="") as file:
         assert {row["network"] for row in csv.DictReader(file)} == networks
     page = (tmp_path / "run" / "report.html").read_text()

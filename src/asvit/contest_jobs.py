@@ -16,12 +16,12 @@ from asvit.design.rivals import SEARCHERS
 from asvit.design.scaling_rules import RandomScaling, Scaled, plane, scaled_by
 from asvit.design.trace import Trace
 from asvit.errors import UserError
-from asvit.job import working
+from asvit.job import say_few_tokens, working
 from asvit.measure import Measure, Measurement, Measurer
-from asvit.options import MeasureOptions, RunOptions, ScoreOptions
+from asvit.options import MeasureOptions, RunOptions, ScoreOptions, SpaceOptions
 from asvit.progress import ProgressDisplay
 from asvit.records import read_architecture, write_file
-from asvit.space import Topology
+from asvit.space import Topology, space_for
 from asvit.study.contest import Contestant, Place, ScalingContest, SearchContest, contest_plan, standings
 from asvit.study.results import Trained, as_csv, read_csv
 from asvit.study_options import ContestOptions, SearchMethod, StudyRecipeName
@@ -39,6 +39,7 @@ def run_search_contest(
     methods: Sequence[SearchMethod],
     measurements: int,
     against: Path | None,
+    searched: SpaceOptions,
     data: DataOptions,
     contest: ContestOptions,
     training: TrainOptions,
@@ -53,19 +54,21 @@ def run_search_contest(
     score = parse_score(scoring.score)
     names = tuple(objective.name for objective in score)
     extra = {"score": scoring.score, "methods": list(methods), "measurements": measurements}
-    extra |= {"runs": contest.runs}  # trainings may be added later, to what was found already
+    extra |= {"runs": contest.runs, "base_stride": searched.base_stride}  # trainings may be added later
     setup = prepare_study("study-search", recipe_name, extra, names, data, contest, training, measuring, computing, run)
     sampled = [] if against is None else read_csv(against, setup.provenance)
     measurer = setup.measurer(setup.devices[0])
     config = setup.config | extra | measuring_config(measurer)
     run = replace(run, out=setup.path, threads=setup.threads)
     with working(setup.job, recipe_name, config, run, [measurer]) as directory:
+        say_few_tokens(setup.task, searched.base_stride)
+        space = space_for(setup.task.image_size, searched.base_stride)
         traces: list[Trace] = []
         with ProgressDisplay() as display:
             for method in dict.fromkeys(methods):
                 for seed in range(run.seed, run.seed + contest.runs):
                     measure = watched(measurer.architectures(), display, f"{method}, seed {seed}", measurements)
-                    traces.append(SEARCHERS[method](measure, measurements, seed=seed, objectives=score))
+                    traces.append(SEARCHERS[method](measure, measurements, space=space, seed=seed, objectives=score))
         yardstick = Yardstick(union(traces), score)
         contestants = [
             contestant(trace.method, trace.seed - run.seed, "", Architecture.parse(trace.result), setup.task)

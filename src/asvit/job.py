@@ -1,6 +1,7 @@
 """What every job does before and around its work: device, threads, images, run directory, words to the user."""
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,7 @@ from asvit.records import (
     without_password,
 )
 from asvit.settings import Carefulness, Use
+from asvit.space import BASE_STRIDE, LEAST_WINDOW, STAGES
 from asvit.subject import TIMM, Subject, parse_subject
 from asvit.work import device_name
 
@@ -187,3 +189,14 @@ def without_option(words: Sequence[str], option: str) -> list[str]:
 def tell(message: str) -> None:
     """One line to the user, on stderr."""
     print(message, file=sys.stderr, flush=True)
+
+
+def say_few_tokens(task: Task, base_stride: int) -> None:
+    """A word on it where the paper's stride leaves few tokens of small images."""
+    tokens = min(task.image_size) / (2 ** (STAGES - 1) * base_stride)
+    if base_stride == BASE_STRIDE and tokens < LEAST_WINDOW:
+        height, width = task.image_size
+        tell(
+            f"at {height}x{width} a base stride of {base_stride} leaves the last stage {math.ceil(tokens)} tokens a "
+            "side: --base-stride 1 or 2 leaves more"
+        )

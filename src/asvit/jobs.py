@@ -16,7 +16,7 @@ from asvit.design.ranking import Objective, parse_score
 from asvit.design.recipes import RECIPES, Recipe, StartFrom
 from asvit.design.search import SearchResult, SearchSettings, SearchStep, search
 from asvit.errors import UserError
-from asvit.job import prepare, repeat_command, subject_named, tell, use_for, working
+from asvit.job import prepare, repeat_command, say_few_tokens, subject_named, tell, use_for, working
 from asvit.measure import Measurement, Measurer
 from asvit.meter import UsageMeter
 from asvit.options import (
@@ -33,7 +33,7 @@ from asvit.options import (
 from asvit.progress import ProgressDisplay
 from asvit.records import SCHEMA, Json, RunDirectory, read_architecture, read_task, to_json, write_record
 from asvit.show import show_family, show_measurements, show_searches, show_statistics
-from asvit.space import BASE_STRIDE, LEAST_WINDOW, STAGES, TABLE_1, Space, space_for
+from asvit.space import TABLE_1, Space, space_for
 
 
 def run_measure(
@@ -219,17 +219,6 @@ def search_settings(recipe: Recipe, options: SearchOptions, scoring: ScoreOption
     """Search settings of a recipe and what was asked beside it."""
     steps = recipe.steps if options.steps is None else options.steps
     return SearchSettings(steps=steps, range_window=options.range_window, score=parse_score(scoring.score))
-
-
-def say_few_tokens(task: Task, base_stride: int) -> None:
-    """A word on it where the paper's stride leaves few tokens of small images."""
-    tokens = min(task.image_size) / (2 ** (STAGES - 1) * base_stride)
-    if base_stride == BASE_STRIDE and tokens < LEAST_WINDOW:
-        height, width = task.image_size
-        tell(
-            f"at {height}x{width} a base stride of {base_stride} leaves the last stage {math.ceil(tokens)} tokens a "
-            "side: --base-stride 1 or 2 leaves more"
-        )
 
 
 def metrics_of(score: Sequence[Objective]) -> list[str]:

@@ -161,16 +161,23 @@ class ScoreOptions:
 
 @Parameter(name="*", group=_SEARCH)
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions:
+class SpaceOptions:
+    """What topologies are chosen from (Table 1)."""
+
+    base_stride: Literal[4, 2, 1] = 4
+    """Pixels between tokens of the first stage: 4 (the paper), or 2 or 1 for small images, with kernels and attention
+    splits to match."""
+
+
+@Parameter(name="*", group=_SEARCH)
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(SpaceOptions):
     """How the policy is trained (Algorithm 1)."""
 
     steps: int | None = None
     """Topologies sampled (default: the recipe's)."""
     range_window: int | None = None
     """Steps over which a measure's range is taken (default: all so far, the paper; 20: the release)."""
-    base_stride: Literal[4, 2, 1] = 4
-    """Pixels between tokens of the first stage: 4 (the paper), or 2 or 1 for small images, with kernels and attention
-    splits to match."""
 
 
 @Parameter(name="*", group=_GROWTH)

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from asvit.extras import from_extra
 from asvit.help import examples
-from asvit.options import MeasureOptions, RunOptions, ScoreOptions
+from asvit.options import MeasureOptions, RunOptions, ScoreOptions, SpaceOptions
 from asvit.study_options import ContestOptions, SearchMethod, StudyOptions, StudyRecipeName
 from asvit.train_options import DataOptions, PrecisionOptions, TrainOptions
 
@@ -28,6 +28,7 @@ def run(
     recipe: StudyRecipeName = "cifar10",
     metrics: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     sampling: StudyOptions = StudyOptions(),
+    sampled: SpaceOptions = SpaceOptions(),
     training: TrainOptions = TrainOptions(),
     measuring: MeasureOptions = MeasureOptions(),
     computing: PrecisionOptions = PrecisionOptions(),
@@ -47,7 +48,7 @@ def run(
         from asvit import study_jobs
         from asvit.job import split_names
 
-    study_jobs.run_study(recipe, split_names(metrics), data, sampling, training, measuring, computing, run)
+    study_jobs.run_study(recipe, split_names(metrics), data, sampling, sampled, training, measuring, computing, run)
 
 
 @study.command(
@@ -68,6 +69,7 @@ def search(
     ),
     measurements: int = 500,
     against: Path | None = None,
+    searched: SpaceOptions = SpaceOptions(),
     contest: ContestOptions = ContestOptions(),
     training: TrainOptions = TrainOptions(),
     measuring: MeasureOptions = MeasureOptions(),
@@ -92,7 +94,7 @@ def search(
         from asvit import contest_jobs
 
     contest_jobs.run_search_contest(
-        recipe, methods, measurements, against, data, contest, training, measuring, scoring, computing, run
+        recipe, methods, measurements, against, searched, data, contest, training, measuring, scoring, computing, run
     )
 
 

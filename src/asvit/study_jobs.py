@@ -6,12 +6,13 @@ from dataclasses import asdict, replace
 
 from asvit.architecture import Architecture
 from asvit.errors import UserError
-from asvit.job import working
+from asvit.job import say_few_tokens, working
 from asvit.measure import Estimate, Measurer
 from asvit.metrics import METRICS, parse_metrics
-from asvit.options import MeasureOptions, RunOptions
+from asvit.options import MeasureOptions, RunOptions, SpaceOptions
 from asvit.progress import ProgressDisplay
 from asvit.records import write_file
+from asvit.space import space_for
 from asvit.study.noise import variance_of
 from asvit.study.plan import pilot_of, planned
 from asvit.study.recipes import RECIPES
@@ -35,6 +36,7 @@ def run_study(
     metrics: Sequence[str],
     data: DataOptions,
     sampling: StudyOptions,
+    sampled: SpaceOptions,
     training: TrainOptions,
     measuring: MeasureOptions,
     computing: PrecisionOptions,
@@ -43,15 +45,16 @@ def run_study(
     """`asvit study`: train sampled topologies, and judge every measure by their accuracies."""
     names = metric_names(metrics)
     settings = sampling.plan(RECIPES[recipe_name], run.seed)
-    plan = tuple(planned(settings))
-    pilot = Pilot(tuple(pilot_of(plan, settings)), sampling.least_ratio)
-    extra = {"plan": asdict(settings)}
+    extra = {"plan": asdict(settings), "base_stride": sampled.base_stride}
     setup = prepare_study("study", recipe_name, extra, names, data, sampling, training, measuring, computing, run)
+    plan = tuple(planned(settings, space_for(setup.task.image_size, sampled.base_stride)))
+    pilot = Pilot(tuple(pilot_of(plan, settings)), sampling.least_ratio)
     measurer = setup.measurer(setup.devices[0])
     crew = Crew(setup=setup, plan=plan, pilot=pilot, measure=True)
     config = setup.config | extra  # how it measures may change from one run of the command to the next
     run = replace(run, out=setup.path, threads=setup.threads)
     with working("study", recipe_name, config, run, [measurer]) as directory, crew.queue() as queue:
+        say_few_tokens(setup.task, sampled.base_stride)
         setup.add_earlier(queue)
         if not sampling.so_far:
             train_all(queue, crew)

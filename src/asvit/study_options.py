@@ -53,7 +53,7 @@ class StudyOptions(WorkerOptions):
     """The same, and what is trained."""
 
     topologies: int | None = None
-    """Topologies sampled from Table 1 (paper: 87)."""
+    """Topologies sampled (paper: 87)."""
     seeds: int | None = None
     """Trainings of each topology that is trained repeatedly."""
     repeated: int | None = None

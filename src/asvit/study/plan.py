@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asvit.errors import UserError
-from asvit.space import TABLE_1
+from asvit.space import TABLE_1, Space
 
 PILOT_TOPOLOGIES, PILOT_SEEDS = 6, 2
 """What a study begins with, to learn whether its accuracies differ by more than chance."""
@@ -29,7 +29,7 @@ class PlanSettings:
     """How many trainings."""
 
     topologies: int
-    """Sampled uniformly from Table 1 (paper: 87)."""
+    """Sampled uniformly (paper: 87)."""
     seeds: int
     """Trainings of each topology that is trained repeatedly."""
     repeated: int
@@ -55,8 +55,8 @@ class PlanSettings:
         return min(PILOT_TOPOLOGIES, self.topologies)
 
 
-def sample_topologies(count: int, seed: int) -> list[str]:
-    """Different topologies drawn uniformly from Table 1; a longer sample begins with the shorter one.
+def sample_topologies(count: int, seed: int, space: Space = TABLE_1) -> list[str]:
+    """Different topologies drawn uniformly from a space; a longer sample begins with the shorter one.
 
     >>> sample_topologies(3, seed=0) == sample_topologies(5, seed=0)[:3]
     True
@@ -64,18 +64,18 @@ def sample_topologies(count: int, seed: int) -> list[str]:
     rng = np.random.default_rng(seed)
     found: dict[str, None] = {}
     while len(found) < count:
-        found[str(TABLE_1.sample(rng))] = None
+        found[str(space.sample(rng))] = None
     return list(found)
 
 
-def planned(settings: PlanSettings) -> list[Planned]:
+def planned(settings: PlanSettings, space: Space = TABLE_1) -> list[Planned]:
     """All trainings: the pilot, then every topology once, then the further seeds.
 
     >>> plan = planned(PlanSettings(topologies=7, seeds=2, repeated=7, seed=0))
     >>> [training.seed for training in plan]
     [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 1]
     """
-    topologies = sample_topologies(settings.topologies, settings.seed)
+    topologies = sample_topologies(settings.topologies, settings.seed, space)
     rounds = [
         (topologies[: settings.pilot], range(PILOT_SEEDS)),
         (topologies, range(1)),

@@ -21,7 +21,7 @@ def study_page(directory: Path) -> Page:
     report = read_study(directory)
     run, result = report.run, report.result
     title = f"Do the measures predict accuracy? {images(result.task)}"
-    words = "Sampled topologies of Table 1, one block a stage and C = 32, trained, and ranked by measures taken before."
+    words = "Sampled topologies, one block a stage and C = 32, trained, and ranked by measures taken before."
     return Page(
         title,
         [
