@@ -155,6 +155,7 @@ def test_a_latency_below_the_smallest_network_is_refused_with_the_least_there_is
     with pytest.raises(UserError, match=r"0.1ms of latency is below .* at least .*ms of latency") as refused:
         check_budgets([Budget("latency", 0.0001)], costs, fit=True, start=SMALL)
     assert f"{1000 * seconds(least):.4g}ms" in str(refused.value)
+    assert "on a busy machine try again when it is quiet" in str(refused.value)
     check_budgets([Budget("latency", seconds(least))], costs, fit=True, start=SMALL)
     with pytest.raises(UserError, match="leave out --no-fit"):
         check_budgets([Budget("latency", 0.028)], costs, fit=False, start=SMALL)

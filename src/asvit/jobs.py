@@ -141,8 +141,8 @@ def run_grow(
     meter = _meter(budget, measurer)
     config = _measure_config(recipe_name, measurer) | _family_config(family, meter) | {"start": str(start)}
     with working("grow", recipe_name, config, run, [measurer], [meter]) as directory, ProgressDisplay() as display:
+        check_measured_budgets(family, meter, start=start)
         costs = Costs(family.task, meter)
-        check_budgets(family.budgets, costs, fit=family.fit, start=start)
         result = grow_family(
             start,
             family,
@@ -198,6 +198,7 @@ def run_design(
     with working("design", recipe_name, config, run, [measurer], [meter]) as directory, ProgressDisplay() as display:
         if given is None:
             say_few_tokens(task, space.base_stride)
+        check_measured_budgets(family, meter, space=space, start=given)
         result = design(
             settings,
             measurer,
@@ -240,6 +241,15 @@ def family_settings(
     growth = GrowthSettings(width_divisor=growing.width_divisor, score=parse_score(scoring.score))
     budgets = budget.budgets(recipe)
     return FamilySettings.of(recipe, task, budgets, space=space, start=start, fit=budget.fit, growth=growth)
+
+
+def check_measured_budgets(
+    family: FamilySettings, meter: UsageMeter, *, space: Space = TABLE_1, start: Architecture | None = None
+) -> None:
+    """Refuse a latency or memory below the smallest network; what is measured for that binds no later run."""
+    if family.measured:
+        costs = Costs(family.task, UsageMeter(meter.task, meter.device, use=meter.use))
+        check_budgets(family.budgets, costs, fit=family.fit, space=space, start=start)
 
 
 def search_display(

@@ -45,10 +45,13 @@ def format_measure(metric: str, estimate: Estimate) -> str:
 def in_per_cent(share: Estimate | None) -> str:
     """A share, such as an accuracy.
 
-    >>> in_per_cent(Estimate.of([0.5, 0.75])), in_per_cent(None)
-    ('62 ± 12', '–')
+    >>> in_per_cent(Estimate.of([0.5, 0.75])), in_per_cent(Estimate.of([0.48])), in_per_cent(None)
+    ('62 ± 12', '48.00', '–')
     """
-    return "–" if share is None else format_estimate(Estimate.of([100 * value for value in share.values]))
+    if share is None:
+        return "–"
+    found = Estimate.of([100 * value for value in share.values])
+    return f"{found.mean:.2f}" if not found.standard_error else format_estimate(found)
 
 
 def or_dash(value: object, form: str = "") -> str:

@@ -61,6 +61,9 @@ def within_any(limits: Sequence[Budget], costs: Costs) -> Callable[[Architecture
     return lambda architecture: any(limit.admits(architecture, costs) for limit in limits)
 
 
+BUSY = "; a latency is that of the moment: on a busy machine try again when it is quiet, or with fewer --threads"
+
+
 def check_budgets(
     budgets: Sequence[Budget], costs: Costs, *, fit: bool, space: Space = TABLE_1, start: Architecture | None = None
 ) -> None:
@@ -79,6 +82,7 @@ def check_budgets(
                 f"the budget of {bound} is below the smallest network that {whose}: expected at least "
                 f"{bound.just_for(smallest, costs.careful)} for these images and classes"
                 + ("" if fit else ", or leave out --no-fit")
+                + (BUSY if bound.kind == "latency" else "")
             )
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
-from asvit.design.costs import Costs, Meter, no_meter
-from asvit.design.family import DesignResult, FamilySettings, check_budgets, grow_family
+from asvit.design.costs import Meter, no_meter
+from asvit.design.family import DesignResult, FamilySettings, grow_family
 from asvit.design.recipes import Recipe, StartFrom
 from asvit.design.search import SearchSettings, SearchStep, search
 from asvit.errors import UserError
@@ -67,12 +67,13 @@ def design(
         settings: recipe, task and budgets; :meth:`DesignSettings.of`.
         measurer: measures networks for the same task, with what is searched and grown by among its metrics; its seed is
             the search's too.
-        meter: of latency and memory, where a budget bounds them: a :class:`~asvit.meter.UsageMeter`.
+        meter: of latency and memory, where a budget bounds them: a :class:`~asvit.meter.UsageMeter`. That no network
+            can meet one is seen at the end; :func:`~asvit.design.family.check_budgets` sees it before.
         on_step: told of every step of the search.
         on_measured: told of every measurement of growth, as in :func:`~asvit.design.grow.grow`.
 
     Raises:
-        UserError: the measurer is for another task or lacks a metric, a budget is below the smallest network, or no
+        UserError: the measurer is for another task or lacks a metric, no grown network is within a budget, or no
             measured topology is valid.
 
     >>> from asvit.design.recipes import RECIPES
@@ -84,7 +85,6 @@ def design(
     """
     _check(settings, measurer)
     family, start, found = settings.family, settings.start, None
-    check_budgets(family.budgets, Costs(family.task, meter), fit=family.fit, space=settings.space, start=start)
     measure = measurer.architectures()
     if start is None:
         found = search(measure, settings.search, space=settings.space, seed=measurer.seed, on_step=on_step)

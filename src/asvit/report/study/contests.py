@@ -126,6 +126,7 @@ def _trained(standings: Sequence[Standing], trained: Sequence[Trained]) -> list[
     if not trained:
         words = "Nothing was trained: --trainings 1 trains every network below."
     sizes = [standing.size for standing in standings]
+    beside_sample = any(standing.beats is not None for standing in standings)
     rows = [
         [
             standing.size or "one block a stage",
@@ -134,11 +135,12 @@ def _trained(standings: Sequence[Standing], trained: Sequence[Trained]) -> list[
             format_size(round(standing.params)),
             format_size(round(standing.macs)),
             in_per_cent(standing.top1),
-            in_per_cent(standing.beats),
+            *([in_per_cent(standing.beats)] if beside_sample else []),
         ]
         for standing in sorted(standings, key=lambda standing: sizes.index(standing.size))
     ]
-    headers = ["size", "way", "runs", "parameters", "MACs", "top-1 (%)", "of a sample beaten (%)"]
+    headers = ["size", "way", "runs", "parameters", "MACs", "top-1 (%)"]
+    headers += ["of a sample beaten (%)"] if beside_sample else []
     return [tag("h2", "Trained"), tag("p", words), table(headers, rows, class_="numbers")]
 
 
