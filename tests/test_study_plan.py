@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from asvit.space import TABLE_1, Topology, space_for
+from asvit.errors import UserError
+from asvit.space import SPACE, TABLE_1, Space, Topology, space_for
 from asvit.study.plan import PlanSettings, pilot_of, planned, sample_topologies
 
 SETTINGS = PlanSettings(topologies=9, seeds=3, repeated=7, seed=4)
@@ -28,6 +29,13 @@ def test_topologies_differ_and_are_of_the_space(base_stride):
         topology = Topology.parse(network)
         assert topology.base_stride == base_stride
         assert all(value in space.values[name] for name, value in topology.choices().items())
+
+
+def test_a_space_with_fewer_topologies_is_refused():
+    few = Space({name: values[:1] for name, values in SPACE.items()} | {"heads": (16, 32)})
+    assert len(sample_topologies(2, 0, few)) == 2
+    with pytest.raises(UserError, match="3 different topologies are to be drawn from a space of 2: choose fewer"):
+        sample_topologies(3, 0, few)
 
 
 def test_table_1_is_sampled_unless_another_space_is_given():

@@ -60,7 +60,12 @@ def sample_topologies(count: int, seed: int, space: Space = TABLE_1) -> list[str
 
     >>> sample_topologies(3, seed=0) == sample_topologies(5, seed=0)[:3]
     True
+
+    Raises:
+        UserError: the space has fewer.
     """
+    if count > space.size():
+        raise UserError(f"{count} different topologies are to be drawn from a space of {space.size()}: choose fewer")
     rng = np.random.default_rng(seed)
     found: dict[str, None] = {}
     while len(found) < count:
