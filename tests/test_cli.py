@@ -205,7 +205,7 @@ def latencies(ledger: Path) -> dict[tuple, float]:
 
 def test_memory_below_the_smallest_network_is_refused_before_anything_is_searched(tmp_path):
     said = asvit(*SMOKE, "--memory", "100kB", "--out", "run", cwd=tmp_path, check=2).stderr.splitlines()
-    assert "100kB of memory is below the smallest network that the largest topology of the space has" in said[-1]
+    assert "100kB of memory is below the smallest network that the smallest topology of the space has" in said[-1]
     assert not any("search" in line for line in said[:-1])
     assert rows(tmp_path / "run" / "measurements.sqlite") == 0  # a latency of a busy moment would be refused for good
 

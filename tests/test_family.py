@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from fakes import fake_measure, fake_meter
 from hypothesis import given, settings
@@ -19,8 +20,11 @@ from asvit.design.family import (
     growth_limits,
     last_admitted,
     last_within,
+    narrowest,
+    within_reach,
 )
 from asvit.errors import UserError
+from asvit.space import TABLE_1
 
 SEED, SMALL = ARCHITECTURES["seed"], ARCHITECTURES["small"]
 MEASURE = fake_measure(lambda a: a.width, lambda a: 1.0)
@@ -159,8 +163,25 @@ def test_a_latency_below_the_smallest_network_is_refused_with_the_least_there_is
     check_budgets([Budget("latency", seconds(least))], costs, fit=True, start=SMALL)
     with pytest.raises(UserError, match="leave out --no-fit"):
         check_budgets([Budget("latency", 0.028)], costs, fit=False, start=SMALL)
-    with pytest.raises(UserError, match="memory is below the smallest network that the largest topology"):
+    with pytest.raises(UserError, match="memory is below the smallest network that the smallest topology"):
         check_budgets([Budget.together([BOTH, Budget("memory", 1000)])], costs, fit=True)
+
+
+def test_topologies_that_no_width_brings_within_a_latency_are_invalid():
+    topologies = [Architecture(TABLE_1.sample(np.random.default_rng(i))) for i in range(20)]
+    least = sorted(seconds(narrowest(one, fit=True)) for one in topologies)
+    budget = Budget("latency", least[7])
+    asked = FamilySettings(task=Task(), budgets=(budget,), limits=(budget,))
+    reached = within_reach(MEASURE, asked, Costs(meter=STEADY))
+    check_budgets([budget], Costs(meter=STEADY), fit=True)
+    for one in topologies:
+        if seconds(replace(one, width=8)) <= least[7]:
+            assert reached(one) == MEASURE(one)
+        else:
+            assert "its narrowest network takes" in str(reached(one).invalid)
+    assert sum(reached(one).valid for one in topologies) == 8
+    as_they_are = within_reach(MEASURE, replace(asked, fit=False), Costs(meter=STEADY))
+    assert sum(as_they_are(one).valid for one in topologies) == sum(seconds(one) <= least[7] for one in topologies)
 
 
 def test_fitting_refuses_what_no_width_holds():

@@ -2,17 +2,22 @@
 
 import json
 import re
+from dataclasses import replace
 
 import commands
 import pytest
+from fakes import fake_meter
 
-from asvit.architecture import Task
+from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
+from asvit.design.family import FamilySettings
 from asvit.design.pipeline import DesignSettings, design
 from asvit.design.recipes import RECIPES
+from asvit.design.search import SearchSettings
 from asvit.errors import UserError
 from asvit.measure import Measurer
 from asvit.records import to_json
+from asvit.space import Topology
 
 RECIPE, TASK = RECIPES["smoke"], Task(image_size=(32, 32), num_classes=10)
 SETTINGS = DesignSettings.of(RECIPE, TASK, [Budget.parse("params", "1M")])
@@ -39,6 +44,27 @@ def test_the_command_and_the_function_find_the_same(tmp_path, monkeypatch):
     assert tuple(steps) == result.search.steps
     assert len(grown) == sum(len(step.candidates) for step in result.growth.steps)
     assert list(empty.iterdir()) == []
+
+
+def test_the_search_passes_over_topologies_that_cannot_meet_a_latency():
+    """At 0.1 µs a parameter, about half of them."""
+
+    def seconds(architecture: Architecture, runs: int) -> float:
+        return architecture.params(TASK) * 1e-7
+
+    budget = Budget.parse("latency", "11ms")
+    family = FamilySettings.of(RECIPE, TASK, [budget])
+    settings = DesignSettings(family=family, search=SearchSettings(steps=12), start_from="best-ranked")
+    result = design(settings, Measurer(RECIPE.settings(), TASK), meter=fake_meter(seconds, lambda a: 10**6))
+    assert result.search is not None
+    for topology, measurement in result.search.measurements.items():
+        narrow = Architecture.parse(topology)
+        assert measurement.valid == (seconds(replace(narrow, width=8), 1) <= budget.limit), measurement.invalid
+    assert 2 < sum(measurement.valid for measurement in result.search.measurements.values()) < 11
+    assert Architecture.parse(result.growth.steps[0].architecture).topology == Topology.parse(result.search.best_ranked)
+    (member,) = result.family
+    assert member.usage is not None
+    assert member.usage.latency <= budget.limit
 
 
 def test_the_measurer_must_be_for_the_same_task_and_know_the_score():

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from asvit.architecture import SEED_WIDTH, Architecture, Task
 from asvit.budget import Budget
@@ -69,15 +70,16 @@ def check_budgets(
 ) -> None:
     """Refuse a budget that the smallest network exceeds, before anything is searched or grown.
 
-    It is that of the start, or, before one is found, of the largest topology of the space.
+    It is that of the start. Before one is found, it is that of the space's largest topology, so that all meet budgets
+    in counts; for latency and memory, by which a search passes topologies over (:func:`within_reach`), of its smallest.
 
     >>> check_budgets([Budget.parse("params", "200k")], Costs(Task(image_size=(32, 32), num_classes=10)), fit=True)
     """
-    begin = start or Architecture(_largest_topology(space), width=SEED_WIDTH)
-    smallest = replace(begin, width=min(begin.width, SMALLEST_WIDTH)) if fit else begin
     for bound in dict.fromkeys(bound for budget in budgets for bound in budget.bounds):
+        which = "smallest" if bound.measured else "largest"
+        smallest = narrowest(start or Architecture(_extreme_topology(space, which), width=SEED_WIDTH), fit=fit)
         if not bound.admits(smallest, costs.careful):
-            whose = "the largest topology of the space has" if start is None else f"can be made of {start}"
+            whose = f"the {which} topology of the space has" if start is None else f"can be made of {start}"
             raise UserError(
                 f"the budget of {bound} is below the smallest network that {whose}: expected at least "
                 f"{bound.just_for(smallest, costs.careful)} for these images and classes"
@@ -86,9 +88,20 @@ def check_budgets(
             )
 
 
-def _largest_topology(space: Space) -> Topology:
+def narrowest(architecture: Architecture, *, fit: bool) -> Architecture:
+    """The least that a family can make of a network: itself, or its smallest width where widths are fitted.
+
+    >>> str(narrowest(Architecture.parse("seed"), fit=True))
+    '8,2,3,1|4,1,2,1|4,1,4,1|4,1,6,1|32,8'
+    """
+    return replace(architecture, width=min(architecture.width, SMALLEST_WIDTH)) if fit else architecture
+
+
+def _extreme_topology(space: Space, which: Literal["smallest", "largest"]) -> Topology:
+    """More attention splits make a topology smaller, more of anything else larger."""
+    small = which == "smallest"
     return space.topology(
-        {name: min(values) if name.startswith("S") else max(values) for name, values in space.values.items()}
+        {name: max(values) if name.startswith("S") == small else min(values) for name, values in space.values.items()}
     )
 
 
@@ -250,6 +263,28 @@ class FamilySettings:
     def measured(self) -> bool:
         """Whether networks have to run on a device to be compared with the budgets."""
         return any(budget.measured for budget in self.budgets)
+
+
+def within_reach(measure: Measure, family: FamilySettings, costs: Costs) -> Measure:
+    """The same measure, by which a network is invalid that even at its narrowest exceeds a latency or memory.
+
+    >>> from asvit.design.recipes import RECIPES
+    >>> family = FamilySettings.of(RECIPES["quick"])  # nothing in it has to be measured on a device
+    >>> measure = within_reach(lambda architecture: Measurement(str(architecture), {}), family, Costs(family.task))
+    >>> measure(Architecture.parse("seed")).valid
+    True
+    """
+    bounds = dict.fromkeys(bound for budget in family.budgets for bound in budget.bounds if bound.measured)
+
+    def measured(architecture: Architecture) -> Measurement:
+        least = narrowest(architecture, fit=family.fit)
+        for bound in bounds:
+            if not bound.admits(least, costs.careful):
+                needed = bound.just_for(least, costs.careful)
+                return Measurement(str(architecture), {}, invalid=f"its narrowest network takes {needed}, over {bound}")
+        return measure(architecture)
+
+    return measured
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
-from asvit.design.costs import Meter, no_meter
-from asvit.design.family import DesignResult, FamilySettings, grow_family
+from asvit.design.costs import Costs, Meter, no_meter
+from asvit.design.family import DesignResult, FamilySettings, grow_family, within_reach
 from asvit.design.recipes import Recipe, StartFrom
 from asvit.design.search import SearchSettings, SearchStep, search
 from asvit.errors import UserError
@@ -60,7 +60,8 @@ def design(
 ) -> DesignResult:
     """Algorithm 1, Algorithm 2 from its result, and a member for every budget. Nothing is written.
 
-    What ``asvit design`` runs. Measurements are kept in the measurer's ledger: with one in a file
+    What ``asvit design`` runs. In the search a topology that cannot meet a latency or memory, however narrow, is
+    invalid: it is neither rewarded nor grown. Measurements are kept in the measurer's ledger: with one in a file
     (:meth:`~asvit.measure.Measurer.remember_in`) the same call goes on where an earlier one ended.
 
     Args:
@@ -87,7 +88,8 @@ def design(
     family, start, found = settings.family, settings.start, None
     measure = measurer.architectures()
     if start is None:
-        found = search(measure, settings.search, space=settings.space, seed=measurer.seed, on_step=on_step)
+        reach = within_reach(measure, family, Costs(family.task, meter))
+        found = search(reach, settings.search, space=settings.space, seed=measurer.seed, on_step=on_step)
         start = found.start(settings.start_from)
     grown = grow_family(
         start,
