@@ -343,3 +343,13 @@ def test_measure_takes_functions_and_costs_and_refuses_in_one_line(nets):
         assert refused.returncode == 2
         assert len(refused.stderr.splitlines()) == 1
         assert said in refused.stderr
+
+
+def test_what_a_network_keeps_of_one_measure_stays_out_of_the_next():
+    """timm's LeViT keeps attention biases of its first pass; the second measure copies the network."""
+    task = Task(image_size=(64, 64), num_classes=7)
+    levit, few = parse_subject("timm:levit_128s", task), Settings(repeats=1, angles=2, kernel_images=2)
+    both, alone = (
+        Measurer(few, task, metrics=metrics)(levit) for metrics in (["gradient_norm", "synflow"], ["synflow"])
+    )
+    assert both.estimates["synflow"] == alone.estimates["synflow"]

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from asvit.architecture import Task
 from asvit.attention import differentiable_attention, fuse_attention, write_out_attention
 from asvit.complexity import curve, ntk
+from asvit.complexity.copies import fresh_copy
 from asvit.complexity.layerwise import layerwise_kernel
 from asvit.complexity.speed import Usage, usage
 from asvit.errors import NotAdmitted
@@ -111,7 +111,7 @@ class Probe:
     @cached_property
     def homogeneous_classifier(self) -> nn.Module:
         """The classifier without norms: what synaptic flow runs through."""
-        network = deepcopy(self.classifier)
+        network = fresh_copy(self.classifier)
         remove_norms(network)
         return network
 
@@ -186,7 +186,7 @@ class Probe:
 
     def _along_circle(self, order: Literal[1, 2]) -> Callable[[Tensor], tuple[Tensor, ...]]:
         """The function from angles to derivatives: by Taylor mode for our own network, else by nested jvp."""
-        network = deepcopy(self.network).requires_grad_(False)
+        network = fresh_copy(self.network).requires_grad_(False)
         if self.settings.norm == "identity":
             remove_norms(network)
         elif order == 2:

@@ -1,11 +1,12 @@
 """What any network costs: parameters and multiply-adds, counted on the network itself."""
 
-import copy
 import warnings
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from asvit.complexity.copies import fresh_copy
 
 
 def count_params(module: nn.Module) -> int:
@@ -25,7 +26,7 @@ def count_macs(module: nn.Module, *inputs: Tensor) -> int:
     >>> count_macs(nn.Linear(3, 2), torch.zeros(5, 3))
     30
     """
-    meta = copy.deepcopy(module).to("meta").eval()
+    meta = fresh_copy(module).to("meta").eval()
     with warnings.catch_warnings(), torch.no_grad(), FlopCounterMode(display=False) as counter:
         warnings.simplefilter("ignore")  # the counter announces modules that it enters twice
         meta(*(x.to("meta") for x in inputs))

@@ -5,7 +5,6 @@ those of *connections*, linear layers and convolutions, which the papers prune o
 all parameters. A parameter that the output does not depend on adds nothing. Sums are in float64.
 """
 
-import copy
 import math
 from collections.abc import Iterable, Sequence
 
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from asvit.complexity.copies import fresh_copy
 from asvit.complexity.precision import float64_device, in_float64, total
 
 Images = Float[Tensor, "n *image"]
@@ -180,7 +180,7 @@ def with_absolute_parameters(network: nn.Module) -> nn.Module:
     >>> with_absolute_parameters(network).weight.item(), network.weight.item()
     (2.0, -2.0)
     """
-    network = copy.deepcopy(network)
+    network = fresh_copy(network)
     network.to(float64_device(next(network.parameters()).device)).double()
     with torch.no_grad():
         for parameter in network.parameters():
