@@ -5,8 +5,11 @@ import torch
 
 from asvit import meter as module
 from asvit.architecture import ARCHITECTURES, Task
+from asvit.budget import Budget
 from asvit.complexity.speed import Usage, computing_threads, peak_memory, processor_name
+from asvit.design.family import FamilySettings
 from asvit.errors import UserError
+from asvit.jobs import check_measured_budgets
 from asvit.ledger import Ledger
 from asvit.meter import UsageMeter
 from asvit.model import AsViT
@@ -36,6 +39,8 @@ def test_a_network_is_measured_whole_with_its_classifier():
     model = AsViT(SEED, image_size=(32, 64), in_chans=5, num_classes=12)
     found = UsageMeter(TASK, use=Use(batch_size=3))(SEED, 2)
     assert found.memory == peak_memory(model, torch.zeros(3, 5, 32, 64))
+    assert found.latency > 0
+    assert found.spread >= 0
     assert (found.batch_size, found.precision, found.threads) == (3, "float32", torch.get_num_threads())
 
 
@@ -55,6 +60,16 @@ def test_a_usage_is_measured_once_and_found_in_the_ledger_by_another_process(run
     assert later(SEED, 10) == found
     assert runs == [(SEED, (1, 5, 32, 64), "float32", 10)]
     assert (found.latency, found.spread, found.memory) == (0.01, 0.001, 10**6)
+
+
+def test_a_latency_is_refused_for_the_moment_and_never_once_a_run_has_begun(runs):
+    meter, budget = UsageMeter(TASK), Budget("latency", 0.001)
+    family = FamilySettings(task=TASK, budgets=(budget,), limits=(budget,))
+    with pytest.raises(UserError, match="1ms of latency is below the smallest network"):
+        check_measured_budgets(family, meter)
+    assert not meter.begun
+    meter(SEED, 10)
+    check_measured_budgets(family, meter)
 
 
 def test_batch_size_precision_passes_task_and_threads_are_measured_apart(runs, monkeypatch):

@@ -246,8 +246,11 @@ def family_settings(
 def check_measured_budgets(
     family: FamilySettings, meter: UsageMeter, *, space: Space = TABLE_1, start: Architecture | None = None
 ) -> None:
-    """Refuse a latency or memory below the smallest network; what is measured for that binds no later run."""
-    if family.measured:
+    """Refuse a latency or memory below the smallest network, of a run that has not begun.
+
+    What is measured for that is not kept: a busy moment neither binds later runs nor stops one that was admitted.
+    """
+    if family.measured and not meter.begun:
         costs = Costs(family.task, UsageMeter(meter.task, meter.device, use=meter.use))
         check_budgets(family.budgets, costs, fit=family.fit, space=space, start=start)
 

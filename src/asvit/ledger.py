@@ -99,6 +99,11 @@ class Ledger:
         with self._explaining(), self._connection as transaction:
             transaction.executemany("INSERT OR IGNORE INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
+    def is_empty(self) -> bool:
+        """Whether nothing has been measured yet."""
+        with self._explaining():
+            return self._connection.execute("SELECT 1 FROM measurement LIMIT 1").fetchone() is None
+
     def costs(self, context: int, subject: str) -> dict[str, Cost]:
         """What all repeats of a subject took, by metric."""
         with self._explaining():

@@ -50,6 +50,11 @@ class UsageMeter:
         """Look for measurements in ``ledger`` and keep new ones there; until then nothing outlives this object."""
         self._ledger = ledger
 
+    @property
+    def begun(self) -> bool:
+        """Whether the ledger holds anything: the run that it belongs to goes on."""
+        return not self._ledger.is_empty()
+
     def __call__(self, architecture: Architecture, runs: int) -> Usage:
         """Usage of a network, its latency the median over ``runs`` passes."""
         context, subject = self._ledger.context(self._describe(runs)), str(architecture)
