@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +95,35 @@ def test_every_module_of_the_list_is_in_the_reference():
     for line in pages.splitlines():
         if line.startswith("::: "):
             assert importlib.util.find_spec(line.removeprefix("::: ")) is not None, line
+
+
+REFERENCE = re.compile(r":(?:class|func|data|meth|mod|attr):`~?(asvit\.[\w.]+)`")
+NAMED = re.compile(r"^from (asvit\.[\w.]+) import (.+?)$|^from (asvit\.[\w.]+) import \(([^)]+)\)", re.MULTILINE)
+REFERRED = re.compile(r":(?:class|func|data|meth|mod|attr):`~?(\w+)")
+
+
+def in_reference(pages: str, name: str) -> bool:
+    """Whether a dotted name is a module of the reference, or lies in one."""
+    parts = name.split(".")
+    return any(f"::: {'.'.join(parts[:end])}\n" in pages for end in range(2, len(parts) + 1))
+
+
+def references(source: str) -> Iterator[str]:
+    """Full names of ours that a module's docstrings refer to, and the types that its public functions name."""
+    imported = {}
+    for module, names, other, inner in NAMED.findall(source):
+        for name in (names or inner).split(","):
+            if name.strip():
+                imported[name.strip().rpartition(" as ")[2]] = f"{module or other}.{name.strip().partition(' as ')[0]}"
+    yield from REFERENCE.findall(source)
+    yield from (imported[name] for name in REFERRED.findall(source) if name in imported)
+
+
+def test_what_the_reference_refers_to_is_in_it():
+    pages = "".join(page.read_text() for page in (Path(__file__).parents[1] / "docs" / "reference").glob("*.md"))
+    missing = set()
+    for module in re.findall(r"^::: asvit\.([\w.]+)$", pages, re.MULTILINE):
+        path = ROOT / module.replace(".", "/")
+        source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+        missing |= {name for name in references(source) if not in_reference(pages, name)}
+    assert missing == set()
