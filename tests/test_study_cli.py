@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -40,14 +41,20 @@ def wait_for(process: subprocess.Popen, happened) -> None:
     assert process.poll() is None
 
 
-def rows_of(run: Path) -> list[dict[str, str]]:
-    with open(run / "topologies.csv", newline="") as file:
+def rows_of(run: Path, name: str = "topologies.csv") -> list[dict[str, str]]:
+    """Of a file that may not be there yet."""
+    if not (run / name).exists():
+        return []
+    with open(run / name, newline="") as file:
         return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
-    """A study one of whose workers was killed, then all of it, and that then was continued."""
+    """A study one of whose workers was killed, then all of it, and that then was continued.
+
+    Beside it lies what it had written when it was killed.
+    """
     folder = tmp_path_factory.mktemp("study")
     run = folder / "run"
     command = [ASVIT, *STUDY, "--least-ratio", "0", "--workers", "2", *SOON, "--out", "run"]
@@ -55,9 +62,10 @@ def finished(tmp_path_factory) -> Path:
         wait_for(process, lambda: trials(run, "RUNNING") == 2)
         first, second = workers_of(process.pid)
         os.kill(first, signal.SIGKILL)
-        wait_for(process, lambda: trials(run, "COMPLETE") >= 3)
+        wait_for(process, lambda: len(rows_of(run)) >= 3)
         process.send_signal(signal.SIGKILL)
         _, said = process.communicate()
+    shutil.copy(run / "topologies.csv", folder / "killed.csv")
     assert f"worker {first} has died (exit code -9): its training is given back" in said
     while alive(second):  # it ends with its parent
         time.sleep(0.01)
@@ -113,12 +121,16 @@ def test_the_verdict_has_a_row_a_score_and_a_page(finished):
     assert all(one.network.split("|")[0] in page for one in PLAN)
 
 
-def test_a_study_continues_from_a_file(finished, tmp_path):
-    half = tmp_path / "half.csv"
-    lines = (finished / "topologies.csv").read_text().splitlines(keepends=True)
-    half.write_text("".join(lines[:8]))
-    arguments = ("--continue-from", "half.csv", "--least-ratio", "0", "--workers", "1", "--out", "run", "--json")
+def test_a_study_continues_from_what_a_killed_one_had_written(finished, tmp_path):
+    killed = finished.parent / "killed.csv"
+    arguments = ("--continue-from", str(killed), "--least-ratio", "0", "--workers", "1", "--out", "run", "--json")
     said = asvit(*STUDY, *arguments, cwd=tmp_path)
+    earlier = {(row["network"], row["seed"]): row["seconds"] for row in rows_of(finished.parent, killed.name)}
+    assert f"{len(earlier)} of {len(earlier)} trainings of {killed} count here" in said.stderr
+    assert 3 <= len(earlier) <= len(PLAN)
+    rows = {(row["network"], row["seed"]): row["seconds"] for row in rows_of(tmp_path / "run")}
+    assert len(rows) == len(PLAN)
+    assert earlier.items() <= rows.items()  # the same seconds: not trained again
     ours, theirs = json.loads(said.stdout), json.loads((finished / "result.json").read_text())
     assert [one["top1"] for one in ours["trained"]] == [one["top1"] for one in theirs["trained"]]
     assert [score["tau"] for score in ours["scores"]] == [score["tau"] for score in theirs["scores"]]

@@ -54,10 +54,15 @@ def run_study(
     config = setup.config | extra  # how it measures may change from one run of the command to the next
     run = replace(run, out=setup.path, threads=setup.threads)
     with working("study", recipe_name, config, run, [measurer]) as directory, crew.queue() as queue:
+
+        def keep(trained: Sequence[Trained]) -> None:
+            """Without measures, which are known at the end: whatever happens, another study continues from it."""
+            write_file(directory.path / TOPOLOGIES, as_csv(trained, setup.provenance, ()))
+
         say_few_tokens(setup.task, sampled.base_stride)
         setup.add_earlier(queue)
         if not sampling.so_far:
-            train_all(queue, crew)
+            train_all(queue, crew, keep)
         result = verdict(queue.trained(), len(plan), pilot, setup, measurer)
         write_file(directory.path / TOPOLOGIES, as_csv(result.trained, setup.provenance, result.points))
         hand_over(directory, result, run, show_study)

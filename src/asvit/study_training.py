@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 
@@ -17,10 +17,17 @@ from asvit.study_trainer import TRAININGS, may_be_alive, run_worker, worker_name
 
 LOOK = 1.0
 """Seconds between looks at the workers."""
+Keep = Callable[[Sequence[Trained]], None]
+"""Called with all that is trained so far, whenever there is more of it."""
 
 
-def train_all(queue: Queue, crew: Crew) -> None:
+def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> None:
     """Do all trainings, or those of the pilot if it fails.
+
+    Args:
+        queue: of the study.
+        crew: that trains.
+        keep: puts what is trained so far where it outlives this process.
 
     Raises:
         UserError: the pilot shows that accuracies hardly differ, or all workers have died.
@@ -37,7 +44,7 @@ def train_all(queue: Queue, crew: Crew) -> None:
             workers = [spawn.Process(target=run_worker, args=(crew, device)) for device in crew.setup.devices]
             for worker in workers:
                 worker.start()
-        watch(queue, crew, workers)
+        watch(queue, crew, workers, keep)
     finally:
         for worker in workers:
             worker.terminate()
@@ -68,8 +75,8 @@ def check_pilot(pilot: Pilot, trained: Sequence[Trained]) -> None:
         )
 
 
-def watch(queue: Queue, crew: Crew, workers: Sequence[BaseProcess]) -> None:
-    """Show how far the study is until all workers have ended; give back what dead ones had."""
+def watch(queue: Queue, crew: Crew, workers: Sequence[BaseProcess], keep: Keep) -> None:
+    """Show how far the study is until all workers have ended, and keep it; give back what dead ones had."""
     buried: set[int | None] = set()
     seen = -1
     with ProgressDisplay() as display:
@@ -83,6 +90,8 @@ def watch(queue: Queue, crew: Crew, workers: Sequence[BaseProcess]) -> None:
             trained = queue.trained()
             done, total = len(trained), len(crew.plan)
             if done != seen:
+                if workers and trained:  # with no workers all were done before, and kept
+                    keep(trained)
                 display.update("study", done, total, count=f"{done} of {total} trainings", facts=facts(trained, crew))
                 seen = done
             if len(ended) == len(workers):
