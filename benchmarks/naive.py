@@ -4,9 +4,9 @@ Baselines for measures.py; nothing here is used by the library.
 """
 
 import math
-import time
 
 import torch
+from machine import timed
 from torch import Tensor, nn
 
 from asvit.attention import write_out_attention
@@ -19,12 +19,14 @@ def curve_of(network: nn.Module, basis: Tensor, theta: Tensor) -> Tensor:
     return network(u0 * theta.cos()[:, None, None, None] + u1 * theta.sin()[:, None, None, None])
 
 
-def velocity(network: nn.Module, basis: Tensor, theta: Tensor) -> Tensor:
-    """Velocity of every output channel by a backward pass of its own."""
+def velocity(network: nn.Module, basis: Tensor, theta: Tensor, *, channels: list[int]) -> tuple[Tensor, float]:
+    """Velocity of some output channels by a backward pass each, and the seconds that all channels would take."""
     theta = theta.clone().requires_grad_()
-    out = curve_of(network, basis, theta)
-    v = [torch.autograd.grad(out[:, c].sum(), theta, retain_graph=True)[0] for c in range(out.shape[1])]
-    return torch.stack(v, 1)
+    forward, out = timed(lambda: curve_of(network, basis, theta), theta.device)
+    backward, v = timed(
+        lambda: [torch.autograd.grad(out[:, c].sum(), theta, retain_graph=True)[0] for c in channels], theta.device
+    )
+    return torch.stack(v, 1), forward + backward * out.shape[1] / len(channels)
 
 
 def velocity_and_acceleration(
@@ -32,17 +34,15 @@ def velocity_and_acceleration(
 ) -> tuple[Tensor, Tensor, float]:
     """Both for some channels by two backward passes each, and the seconds that all channels would take."""
     theta = theta.clone().requires_grad_()
-    begin = time.perf_counter()
-    out = curve_of(network, basis, theta)
-    forward = time.perf_counter() - begin
-    begin = time.perf_counter()
-    v, a = [], []
-    for c in channels:
-        (d,) = torch.autograd.grad(out[:, c].sum(), theta, create_graph=True)
-        a.append(torch.autograd.grad(d.sum(), theta, retain_graph=True)[0])
-        v.append(d.detach())
-    seconds = forward + (time.perf_counter() - begin) * out.shape[1] / len(channels)
-    return torch.stack(v, 1), torch.stack(a, 1), seconds
+
+    def of(channel: int) -> tuple[Tensor, Tensor]:
+        (d,) = torch.autograd.grad(out[:, channel].sum(), theta, create_graph=True)
+        return d.detach(), torch.autograd.grad(d.sum(), theta, retain_graph=True)[0]
+
+    forward, out = timed(lambda: curve_of(network, basis, theta), theta.device)
+    backward, found = timed(lambda: [of(c) for c in channels], theta.device)
+    v, a = zip(*found, strict=True)
+    return torch.stack(v, 1), torch.stack(a, 1), forward + backward * out.shape[1] / len(channels)
 
 
 def kernel(network: nn.Module, images: Tensor) -> Tensor:
