@@ -157,10 +157,10 @@ def test_ledger_round_trip():
     a, b = ledger.context({"x": 1}), ledger.context({"x": 2})
     assert ledger.context({"x": 1}) == a != b
     entries = {"length": Entry(0.1 + 0.2, None, 1.0, "3 angles a pass"), "ntk": Entry(None, "singular", 2.0, "")}
-    ledger.write(a, "seed", 0, entries)
+    ledger.write(a, "seed", {0: entries})
     assert ledger.read(a, "seed", 0) == entries
     assert ledger.read(b, "seed", 0) == ledger.read(a, "seed", 1) == {}
-    ledger.write(a, "seed", 1, {"length": Entry(0.5, None, 2.0, "2 angles a pass")})
+    ledger.write(a, "seed", {1: {"length": Entry(0.5, None, 2.0, "2 angles a pass")}})
     assert ledger.costs(a, "seed") == {
         "length": Cost(3.0, "3 angles a pass,2 angles a pass"),
         "ntk": Cost(2.0, ""),

@@ -1,7 +1,7 @@
 """What has been measured, in SQLite: a job that is repeated after an interruption finds its measurements here.
 
-A row is one metric of one repeat of one subject under one context (settings, versions, device). Each repeat is a
-transaction of its own, so that a process killed at any moment leaves whole repeats behind.
+A row is one metric of one repeat of one subject under one context (settings, versions, device). Repeats are written
+whole, in one transaction, so that a process killed at any moment leaves whole repeats behind.
 """
 
 import json
@@ -54,7 +54,7 @@ class Ledger:
 
     >>> ledger = Ledger.in_memory()
     >>> context = ledger.context({"device": "cpu"})
-    >>> ledger.write(context, "seed", 0, {"length": Entry(2.5, None, 0.1, "4 angles a pass")})
+    >>> ledger.write(context, "seed", {0: {"length": Entry(2.5, None, 0.1, "4 angles a pass")}})
     >>> ledger.read(context, "seed", 0)
     {'length': Entry(value=2.5, invalid=None, seconds=0.1, work='4 angles a pass')}
     """
@@ -90,10 +90,11 @@ class Ledger:
             )
             return {metric: Entry(*entry) for metric, *entry in rows}
 
-    def write(self, context: int, subject: str, repeat: int, entries: Mapping[str, Entry]) -> None:
-        """Add metrics of one repeat of a subject; what another process has written meanwhile stays."""
+    def write(self, context: int, subject: str, repeats: Mapping[int, Mapping[str, Entry]]) -> None:
+        """Add metrics of some repeats of a subject; what another process has written meanwhile stays."""
         rows = [
             (context, subject, repeat, metric, entry.value, entry.invalid, entry.seconds, entry.work)
+            for repeat, entries in repeats.items()
             for metric, entry in entries.items()
         ]
         with self._explaining(), self._connection as transaction:

@@ -4,6 +4,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ import torch
 
 from asvit.architecture import Architecture, Task
 from asvit.complexity.ntk import SingularKernel
+from asvit.complexity.precision import full_float32
 from asvit.complexity.speed import computing_threads, processor_name
 from asvit.errors import NotAdmitted
 from asvit.ledger import Cost, Entry, Ledger
@@ -19,10 +21,14 @@ from asvit.photos import BuiltIn, Photographs
 from asvit.probe import Draw, Probe
 from asvit.settings import Settings, Use
 from asvit.subject import ArchitectureSubject, Subject
+from asvit.together import Together
 from asvit.work import default_work_memory, device_name
 
 VERSION = 2
 """Raised whenever the same settings would give other values; a ledger keeps its entries under it."""
+TOGETHER = {"cuda"}
+"""Kinds of devices that measure all repeats of an architecture at once (:mod:`asvit.together`); a CPU is faster one by
+one, with what it computes in its cache."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,7 @@ class Measurer:
 
     def __call__(self, subject: Subject) -> Measurement:
         """Measure a subject, up to the first repeat that shows it invalid."""
+        self._measure_together(subject)
         values: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
         for repeat in range(self.settings.repeats):
             entries = self.repeat(subject, repeat)
@@ -183,6 +190,7 @@ class Measurer:
 
     def by_metric(self, subject: Subject) -> dict[str, Estimate]:
         """Measure every metric by itself, and leave out those that are invalid in some repeat."""
+        self._measure_together(subject)
         repeats = [self.repeat(subject, repeat) for repeat in range(self.settings.repeats)]
         found = {}
         for name in (metric.name for metric in self.metrics):
@@ -215,16 +223,43 @@ class Measurer:
         Raises:
             NotAdmitted: a metric is not admitted, and there is no ``refused``.
         """
-        known = self._read(subject, repeat)
         left_out = {} if refused is None else refused
-        missing = [metric for metric in self.metrics if metric.name not in {**known, **left_out}]
+        missing = [metric for metric in self._missing(subject, repeat) if metric.name not in left_out]
         if missing:
-            found = self._evaluate(missing, subject, self.draws[repeat], refused)
-            for in_use, context in self._contexts.items():
-                entries = {name: entry for name, entry in found.items() if METRICS[name].in_use == in_use}
-                self._ledger.write(context, subject.key, repeat, entries)
-            known = self._read(subject, repeat)
-        return known
+            self._write(subject, {repeat: self._evaluate(missing, subject, self.draws[repeat], refused)})
+        return self._read(subject, repeat)
+
+    def _measure_together(self, subject: Subject) -> None:
+        """Measure all repeats that are missing at once, where device and subject allow it; else leave them missing.
+
+        Where the device runs out of memory they stay missing too, to be measured one by one.
+        """
+        missing = {repeat: self._missing(subject, repeat) for repeat in range(self.settings.repeats)}
+        missing = {repeat: metrics for repeat, metrics in missing.items() if metrics}
+        if self.device.type not in TOGETHER or not isinstance(subject, ArchitectureSubject) or len(missing) < 2:
+            return
+        draws = [self.draws[repeat] for repeat in missing]
+        probes = Together(subject, draws, self.settings, self.device, self.work_memory).probes(self.use)
+        with suppress(torch.OutOfMemoryError):
+            found = {
+                repeat: dict(admitted(metrics, probe, None))
+                for (repeat, metrics), probe in zip(missing.items(), probes, strict=True)
+            }
+            self._write(subject, found)
+
+    def _missing(self, subject: Subject, repeat: int) -> list[Metric]:
+        """Metrics of a repeat that the ledger does not have."""
+        known = self._read(subject, repeat)
+        return [metric for metric in self.metrics if metric.name not in known]
+
+    def _write(self, subject: Subject, found: Mapping[int, Mapping[str, Entry]]) -> None:
+        """Keep what was found in some repeats."""
+        for in_use, context in self._contexts.items():
+            own = {
+                repeat: {name: entry for name, entry in entries.items() if METRICS[name].in_use == in_use}
+                for repeat, entries in found.items()
+            }
+            self._ledger.write(context, subject.key, own)
 
     def _read(self, subject: Subject, repeat: int) -> dict[str, Entry]:
         found: dict[str, Entry] = {}
@@ -242,20 +277,22 @@ class Measurer:
             try:
                 return dict(admitted(metrics, probe, refused))
             except torch.OutOfMemoryError as error:
-                if probe.work.less() != probe.work:
-                    reductions += 1
-                    continue
-                reason = (
-                    f"{subject.name} does not fit into the memory of {self.device}, even one angle and one block "
-                    "at a time: measure a smaller network or image size, or with --device cpu"
-                )
-                if refused is None:
-                    raise NotAdmitted(reason) from error
-                if len(metrics) == 1:
-                    refused[metrics[0].name] = reason
-                    return {}
-                each = [self._evaluate([metric], subject, draw, refused) for metric in metrics]
-                return {name: entry for entries in each for name, entry in entries.items()}
+                out_of_memory = error.with_traceback(None)  # whose frames keep what did not fit
+            if probe.work.less() != probe.work:
+                reductions += 1
+                continue
+            reason = (
+                f"{subject.name} does not fit into the memory of {self.device}, even one angle and one block "
+                "at a time: measure a smaller network or image size, or with --device cpu"
+            )
+            if refused is None:
+                raise NotAdmitted(reason) from out_of_memory
+            if len(metrics) == 1:
+                refused[metrics[0].name] = reason
+                return {}
+            del probe  # so does its network
+            each = [self._evaluate([metric], subject, draw, refused) for metric in metrics]
+            return {name: entry for entries in each for name, entry in entries.items()}
 
 
 def admitted(
@@ -284,7 +321,8 @@ def evaluate(metric: Metric, probe: Probe) -> Entry:
     """
     start = time.perf_counter()
     try:
-        value = metric.of(probe)
+        with nullcontext() if metric.in_use else full_float32():
+            value = metric.of(probe)
         invalid = None if math.isfinite(value) else f"{metric.title} is {value}"
     except SingularKernel as error:
         value, invalid = None, str(error)

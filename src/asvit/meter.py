@@ -59,7 +59,7 @@ class UsageMeter:
         """Usage of a network, its latency the median over ``runs`` passes."""
         context, subject = self._ledger.context(self._describe(runs)), str(architecture)
         if not self._ledger.read(context, subject, 0):
-            self._ledger.write(context, subject, 0, self._measure(architecture, runs))
+            self._ledger.write(context, subject, {0: self._measure(architecture, runs)})
         entries = self._ledger.read(context, subject, 0)
         known = {name: entry.value for name, entry in entries.items() if entry.value is not None}
         return Usage(

@@ -4,7 +4,7 @@ Maps are channels-last, ``B x H x W x C``, inside the network; feature maps leav
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -283,27 +283,38 @@ class AsViT(nn.Module):
         return (last * i / max(blocks - 1, 1) for i in range(blocks))
 
     def initialise(
-        self, generator: torch.Generator | None = None, *, initialisation: Initialisation = "normal"
+        self,
+        generator: torch.Generator | None = None,
+        *,
+        initialisation: Initialisation = "normal",
+        into: Mapping[str, Tensor] | None = None,
     ) -> None:
         """Draw every parameter anew, from ``generator`` (on the parameters' device) or torch's global one.
 
         Linear weights and the position embedding: normal with σ = 0.02, cut at ±2; their biases 0. LayerNorm: 1 and 0.
         Convolution: uniform in ``±1/√fan_in``, torch's default. As in the authors' release (the paper is silent).
         With ``initialisation="fan-in"``, linear weights have σ = 1/√fan_in.
+
+        Args:
+            generator: of random numbers.
+            initialisation: of linear weights.
+            into: tensors of the parameters' shapes, by name, that are filled in their place.
         """
-        for module in self.modules():
+        drawn = dict(self.named_parameters()) if into is None else into
+        for name, module in self.named_modules():
+            prefix = f"{name}." if name else ""
+            own = {key: drawn[prefix + key] for key, _ in module.named_parameters(recurse=False)}
             if isinstance(module, nn.Linear):
-                initialise_linear(module, generator, initialisation=initialisation)
+                draw_linear(own["weight"], own.get("bias"), generator, initialisation=initialisation)
             elif isinstance(module, nn.LayerNorm):
-                nn.init.ones_(module.weight)
-                nn.init.zeros_(module.bias)
+                nn.init.ones_(own["weight"])
+                nn.init.zeros_(own["bias"])
             elif isinstance(module, nn.Conv2d):
-                bound = 1 / math.sqrt(module.weight[0].numel())
-                for parameter in (module.weight, module.bias):
-                    if parameter is not None:
-                        nn.init.uniform_(parameter, -bound, bound, generator=generator)
+                bound = 1 / math.sqrt(own["weight"][0].numel())
+                for parameter in own.values():
+                    nn.init.uniform_(parameter, -bound, bound, generator=generator)
         if self.position is not None:
-            nn.init.trunc_normal_(self.position, std=0.02, generator=generator)
+            nn.init.trunc_normal_(drawn["position"], std=0.02, generator=generator)
 
     def maps(self, images: Images) -> Iterator[Map]:
         """Last map of each stage, channels-last, finest first."""
@@ -355,23 +366,27 @@ class AsViT(nn.Module):
         if num_classes:
             dim = self.architecture.dims[len(self.stages) - 1]
             self.head.fc = nn.Linear(dim, num_classes).to(next(self.parameters()))
-            initialise_linear(self.head.fc)
+            draw_linear(self.head.fc.weight, self.head.fc.bias)
 
 
-def initialise_linear(
-    linear: nn.Linear, generator: torch.Generator | None = None, *, initialisation: Initialisation = "normal"
+def draw_linear(
+    weight: Float[Tensor, "out in_"],
+    bias: Float[Tensor, " out"] | None,
+    generator: torch.Generator | None = None,
+    *,
+    initialisation: Initialisation = "normal",
 ) -> None:
-    """Draw the weight from a normal with σ = 0.02 or 1/√fan_in, cut at ±2, and set the bias to 0.
+    """Draw a linear layer's weight from a normal with σ = 0.02 or 1/√fan_in, cut at ±2, and set its bias to 0.
 
     >>> linear = nn.Linear(400, 400)
-    >>> initialise_linear(linear, torch.Generator().manual_seed(0), initialisation="fan-in")
+    >>> draw_linear(linear.weight, linear.bias, torch.Generator().manual_seed(0), initialisation="fan-in")
     >>> round(linear.weight.std().item(), 3), linear.bias.abs().max().item()
     (0.05, 0.0)
     """
-    std = 0.02 if initialisation == "normal" else linear.in_features**-0.5
-    nn.init.trunc_normal_(linear.weight, std=std, generator=generator)
-    if linear.bias is not None:
-        nn.init.zeros_(linear.bias)
+    std = 0.02 if initialisation == "normal" else weight.shape[1] ** -0.5
+    nn.init.trunc_normal_(weight, std=std, generator=generator)
+    if bias is not None:
+        nn.init.zeros_(bias)
 
 
 def resample(position: Float[Tensor, "1 H W C"], size: tuple[int, int]) -> Float[Tensor, "1 h w C"]:

@@ -143,16 +143,19 @@ class ArchitectureSubject(Subject):
 
     def network(
         self, seed: int, *, output: Output = "features", initialisation: Initialisation = "normal"
-    ) -> nn.Module:
+    ) -> MeasuredAsViT:
         """A random network of the architecture or its proxy, without position embedding.
 
         With either output, a seed gives the same weights; the classifier's come last.
         """
-        with torch.device("meta"):  # nothing is drawn twice
-            network = MeasuredAsViT(self.architecture.proxy(self.width_divisor), self.task, output)
-        network = network.to_empty(device="cpu").eval()
+        network = self.outline(output).to_empty(device="cpu")
         network.model.initialise(torch.Generator().manual_seed(seed), initialisation=initialisation)
         return network
+
+    def outline(self, output: Output) -> MeasuredAsViT:
+        """The network that is measured, without weights: on the meta device, so that nothing is drawn twice."""
+        with torch.device("meta"):
+            return MeasuredAsViT(self.architecture.proxy(self.width_divisor), self.task, output).eval()
 
     def in_use(self) -> nn.Module:
         """The whole network, position embedding included."""

@@ -21,6 +21,7 @@ from torch.func import jvp
 from asvit.attention import WindowAttention
 from asvit.model import DropPath
 from asvit.norms import WrittenOutNorm, is_norm
+from asvit.stacked import StackedConv2d, StackedLinear
 
 Jet = Float[Tensor, "J ..."]
 Heads = Float[Tensor, "J N L D"]
@@ -69,11 +70,13 @@ def carry_jets(network: nn.Module, *, order: Literal[1, 2]) -> None:
 
 
 class JetAffine(nn.Module):
-    """A linear layer or convolution: all parts in one product, the bias on the values only."""
+    """A linear layer or convolution, of one network or stacked: parts in one product, the bias on the values only."""
 
     def __init__(self, layer: nn.Linear | nn.Conv2d, parts: int) -> None:
         super().__init__()
         self.layer, self.parts = layer, parts
+        if isinstance(layer, StackedLinear | StackedConv2d):
+            layer.parts = parts
         self.bias = layer.bias
         layer.register_parameter("bias", None)
 
@@ -81,8 +84,11 @@ class JetAffine(nn.Module):
         """Map all parts."""
         out = self.layer(jet)
         if self.bias is not None:
-            values = out.unflatten(0, (self.parts, -1))[0]
-            values.add_(self.bias[:, None, None] if isinstance(self.layer, nn.Conv2d) else self.bias)
+            *networks, channels = self.bias.shape
+            values = out.unflatten(0, (self.parts, *networks, -1))[0]
+            behind = (1, 1) if isinstance(self.layer, nn.Conv2d) else ()
+            ahead = values.ndim - len(networks) - 1 - len(behind)
+            values.add_(self.bias.reshape(*networks, *[1] * ahead, channels, *behind))
         return out
 
 

@@ -22,15 +22,17 @@ Gradients = Float[Tensor, "n P"]
 
 
 def layerwise_kernel(
-    network: nn.Module, names: Collection[str], inputs: Float[Tensor, "n *input"]
-) -> Float64[Tensor, "n n"]:
+    network: nn.Module, names: Collection[str], inputs: Float[Tensor, "rows *input"], *, networks: int | None = None
+) -> Float64[Tensor, "*R n n"]:
     """Empirical kernel ``Θ_ij = ∇_w f(x_i) · ∇_w f(x_j)`` of ``f(x) = Σ network(x)``, summed in float64.
 
     Args:
         network: batch of inputs to batch of outputs, each row by itself. Layers that hold a chosen parameter are linear
             layers, convolutions and layer norms; each is called once, with the batch as its first axis.
         names: parameters ``w`` among ``network.named_parameters()``.
-        inputs: ``x_1 .. x_n``.
+        inputs: ``x_1 .. x_n``; of stacked networks, those of each in turn.
+        networks: ``R`` of them that are stacked into one (:mod:`asvit.stacked`), each with its own kernel; None: one,
+            whose kernel has no axis ``R``.
 
     Raises:
         TypeError: a layer is of another kind, or is called more than once.
@@ -40,7 +42,8 @@ def layerwise_kernel(
     >>> layerwise_kernel(nn.Linear(2, 1), {"weight"}, torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
     [[5.0, 11.0], [11.0, 25.0]]
     """
-    gram = torch.zeros(len(inputs), len(inputs), dtype=torch.float64, device=float64_device(inputs.device))
+    shape = (len(inputs),) if networks is None else (networks, len(inputs) // networks)
+    gram = torch.zeros(*shape, shape[-1], dtype=torch.float64, device=float64_device(inputs.device))
     required = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
     network.requires_grad_(False)
     added: set[nn.Module] = set()
@@ -70,7 +73,7 @@ def layers(network: nn.Module, names: Collection[str]) -> Iterator[tuple[nn.Modu
 
 
 def tap(
-    gram: Float64[Tensor, "n n"], chosen: list[str], added: set[nn.Module]
+    gram: Float64[Tensor, "*R n n"], chosen: list[str], added: set[nn.Module]
 ) -> Callable[[nn.Module, tuple[Tensor], Tensor], Tensor]:
     """Forward hook that adds a layer's share of the kernel when a gradient comes back to its output."""
 
@@ -81,7 +84,7 @@ def tap(
             added.add(layer)
             for name, gradients in gradients_of(layer, x, d_out):
                 if name in chosen:
-                    add_gram(gram, gradients)
+                    add_gram(gram, gradients.unflatten(0, gram.shape[:-1]))
 
         if not out.requires_grad:
             out.requires_grad_()  # of the first layer: where the backward pass ends

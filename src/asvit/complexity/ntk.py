@@ -8,8 +8,8 @@ from torch import Tensor
 
 from asvit.complexity.precision import float64_device, in_float64
 
-COLUMNS = 2**16
-"""Gradient entries that are in float64 at a time: they stay in the processor's cache."""
+COLUMNS = {"cpu": 2**16, "cuda": 2**20}
+"""Gradient entries of an image that are in float64 at a time, by device: on a CPU they stay in its cache."""
 
 
 class SingularKernel(ValueError):
@@ -50,17 +50,18 @@ def kernel(
     return gram
 
 
-def add_gram(gram: Float64[Tensor, "n n"], jacobian: Float[Tensor, "n P"]) -> None:
-    """Add ``J Jᵀ``, multiplied and summed in float64, in place.
+def add_gram(gram: Float64[Tensor, "*R n n"], jacobian: Float[Tensor, "*R n P"]) -> None:
+    """Add ``J Jᵀ``, multiplied and summed in float64, in place; of one network, or of ``R`` at once.
 
     >>> gram = torch.zeros(2, 2, dtype=torch.float64)
     >>> add_gram(gram, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
     >>> gram.tolist()
     [[5.0, 11.0], [11.0, 25.0]]
     """
-    for columns in jacobian.split(COLUMNS, dim=1):
+    add_product = gram.addmm_ if gram.ndim == 2 else gram.baddbmm_
+    for columns in jacobian.split(COLUMNS[gram.device.type], dim=-1):
         part = in_float64(columns)
-        gram.addmm_(part, part.T)
+        add_product(part, part.mT)
 
 
 def condition_number(gram: Float64[Tensor, "n n"], *, dtype: torch.dtype = torch.float32) -> float:

@@ -1,0 +1,158 @@
+"""All repeats of an architecture's measurement at once: one network that stacks theirs, told once what to compute."""
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from asvit.complexity import curve
+from asvit.complexity.copies import fresh_copy
+from asvit.complexity.cost import activation_bytes
+from asvit.complexity.layerwise import layerwise_kernel
+from asvit.norms import remove_norms, write_out_norms
+from asvit.probe import Draw, Probe
+from asvit.settings import Settings, Use
+from asvit.stacked import stack_into
+from asvit.subject import ArchitectureSubject, MeasuredAsViT
+from asvit.taylor import carry_jets, circle_jet
+from asvit.work import Work, usable_cores
+
+
+@dataclass(frozen=True)
+class WorkTogether(Work):
+    """The share of several repeats' measurement that is in memory at a time."""
+
+    repeats: int
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}, {self.repeats} repeats"
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """An architecture's networks of several draws, and their derivatives; values are those of a probe for each draw."""
+
+    subject: ArchitectureSubject
+    draws: Sequence[Draw]
+    settings: Settings
+    device: torch.device
+    memory: int
+    """Bytes of activations at a time."""
+
+    def probes(self, use: Use) -> "list[ProbeTogether]":
+        """A probe for each draw, which reads here what is computed at once.
+
+        >>> from asvit.architecture import Architecture, Task
+        >>> from asvit.measure import Measurer
+        >>> measure = Measurer(Settings(repeats=2), Task(image_size=(32, 32)))
+        >>> subject = ArchitectureSubject(Architecture.parse("seed"), measure.task)
+        >>> together = Together(subject, measure.draws, measure.settings, measure.device, measure.work_memory)
+        >>> [probe.velocity.shape for probe in together.probes(Use())]
+        [torch.Size([10, 256]), torch.Size([10, 256])]
+        """
+        return [
+            ProbeTogether(
+                self.subject, draw, self.settings, self.device, self.memory, use=use, together=self, place=place
+            )
+            for place, draw in enumerate(self.draws)
+        ]
+
+    @cached_property
+    def network(self) -> MeasuredAsViT:
+        """Rows of images, draw by draw, to the output that is measured; weights are drawn side by side."""
+        network = self.subject.outline(self.settings.output)
+        shapes = {name: parameter.shape for name, parameter in network.model.named_parameters()}
+        drawn = {name: torch.empty(len(self.draws), *shape) for name, shape in shapes.items()}
+
+        def draw_weights(place: int) -> None:
+            network.model.initialise(
+                torch.Generator().manual_seed(self.draws[place].weights_seed),
+                initialisation=self.settings.initialisation,
+                into={name: parameter[place] for name, parameter in drawn.items()},
+            )
+
+        with ThreadPoolExecutor(usable_cores()) as threads:
+            list(threads.map(draw_weights, range(len(self.draws))))
+        stack_into(network.model, drawn)
+        return network.to(self.device)
+
+    @cached_property
+    def work(self) -> WorkTogether:
+        """What is done of every draw at a time."""
+        image_of_each = torch.zeros(len(self.draws), *self.draws[0].images.shape[1:], device=self.device)
+        work = Work.within(self.memory, activation_bytes(self.network, image_of_each), self.settings)
+        return WorkTogether(work.angles, work.recompute, len(self.draws))
+
+    @cached_property
+    def velocity(self) -> Float[Tensor, "R angles D"]:
+        """``v(θ)`` of every draw."""
+        (v,) = self._derivatives(order=1)
+        return v
+
+    @cached_property
+    def velocity_and_acceleration(self) -> tuple[Float[Tensor, "R angles D"], Float[Tensor, "R angles D"]]:
+        """``v(θ)`` and ``a(θ)`` of every draw."""
+        v, a = self._derivatives(order=2)
+        return v, a
+
+    @cached_property
+    def kernel(self) -> Float64[Tensor, "R n n"]:
+        """Neural tangent kernel of every draw."""
+        every = self.settings.kernel_parameters == "all"
+        names = {name for name, _ in self.network.named_parameters() if every or name.endswith("weight")}
+        images = torch.cat([draw.images for draw in self.draws]).to(self.device)
+        self.network.recompute_blocks(self.work.recompute)
+        return layerwise_kernel(self.network, names, images, networks=len(self.draws))
+
+    def _derivatives(self, *, order: Literal[1, 2]) -> Sequence[Float[Tensor, "R angles D"]]:
+        """Derivatives of the circles' images up to ``order``, a few angles at a time."""
+        network = fresh_copy(self.network).requires_grad_(False)
+        if self.settings.norm == "identity":
+            remove_norms(network)
+        elif order == 2:
+            write_out_norms(network)
+        carry_jets(network, order=order)
+        basis = torch.stack([draw.basis for draw in self.draws], 1).to(self.device)  # one of R images side by side
+        radius = math.sqrt(basis[0, 0].numel()) if self.settings.radius == "sqrt-n" else 1.0
+        parts, passes = order + 1, []
+        for theta in curve.angles(self.settings.angles, device=self.device).split(self.work.angles):
+            jet_PnR = circle_jet(basis, radius, theta, order=order).unflatten(0, (parts, -1))
+            found = network(jet_PnR.transpose(1, 2).flatten(0, 2))
+            passes.append(found.unflatten(0, (parts, len(self.draws), -1))[1:])
+        return torch.cat(passes, 2).unbind()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProbeTogether(Probe):
+    """The probe of one draw among several whose derivatives are computed at once."""
+
+    together: Together
+    place: int
+    """Of the draw among them."""
+
+    @cached_property
+    def work(self) -> WorkTogether:
+        """What is done of every draw at a time."""
+        return self.together.work
+
+    @cached_property
+    def velocity(self) -> Float[Tensor, "angles D"]:
+        """``v(θ)`` of the circle's image."""
+        return self.together.velocity[self.place]
+
+    @cached_property
+    def velocity_and_acceleration(self) -> tuple[Float[Tensor, "angles D"], Float[Tensor, "angles D"]]:
+        """``v(θ)`` and ``a(θ)``."""
+        v, a = self.together.velocity_and_acceleration
+        return v[self.place], a[self.place]
+
+    @cached_property
+    def kernel(self) -> Float64[Tensor, "n n"]:
+        """Neural tangent kernel of the sum of the outputs, on the draw's images."""
+        return self.together.kernel[self.place]
