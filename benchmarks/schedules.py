@@ -17,6 +17,7 @@ import argparse
 import json
 import statistics
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,12 +83,16 @@ def without(words: Sequence[str], option: str) -> list[str]:
 def planned(arguments: list[str], data: str) -> dict[str, Any]:
     """What the stages of a training would cost."""
     plan = asvit("train", *arguments, "--data", data, "--plan", "--json")
-    return json.loads(subprocess.run(plan, check=True, capture_output=True, text=True).stdout)
+    found = subprocess.run(plan, check=False, stdout=subprocess.PIPE, text=True)
+    if found.returncode:
+        sys.exit("the schedule cannot be planned: the lines above say why")
+    return json.loads(found.stdout)
 
 
 def trained(arguments: list[str], data: str, out: Path) -> dict[str, Any]:
     """Train in a run directory, and what came out."""
-    subprocess.run(asvit("train", *arguments, "--data", data, "--out", str(out)), check=True)
+    if subprocess.run(asvit("train", *arguments, "--data", data, "--out", str(out)), check=False).returncode:
+        sys.exit(f"the training in {out.name} failed: the lines above say why")
     return outcome(json.loads((out / "result.json").read_text()))
 
 

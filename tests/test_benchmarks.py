@@ -1,0 +1,263 @@
+"""What the programs in benchmarks/ reckon, apart from what they time."""
+
+import json
+import math
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from image_sets import CLASSES, image_folder
+from PIL import Image
+
+from asvit.architecture import Architecture, Task
+from asvit.attention import write_out_attention
+from asvit.complexity import curve
+from asvit.errors import hush
+from asvit.measure import Measurer
+from asvit.norms import remove_norms
+from asvit.photos import BuiltIn
+from asvit.settings import Settings
+from asvit.subject import ArchitectureSubject
+from asvit.training.sources import open_source
+
+sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+
+import decoding
+import design
+import ground_truth
+import machine
+import measures
+import naive
+import rounding
+import schedules
+import small_data
+import throughput
+from ground_truth_pilot import Pace, Rehearsal
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    return image_folder(tmp_path_factory.mktemp("set"))
+
+
+def test_the_commit_of_a_copy_is_the_one_that_it_carries(tmp_path):
+    assert machine.commit(tmp_path) == "unknown"
+    (tmp_path / "carried").mkdir()
+    (tmp_path / "carried" / "commit").write_text("1234567-dirty\n")
+    assert machine.commit(tmp_path) == "1234567-dirty"
+
+
+def test_the_commit_of_a_checkout_is_its_own_where_there_is_git(tmp_path, monkeypatch):
+    def git(*words: str) -> str:
+        name = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        return subprocess.run(["git", "-C", tmp_path, *name, *words], check=True, capture_output=True, text=True).stdout
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    assert machine.commit(tmp_path) == git("rev-parse", "--short", "HEAD").strip()
+    monkeypatch.setenv("PATH", "")
+    assert machine.commit(tmp_path) == "unknown"
+
+
+def test_a_package_without_metadata_has_an_unknown_version():
+    assert machine.named_version("no-such-package") == "no-such-package of unknown version"
+    assert machine.named_version("numpy") == f"numpy {np.__version__}"
+
+
+def test_a_recorded_command_names_no_place_of_this_machine():
+    script = str(machine.ROOT / "benchmarks" / "measures.py")
+    given = "--data /mnt/a/cifar10 --images=photos/mine --rounds 3 --json /mnt/x.json --work /mnt/w --csv=/mnt/y.csv"
+    given = [script, *given.split(), "--", "small", "--workers", "2", "/mnt/b/seed.json"]
+    assert machine.command(given) == (
+        "python benchmarks/measures.py --data cifar10 --images mine --rounds 3 -- small --workers 2 seed.json"
+    )
+
+
+def test_the_command_line_is_this_pythons():
+    said = subprocess.run(machine.asvit("--version"), capture_output=True, text=True, check=True).stdout
+    assert said.split() == [machine.named_version("asvit").split()[1]]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "trainings", "workers", "epochs"),
+    [
+        (30, 116, 8, 9),  # (1800 - 60) / 15 rounds - 20 s leave 96 s, of 10 s each
+        (30, 116, 4, 4),
+        (1, 116, 8, 2),
+        (1000, 116, 8, 30),
+    ],
+)
+def test_as_many_epochs_as_fit(minutes, trainings, workers, epochs):
+    pace = Pace(start=60.0, training=20.0, epoch=10.0)
+    assert ground_truth.epochs_that_fit(pace, minutes, trainings, workers) == epochs
+
+
+def test_warm_up_is_a_fifth_and_at_most_two():
+    assert [ground_truth.warm_up(epochs) for epochs in (2, 4, 5, 9, 10, 30)] == [0, 0, 1, 1, 2, 2]
+
+
+def test_only_the_steps_of_a_rehearsal_grow_with_the_images():
+    rehearsal = Rehearsal(start=20.0, first=9.0, second=6.0, steps=4.0)
+    assert rehearsal.pace(scale=3.0) == Pace(start=20.0, training=3.0, epoch=14.0)
+
+
+def test_a_command_is_stopped_when_time_is_over_and_looked_after_at_the_end(tmp_path):
+    looks = []
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    assert ground_truth.work_until(0.0, sleeper, lambda: looks.append(1)) is None
+    assert looks == [1]
+    assert ground_truth.work_until(math.inf, [sys.executable, "-c", "raise SystemExit(3)"], lambda: None) == 3
+
+
+def test_trainings_of_a_csv_file_are_its_rows(tmp_path):
+    assert ground_truth.trainings_in(tmp_path / "none.csv") == 0
+    (tmp_path / "two.csv").write_text("network,seed\na,0\nb,0\n")
+    assert ground_truth.trainings_in(tmp_path / "two.csv") == 2
+
+
+def test_all_tokens_at_the_cost_of_a_schedule():
+    stages = [
+        {"coarseness": 4, "epochs": 8, "macs": 10},
+        {"coarseness": 2, "epochs": 6, "macs": 25},
+        {"coarseness": 1, "epochs": 16, "macs": 100},
+    ]
+    epochs, ratio = schedules.equal_cost({"stages": stages})
+    assert epochs == 18  # 80 + 150 + 1600 of 100 each
+    assert ratio == pytest.approx(1800 / 1830)
+
+
+def test_variants_at_equal_cost_leave_the_epochs_that_were_asked(monkeypatch):
+    plan = {"stages": [{"epochs": 50, "macs": 20}, {"epochs": 50, "macs": 100}]}
+    asked = []
+    monkeypatch.setattr(schedules, "planned", lambda arguments, data: asked.append(arguments) or plan)
+    options = schedules.argparse.Namespace(
+        networks=[], equal_cost=True, schedules=["40-70"], train=["small", "--epochs", "100", "--device", "cuda"]
+    )
+    (variant,) = schedules.variants(options, "data")
+    assert asked == [["small", "--epochs", "100", "--device", "cuda", "--schedule", "40-70"]]
+    assert variant.arguments == ["small", "--device", "cuda", "--epochs", "60", "--schedule", "none"]
+    assert (variant.folder, variant.facts["macs_over_those"]) == ("equal-40-70", 1.0)
+
+
+def test_shares_of_the_peak_and_ratios_per_multiply_add(monkeypatch):
+    seconds = iter([0.2, 0.1] * 3)
+    monkeypatch.setattr(throughput, "timed", lambda run, device: (next(seconds), None))
+    row = throughput.compared(lambda: None, lambda: None, (2e12, 0.5e12), 3, CPU, peak=100.0)
+    assert (row["ms"], row["ms_of_reference"]) == (200.0, 100.0)
+    assert (row["tflops"], row["tflops_of_reference"]) == (20.0, 10.0)
+    assert (row["share_of_peak"], row["share_of_peak_of_reference"]) == (0.2, 0.1)
+    assert row["per_mac_ratio"] == 0.5
+
+
+def test_a_model_without_memory_stops_nothing(monkeypatch, tmp_path):
+    def out_of_memory(model, images, precision):
+        raise torch.OutOfMemoryError("there is none")
+
+    monkeypatch.setitem(throughput.WAYS, "training", out_of_memory)
+    monkeypatch.setattr(throughput, "LARGE", {"cpu": 8})
+    words = "throughput.py --models asvit_seed --against asvit_seed --batches 1 2 --rounds 1 --json"
+    monkeypatch.setattr(sys, "argv", [*words.split(), str(tmp_path / "t.json")])
+    throughput.main()
+    rows = json.loads((tmp_path / "t.json").read_text())["rows"]
+    assert [(row["batch"], row["training"]) for row in rows] == [(1, "out of memory"), (2, "out of memory")]
+    assert all(row["forward"]["tflops"] > 0 for row in rows)
+
+
+def test_the_parts_of_a_design_add_up():
+    said = [
+        (100.0, ""),
+        (103.0, "run directory: run\n"),
+        (104.0, "search: step 1 of 4\n"),
+        (109.0, "search: step 4 of 4\n"),
+        (110.0, "growth: step 1\n"),
+        (130.0, ""),
+    ]
+    expected = {"start": 3.0, "search": 6.0, "growth": 16.0, "report": 5.0}
+    assert design.seconds_by_phase(said, written=125.0) == expected
+
+
+def test_errors_are_of_what_is_valid_in_both():
+    row = rounding.against([1.0, 2.2, None, 4.0], [1.0, 2.0, 3.0, None])
+    assert row["largest_relative_error"] == pytest.approx(0.1)
+    assert (row["valid"], row["singular"], row["singular_in_float64"], row["kendall_tau"]) == (2, 1, 1, 1.0)
+    assert rounding.against([None], [1.0])["kendall_tau"] is None
+
+
+def test_rounding_measures_what_asvit_measures():
+    task, settings = Task(image_size=(32, 32)), Settings(repeats=1)
+    subject = ArchitectureSubject(Architecture.parse("seed"), task)
+    measurer = Measurer(settings, task)
+    expected, draw = measurer(subject).estimates, measurer.draws[0]
+    for dtype in (torch.float32, torch.float64):
+        network = subject.network(draw.weights_seed).to(dtype)
+        length = rounding.length(network, draw.basis.to(dtype), settings.angles)
+        assert length == pytest.approx(expected["length"].mean, rel=1e-5)
+        kappa = rounding.condition_number(network, draw.images.to(dtype))
+        assert kappa == pytest.approx(expected["ntk"].mean, rel=1e-4)
+
+
+def test_float32_keeps_values_and_ranks():
+    table = rounding.rounding(2, Task(image_size=(32, 32)), CPU, BuiltIn())
+    for measure in ("length", "ntk"):
+        assert 0 < table[measure]["float32"]["largest_relative_error"] < 1e-4
+        assert table[measure]["tf32"]["kendall_tau"] == 1.0
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_the_slow_way_of_some_channels_is_that_of_all():
+    hush()
+    task = Task(image_size=(32, 32))
+    measurer = Measurer(Settings(repeats=1, angles=3), task)
+    draw, theta = measurer.draws[0], curve.angles(3)
+
+    def network() -> torch.nn.Module:
+        bare = ArchitectureSubject(Architecture.parse("seed"), task).network(draw.weights_seed).requires_grad_(False)
+        remove_norms(bare)
+        write_out_attention(bare)
+        return bare
+
+    channels = measures.spread(256, 3)
+    circle = curve.image_of_circle(network(), draw.basis, math.sqrt(draw.basis[0].numel()))
+    v, a = curve.velocity_and_acceleration(circle, theta)
+    found, _ = naive.velocity(network(), draw.basis, theta, channels=channels)
+    both = naive.velocity_and_acceleration(network(), draw.basis, theta, channels=channels)
+    assert measures.difference(found, v[:, channels]) < 1e-4
+    assert measures.difference(both[0], v[:, channels]) < 1e-4
+    assert measures.difference(both[1], a[:, channels]) < 1e-3
+
+
+def test_channels_are_spread_evenly():
+    assert measures.spread(9, 3) == [0, 4, 8]
+    assert measures.spread(3, None) == measures.spread(3, 5) == [0, 1, 2]
+
+
+def test_a_small_copy_has_images_of_every_class(images, tmp_path):
+    copy = small_data.small_copy(str(images), tmp_path / "copy", side=6, images=(6, None))
+    train, val = (open_source(str(copy), split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (6, 9)
+    assert [train.read(i)[1] for i in range(6)] == [0, 0, 1, 1, 2, 2]
+    assert train.classes == tuple(sorted(CLASSES))
+    assert train.read(0)[0].size == (6, 6)
+
+
+def test_files_are_of_the_usual_size(images, tmp_path):
+    decoding.make_file((str(images), tmp_path, "train", 1, 3))
+    (path,) = tmp_path.rglob("*.jpg")
+    with Image.open(path) as image:
+        assert image.size == (500, 375)
+    assert 50_000 < path.stat().st_size < 200_000
+
+
+def test_batches_go_on_from_epoch_to_epoch_and_files_come_again(images):
+    batches = list(islice(decoding.Endless(images=3, batch_size=2), 3))
+    assert batches == [[(0, 0), (0, 1)], [(0, 2), (1, 0)], [(1, 1), (1, 2)]]
+    source = open_source(str(images), "train")
+    repeated = decoding.Repeated(source, 100)
+    assert len(repeated) == 100
+    assert np.array_equal(np.asarray(repeated.read(24 + 5)[0]), np.asarray(source.read(5)[0]))
