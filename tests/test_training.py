@@ -18,6 +18,7 @@ from asvit.training.checkpoint import (
     read_checkpoint,
 )
 from asvit.training.classifier import ClassifierTraining
+from asvit.training.parallel import Processes
 from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.results import Epoch, best_of, saved_time
 from asvit.training.retokenize import schedule_of
@@ -379,6 +380,11 @@ def test_the_best_epoch_is_the_last_of_the_best_at_full_resolution():
 def test_time_saved_compares_with_a_median_epoch_at_full_resolution():
     epochs = [epoch(1, 0.0, 4, 2.0), epoch(2, 0.0, 2, 4.0), epoch(3, 0.0, 1, 10.0), epoch(4, 0.0, 1, 10.0)]
     assert saved_time(epochs) == pytest.approx(1 - 26 / 40)
+
+
+def test_a_process_alone_knows_the_number_of_its_gpu():
+    found = [Processes(joined=True).device(torch.device(name)) for name in ("cpu", "cuda", "cuda:3")]
+    assert found == [CPU, torch.device("cuda", 0), torch.device("cuda", 3)]
 
 
 def test_a_timm_model_trains_with_coarse_tokens(tmp_path):

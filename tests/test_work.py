@@ -1,7 +1,9 @@
 """What is done at a time: bounded by memory, less where it runs out, the same in value."""
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 import torch
@@ -75,6 +77,32 @@ def test_a_network_too_large_for_the_least_work_is_refused(monkeypatch):
     run_out_of_memory(monkeypatch, above=0)
     with pytest.raises(UserError, match="does not fit into the memory of cpu, even one angle and one block at a time"):
         Measurer(SETTINGS, TASK)(TINY)
+
+
+def test_what_did_not_fit_is_gone_before_metrics_are_measured_one_by_one(monkeypatch):
+    held, alive = [], []
+
+    def derivatives(probe: Probe, *, order):
+        activations = torch.zeros(1)
+        held.append(weakref.ref(activations))
+        raise torch.OutOfMemoryError("out of memory")
+
+    def kernel(probe: Probe):
+        alive.extend(one for one in held if one() is not None)
+        return torch.eye(4, dtype=torch.float64)
+
+    monkeypatch.setattr(Probe, "_derivatives", derivatives)
+    monkeypatch.setattr(Probe, "kernel", property(kernel))
+    refused = {}
+    gc.disable()
+    try:
+        found = Measurer(SETTINGS, TASK).repeat(TINY, 0, refused=refused)
+    finally:
+        gc.enable()
+    assert set(found) == {"ntk"}
+    assert "does not fit into the memory of cpu" in refused["length"]
+    assert len(held) > 1
+    assert alive == []
 
 
 def test_activations_of_an_architecture_are_counted_without_its_weights():

@@ -49,7 +49,6 @@ def prepare(
     use: Use = Use(),
 ) -> Measurer:
     """Choose the device and read the images that the kernel will see, before anything is written."""
-    torch.backends.cudnn.allow_tf32 = False  # measures are compared to more digits than TF32 keeps
     measurer = Measurer(
         measuring.settings(recipe),
         task,

@@ -1,4 +1,7 @@
-"""Numbers in float64, which most devices have and Apple's GPUs have not."""
+"""Numbers in float64, which most devices have and Apple's GPUs have not, and float32 that is no less than that."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -29,3 +32,27 @@ def total(x: Tensor) -> float:
     1.0
     """
     return x.to(float64_device(x.device)).sum(dtype=torch.float64).item()
+
+
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """While it is entered, float32 numbers are multiplied as such, whatever a GPU or the program around it prefers.
+
+    TF32, which torch allows cuDNN's convolutions, keeps three digits.
+
+    >>> torch.set_float32_matmul_precision("medium")
+    >>> with full_float32():
+    ...     torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    ('highest', False)
+    >>> torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    ('medium', True)
+    >>> torch.set_float32_matmul_precision("highest")
+    """
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions

@@ -126,6 +126,8 @@ def peak_memory(module: nn.Module, images: Tensor) -> int:
     held = sum(storage.nbytes() for storage in resident.values())
     with torch.no_grad():  # not inference mode, in which an operator made of others is one to those who follow
         if images.device.type == "cuda":
+            module(images)  # in a first pass libraries take workspaces that they keep
+            torch.clear_autocast_cache()
             before = torch.cuda.memory_allocated(images.device)
             torch.cuda.reset_peak_memory_stats(images.device)
             module(images)

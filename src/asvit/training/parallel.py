@@ -23,6 +23,8 @@ class Processes:
     local_rank: int = 0
     local_count: int = 1
     """Of processes on this machine."""
+    joined: bool = False
+    """Whether torch has joined them, as torchrun has it, be it one alone: then all that they exchange goes that way."""
 
     @property
     def first(self) -> bool:
@@ -31,8 +33,10 @@ class Processes:
 
     def device(self, device: torch.device) -> torch.device:
         """The GPU of this process, or what all share."""
-        if device.type != "cuda" or self.count == 1:
+        if device.type != "cuda":
             return device
+        if self.count == 1:
+            return torch.device("cuda", device.index or 0)
         if self.local_count > torch.cuda.device_count():
             raise UserError(
                 f"there are {self.local_count} processes for {torch.cuda.device_count()} GPUs on this machine: "
@@ -42,10 +46,10 @@ class Processes:
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """A model whose gradients are means over all processes."""
-        if self.count == 1:
+        if not self.joined:
             return model
-        device_ids = [self.local_rank] if next(model.parameters()).is_cuda else None
-        return DistributedDataParallel(model, device_ids=device_ids)
+        device = next(model.parameters()).device
+        return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
     def exchange(self, wrapped: nn.Module, *, gradients: bool) -> AbstractContextManager[None]:
         """Around a pass: whether its gradients are exchanged, as those of the last part of a batch must be."""
@@ -55,34 +59,34 @@ class Processes:
 
     def total(self, numbers: Tensor) -> Tensor:
         """Sum over all processes, in place."""
-        if self.count > 1:
+        if self.joined:
             dist.all_reduce(numbers)
         return numbers
 
     def share_buffers(self, model: nn.Module) -> None:
         """Give every process the first one's buffers, such as the running means of batch norms."""
-        if self.count > 1:
+        if self.joined:
             for buffer in model.buffers():
                 dist.broadcast(buffer, 0)
 
     def from_first(self, thing: Any) -> Any:
         """What the first process has, in all of them."""
         things = [thing]
-        if self.count > 1:
+        if self.joined:
             dist.broadcast_object_list(things, 0)
         return things[0]
 
     def from_all(self, thing: Any) -> list[Any]:
         """What each process has, in the order of their ranks, in all of them."""
         things = [thing]
-        if self.count > 1:
+        if self.joined:
             things = [None] * self.count
             dist.all_gather_object(things, thing)
         return things
 
     def wait(self) -> None:
         """Until every process is here."""
-        if self.count > 1:
+        if self.joined:
             dist.barrier()
 
 
@@ -93,10 +97,12 @@ def launched(device: torch.device) -> Iterator[tuple[Processes, torch.device]]:
         yield Processes(), device
         return
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-    processes = Processes(*(int(os.environ[name]) for name in names))
+    processes = Processes(*(int(os.environ[name]) for name in names), joined=True)
     device = processes.device(device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl", device_id=device)
+    else:
+        dist.init_process_group("gloo")
     yield processes, device
     dist.destroy_process_group()  # not after an error: it would wait for processes that wait for this one
