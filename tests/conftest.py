@@ -1,5 +1,43 @@
-"""What holds for every test."""
+"""What holds for every test, and on which device those marked gpu run."""
 
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of torch, here and in what tests start: more would wait for other tests' threads
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        default="cuda",
+        help="where tests marked gpu run: cuda (default), cuda:i, mps, or cpu, on which they are a miniature; they are "
+        "skipped where it is not there",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    device = config.getoption("--device")
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    reason = why_missing(device) if marked else None
+    if reason is not None:
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def why_missing(name: str) -> str | None:
+    """Why tests cannot run on a device; None where they can."""
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise pytest.UsageError(f"--device {name}: expected cuda, cuda:i, mps or cpu") from error
+    there = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if (device.index or 0) < there.get(device.type, 0):
+        return None
+    return f"no device {name} on this machine: --device cpu runs the same tests there"

@@ -7,7 +7,7 @@ import timm
 import torch
 from torch import nn
 
-from asvit.complexity.speed import RUNS, WARM_UP, Usage, peak_memory, processor_name, usage
+from asvit.complexity.speed import RUNS, WARM_UP, peak_memory, processor_name, usage
 
 FLOAT = 4
 
@@ -73,14 +73,3 @@ def test_a_convolutional_network_of_timm_is_followed_through_its_skip_connection
     image, stem = 3 * 64 * 64, 64 * 32 * 32
     found = peak_memory(model, torch.zeros(1, 3, 64, 64))
     assert found == held + FLOAT * (image + 2 * stem)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_memory_on_a_gpu_is_that_of_the_cpu_but_for_the_allocators_blocks():
-    model, images = nn.Sequential(nn.Linear(512, 1024), nn.Linear(1024, 512)), torch.zeros(64, 512)
-    on_cpu = usage(model, images, runs=2)
-    on_gpu = usage(model.cuda(), images.cuda(), runs=2)
-    assert isinstance(on_gpu, Usage)
-    assert on_gpu.threads is None
-    assert abs(on_gpu.memory - on_cpu.memory) <= 2**21
