@@ -234,9 +234,11 @@ class Measurer:
 
         Where the device runs out of memory they stay missing too, to be measured one by one.
         """
+        if self.device.type not in TOGETHER or not isinstance(subject, ArchitectureSubject):
+            return
         missing = {repeat: self._missing(subject, repeat) for repeat in range(self.settings.repeats)}
         missing = {repeat: metrics for repeat, metrics in missing.items() if metrics}
-        if self.device.type not in TOGETHER or not isinstance(subject, ArchitectureSubject) or len(missing) < 2:
+        if len(missing) < 2:
             return
         draws = [self.draws[repeat] for repeat in missing]
         probes = Together(subject, draws, self.settings, self.device, self.work_memory).probes(self.use)
