@@ -1,6 +1,6 @@
 """Does decoding keep up with a card? Images a second of the loader alone, of steps alone, and of both together.
 
-    python benchmarks/decoding.py --data imagenette128.tar --device cuda --workers 4 8 15 --work runs/decoding \
+    python benchmarks/decoding.py --data imagenette128.tar --device cuda --workers 4 8 15 \
         --json benchmarks/results/gpu/decoding.json
 
 JPEG files of ImageNet's usual size, 500x375 pixels and about 110 KB, are made of the images of a data set, enlarged and
@@ -180,6 +180,41 @@ def together(bench: Bench, workers: int, images: int, folder: Path) -> dict[str,
     }
 
 
+def measured(options: argparse.Namespace, work: Path, checkpoints: Path) -> dict[str, Any]:
+    """All figures."""
+    files = work / f"jpeg-{options.files}"
+    kilobytes = make_files(options.data, files, options.files)
+    print(f"{options.files} files of {SIZE[0]}x{SIZE[1]} pixels, {kilobytes:.0f} KB on average", flush=True)
+    side = options.image_size
+    recipe = RECIPES[options.recipe]
+    recipe = replace(recipe, image_size=(side, side), batch_size=options.batch, epochs=1, warmup_epochs=0)
+    train, val = (open_source(str(files), split) for split in ("train", "val"))
+    bench = Bench(train, val, options.network, recipe, options.device)
+    loaded = []
+    for workers in options.workers:
+        rate = loader_alone(bench, workers, options.seconds)
+        loaded.append({"workers": workers, "images_per_second": round(rate, 1)})
+        print(f"loader alone, {workers} workers: {rate:.0f} images/s", flush=True)
+    stepped = steps_alone(bench, options.seconds)
+    print(f"steps alone: {stepped:.0f} images/s", flush=True)
+    both = together(bench, options.workers[-1], options.epoch_images, checkpoints)
+    rate, waiting = both["images_per_second_after_the_start"], both["waiting_after_the_start"]
+    print(f"together: {rate:.0f} images/s, {waiting:.0%} of the time waiting for images", flush=True)
+    return {
+        "device": str(options.device),
+        "cores": usable_cores(),
+        "network": options.network,
+        "recipe": options.recipe,
+        "image_size": side,
+        "batch": options.batch,
+        "files": {"number": options.files, "pixels": SIZE, "mean_kb": round(kilobytes, 1)},
+        "loader": loaded,
+        "steps_images_per_second": round(stepped, 1),
+        "together": both,
+        "keeps_up": max(one["images_per_second"] for one in loaded) >= stepped,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="images that the files are made of")
@@ -192,47 +227,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of each timing of one part alone")
     parser.add_argument("--epoch-images", type=int, default=12_800, help="of the epoch of both together")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
-    parser.add_argument("--work", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--work", type=Path, help="folder for the files (default: a temporary one)")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     multiprocessing.set_forkserver_preload(["asvit.training.classifier"])  # what is timed is not how workers start
-    files = options.work / f"jpeg-{options.files}"
-    kilobytes = make_files(options.data, files, options.files)
-    side = options.image_size
-    recipe = RECIPES[options.recipe]
-    recipe = replace(recipe, image_size=(side, side), batch_size=options.batch, epochs=1, warmup_epochs=0)
-    sources = [open_source(str(files), split) for split in ("train", "val")]
-    bench = Bench(*sources, network=options.network, recipe=recipe, device=options.device)
-    print(f"{options.files} files of {SIZE[0]}x{SIZE[1]} pixels, {kilobytes:.0f} KB on average", flush=True)
-    loaded = []
-    for workers in options.workers:
-        rate = loader_alone(bench, workers, options.seconds)
-        loaded.append({"workers": workers, "images_per_second": round(rate, 1)})
-        print(f"loader alone, {workers} workers: {rate:.0f} images/s", flush=True)
-    stepped = steps_alone(bench, options.seconds)
-    print(f"steps alone: {stepped:.0f} images/s", flush=True)
-    with tempfile.TemporaryDirectory(dir=options.work) as checkpoints:
-        both = together(bench, options.workers[-1], options.epoch_images, Path(checkpoints))
-    print(
-        f"together: {both['images_per_second_after_the_start']:.0f} images/s, "
-        f"{both['waiting_after_the_start']:.0%} of the time waiting for images",
-        flush=True,
-    )
+    with tempfile.TemporaryDirectory(dir=options.work) as temporary:
+        record = {**provenance(), **measured(options, options.work or Path(temporary), Path(temporary) / "checkpoints")}
     if options.json:
-        record = {
-            **provenance(),
-            "device": str(options.device),
-            "cores": usable_cores(),
-            "network": options.network,
-            "recipe": options.recipe,
-            "image_size": side,
-            "batch": options.batch,
-            "files": {"number": options.files, "pixels": SIZE, "mean_kb": round(kilobytes, 1)},
-            "loader": loaded,
-            "steps_images_per_second": round(stepped, 1),
-            "together": both,
-            "keeps_up": max(one["images_per_second"] for one in loaded) >= stepped,
-        }
         options.json.write_text(json.dumps(record, indent=2) + "\n")
 
 

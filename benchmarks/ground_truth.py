@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ FEWEST, MOST = 2, 30
 """Epochs."""
 STOPPING = 6.0
 """Seconds that are kept for a study to stop in; after them it is killed, which loses nothing more."""
-LOOK = 0.5
+LOOK = 2.0
 """Seconds between looks at the study."""
 
 
@@ -96,6 +97,7 @@ def decide(options: argparse.Namespace, data: str) -> dict[str, Any]:
         precision=precision,
         device=options.device,
         workers=options.workers,
+        threads=options.threads,
         path=options.work / "pilot",
     )
     pace, images = rehearse_all(question, list(dict.fromkeys(one.network for one in plan)))
@@ -132,6 +134,7 @@ def study_command(options: argparse.Namespace, decided: Decided, data: str, run:
     words += ["--precision", decided.precision, "--device", options.device, "--workers", str(options.workers)]
     words += [] if options.metrics == "all" else ["--metrics", options.metrics]
     words += [] if options.images is None else ["--images", str(options.images)]
+    words += [] if options.threads is None else ["--threads", str(options.threads)]
     words += ["--continue-from", str(options.csv)] if trainings_in(options.csv) else []
     return asvit(*words, "--out", str(run))
 
@@ -146,7 +149,8 @@ def work_until(deadline: float, command: list[str], look: Callable[[], None]) ->
     try:
         while process.poll() is None and time.monotonic() < deadline:
             look()
-            time.sleep(LOOK)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, min(LOOK, deadline - time.monotonic())))
         return process.poll()
     finally:
         if process.poll() is None:
@@ -170,17 +174,17 @@ def main() -> None:
         data = str(small_copy(data, options.work / f"images-{images[0]}-{images[1]}", images=images))
     record = json.loads(options.json.read_text()) if options.json.exists() else decide(options, data)
     decided, pace, done = Decided.of(record), Pace(**record["pilot"]["seconds"]), trainings_in(options.csv)
+    if decided.recipe != options.recipe:
+        sys.exit(f"{options.json.name} is of recipe {decided.recipe}, not {options.recipe}: choose another --json")
     run = options.work / f"study-{card(options).replace(' ', '-')}"
+    written, said, days, before = run / TOPOLOGIES, provenance(), record["days"], record["seconds"]
     day = {"workers": options.workers, "card": card(options), "trainings": 0, "seconds": 0.0, "card_busy": None}
-    days, before = record["days"], record["seconds"]
 
     def keep() -> None:
         """Have all that is done so far in both files, whatever happens next."""
-        written = run / TOPOLOGIES
         if trainings_in(written) >= max(1, trainings_in(options.csv)):
             write_file(options.csv, written.read_bytes())
         day["trainings"], day["seconds"] = trainings_in(options.csv) - done, round(time.monotonic() - begin, 1)
-        said = provenance()
         record.update(said, done=trainings_in(options.csv), seconds=round(before + day["seconds"], 1))
         record["days"] = [*days, {"date": said["date"], **day}]
         write_file(options.json, json.dumps(record, indent=2).encode() + b"\n")
@@ -213,6 +217,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--metrics", default="length,ntk,params", help="to judge, with commas, or all")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=8, help="trainings at a time")
+    parser.add_argument("--threads", type=int, help="of each on the CPU (default: as many as its cores allow)")
     parser.add_argument("--minutes", type=float, required=True, help="that are left today")
     parser.add_argument("--minutes-in-all", type=float, default=30.0, help="of all days")
     parser.add_argument("--csv", type=Path, required=True)

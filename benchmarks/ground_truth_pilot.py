@@ -74,6 +74,8 @@ class Question:
     precision: Precision
     device: str
     workers: int
+    threads: int | None
+    """Of each worker on the CPU; None: as many as its cores allow."""
     path: Path
     """Of a folder to work in."""
 
@@ -121,7 +123,7 @@ def set_up(question: Question, images: int) -> Setup:
         TrainOptions(epochs=1, warmup_epochs=0),
         MeasureOptions(images=question.photographs),
         PrecisionOptions(precision=question.precision),
-        RunOptions(device=question.device, out=question.path),
+        RunOptions(device=question.device, threads=question.threads, out=question.path),
     )
 
 
