@@ -13,6 +13,7 @@ from asvit.architecture import Task
 from asvit.design.recipes import StartFrom
 from asvit.detect_cli import detect
 from asvit.errors import UserError, hush
+from asvit.extras import from_plain_install
 from asvit.help import InParagraphs, complaint, examples, shown_default
 from asvit.options import (
     BudgetOptions,
@@ -273,13 +274,15 @@ def report(
         Run directory of search, grow, design, train, detect train or study.
     """
     if beside.against:
-        from asvit import side_by_side_jobs
+        with from_plain_install():
+            from asvit import side_by_side_jobs
 
         side_by_side_jobs.run_against(directory, beside, using, run)
         return
     if (beside, using, run) != (SideBySideOptions(), UseOptions(), DeviceOptions()):
         raise UserError("options of a report say how networks are measured --against: expected some networks after it")
-    from asvit.report import write_report, write_side_by_side
+    with from_plain_install():
+        from asvit.report import write_report, write_side_by_side
 
     print(write_report(directory))
     if (page := write_side_by_side(directory)) is not None:

@@ -16,6 +16,7 @@ from asvit.design.rivals import SEARCHERS
 from asvit.design.scaling_rules import RandomScaling, Scaled, plane, scaled_by
 from asvit.design.trace import Trace
 from asvit.errors import UserError
+from asvit.hand_over import hand_over
 from asvit.job import say_few_tokens, working
 from asvit.measure import Measure, Measurement, Measurer
 from asvit.options import MeasureOptions, RunOptions, ScoreOptions, SpaceOptions
@@ -26,7 +27,7 @@ from asvit.study.contest import Contestant, Place, ScalingContest, SearchContest
 from asvit.study.results import Trained, as_csv, read_csv
 from asvit.study_options import ContestOptions, SearchMethod, StudyRecipeName
 from asvit.study_setup import Crew, Setup, measuring_config, prepare_study
-from asvit.study_show import hand_over, show_scaling_contest, show_search_contest
+from asvit.study_show import show_scaling_contest, show_search_contest
 from asvit.study_training import train_all
 from asvit.train_options import DataOptions, PrecisionOptions, TrainOptions
 
@@ -91,6 +92,7 @@ def run_search_contest(
             sampled=tuple(sampled),
         )
         write_file(directory.path / NETWORKS, as_csv(trained, setup.provenance, ()))
+        directory.write_result(result)
         hand_over(directory, result, run, show_search_contest)
 
 
@@ -167,6 +169,7 @@ def run_scaling_contest(
             trained=tuple(trained),
         )
         write_file(directory.path / NETWORKS, as_csv(trained, setup.provenance, ()))
+        directory.write_result(result)
         hand_over(directory, result, run, show_scaling_contest)
 
 

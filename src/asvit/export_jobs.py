@@ -9,6 +9,7 @@ import msgspec
 from safetensors import SafetensorError
 
 from asvit.architecture import Task
+from asvit.design.results import RESULTS
 from asvit.errors import UserError
 from asvit.export.card import model_card, write_card
 from asvit.export.formats import FORMATS, require, write
@@ -19,7 +20,6 @@ from asvit.export.written import Written
 from asvit.export_options import CardOptions, DrawOptions, ExportOptions
 from asvit.job import tell
 from asvit.records import SCHEMA, read_architecture, read_task, recorded, to_json
-from asvit.report.design.record import RESULTS
 
 
 def run_export(network: str, options: ExportOptions, drawing: DrawOptions, about: CardOptions) -> None:

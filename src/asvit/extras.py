@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Literal
+from typing import Literal, NoReturn
 
 from asvit.errors import UserError
 
@@ -25,12 +25,7 @@ def from_extra(extra: Extra) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        package = missing(error)
-        if package in (None, "asvit"):
-            raise
-        raise UserError(
-            f'the package {package} is missing, which this needs: install it with `pip install "asvit[{extra}]"`'
-        ) from error
+        refuse(error, f'"asvit[{extra}]"')
     except RuntimeError as error:
         if "torchvision::" not in str(error):  # an operator that its compiled part would have brought
             raise
@@ -38,6 +33,29 @@ def from_extra(extra: Extra) -> Iterator[None]:
             f"torch {version('torch')} and torchvision {version('torchvision')} do not fit each other: expected "
             "builds that belong together; install both from the same index, and see `asvit doctor`"
         ) from error
+
+
+@contextmanager
+def from_plain_install() -> Iterator[None]:
+    """Around imports of packages that a plain install brings, and that may be missing where asvit was put alone.
+
+    Raises:
+        UserError: one is missing, and how to install it.
+    """
+    try:
+        yield
+    except ImportError as error:
+        refuse(error, "asvit")
+
+
+def refuse(error: ImportError, install: str) -> NoReturn:
+    """Say which package is missing and what installs it; another error stays what it is."""
+    package = missing(error)
+    if package in (None, "asvit"):
+        raise error
+    raise UserError(
+        f"the package {package} is missing, which this needs: install it with `pip install {install}`"
+    ) from error
 
 
 def missing(error: BaseException | None) -> str | None:

@@ -16,6 +16,7 @@ from asvit.design.ranking import Objective, parse_score
 from asvit.design.recipes import RECIPES, Recipe, StartFrom
 from asvit.design.search import SearchResult, SearchSettings, SearchStep, search
 from asvit.errors import UserError
+from asvit.hand_over import hand_over
 from asvit.job import prepare, repeat_command, say_few_tokens, subject_named, tell, use_for, working
 from asvit.measure import Measurement, Measurer
 from asvit.meter import UsageMeter
@@ -114,7 +115,7 @@ def run_search(
         result = SearchResult.of(task, found, start_from)
         directory.write_result(result)
         write_architecture(directory, "seed", Architecture.parse(result.architecture), task)
-        _hand_over(directory, result, run)
+        hand_over(directory, result, run)
     if not run.json:
         show_searches(found, metrics)
         if runs > 1:
@@ -153,7 +154,7 @@ def run_grow(
         )
         directory.write_result(result)
         write_family(directory, result.family, family.task)
-        _hand_over(directory, result, run)
+        hand_over(directory, result, run)
     if not run.json:
         show_family(result.family, metrics_of(family.growth.score))
         _say_recipe(recipe_name)
@@ -208,7 +209,7 @@ def run_design(
         )
         directory.write_result(result)
         write_family(directory, result.family, family.task)
-        _hand_over(directory, result, run)
+        hand_over(directory, result, run)
     if not run.json:
         if result.search is not None:
             show_searches([result.search], metrics_of(settings.search.score))
@@ -312,17 +313,6 @@ def write_architecture(directory: RunDirectory, name: str, architecture: Archite
         "macs": architecture.macs(task),
     }
     write_record(directory.path / f"{name}.json", directory.job, record)
-
-
-def _hand_over(directory: RunDirectory, result: object, run: RunOptions) -> None:
-    """Draw the report, and print the record where it was asked for."""
-    from asvit.report import write_report
-
-    report = write_report(directory.path)
-    if run.json:
-        print(to_json({"schema": SCHEMA, "job": directory.job, **msgspec.to_builtins(result)}).decode(), end="")
-    else:
-        tell(f"report: {report}")
 
 
 def _say_recipe(name: RecipeName) -> None:

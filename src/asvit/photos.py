@@ -20,6 +20,7 @@ from torch import Tensor
 
 from asvit.architecture import Task
 from asvit.errors import UserError
+from asvit.extras import missing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,8 +77,16 @@ class BuiltIn(Photographs):
     """The photographs that come with scikit-image; for other than three channels, grey values repeated."""
 
     def __init__(self) -> None:
-        import skimage
-
+        """Find them; a UserError where scikit-image is missing."""
+        try:
+            import skimage
+        except ImportError as error:
+            if missing(error) != "skimage":
+                raise
+            raise UserError(
+                "the package scikit-image is missing, whose photographs the kernel sees: give --images with a folder "
+                "of others, or install it with `pip install scikit-image`"
+            ) from error
         folder = Path(skimage.__file__).parent / "data"
         super().__init__([folder / name for name in BUILT_IN], f"scikit-image:{len(BUILT_IN)}")
 

@@ -9,6 +9,7 @@ import msgspec
 
 from asvit.architecture import Task
 from asvit.complexity.speed import computing_threads, processor_name
+from asvit.design.results import RESULTS
 from asvit.design.search import SearchResult
 from asvit.errors import UserError
 from asvit.job import prepare, recorded_threads, repeat_command, split_names, subject_named, use_for, use_threads
@@ -18,7 +19,7 @@ from asvit.options import DeviceOptions, MeasureOptions, RunOptions, SideBySideO
 from asvit.progress import ProgressDisplay
 from asvit.records import LEDGER, RUN, SCHEMA, alone_in, environment, read_file, to_json, write_record
 from asvit.report import write_report, write_side_by_side
-from asvit.report.design.record import RESULTS, DesignReport, read_design
+from asvit.report.design.record import DesignReport, read_design
 from asvit.report.read import RunFile, read_run
 from asvit.settings import Carefulness, Use
 from asvit.side_by_side import SIDE_BY_SIDE, Entrant, SideBySide, measure_side_by_side

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 from asvit.architecture import Architecture
 from asvit.errors import UserError
+from asvit.hand_over import hand_over
 from asvit.job import say_few_tokens, working
 from asvit.measure import Estimate, Measurer
 from asvit.metrics import METRICS, parse_metrics
@@ -21,7 +22,7 @@ from asvit.study.verdict import judge, mean_accuracies, score_of, sentence, toge
 from asvit.study.worker import Pilot
 from asvit.study_options import StudyOptions, StudyRecipeName
 from asvit.study_setup import Crew, Setup, measuring_config, prepare_study
-from asvit.study_show import hand_over, show_study
+from asvit.study_show import show_study
 from asvit.study_training import train_all
 from asvit.subject import ArchitectureSubject
 from asvit.train_options import DataOptions, PrecisionOptions, TrainOptions
@@ -65,6 +66,7 @@ def run_study(
             train_all(queue, crew, keep)
         result = verdict(queue.trained(), len(plan), pilot, setup, measurer)
         write_file(directory.path / TOPOLOGIES, as_csv(result.trained, setup.provenance, result.points))
+        directory.write_result(result)
         hand_over(directory, result, run, show_study)
 
 

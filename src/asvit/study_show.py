@@ -1,32 +1,11 @@
 """What a study found: tables on a terminal, or the record."""
 
-from collections.abc import Callable
-from typing import Any
-
-import msgspec
-
 from asvit.budget import format_size
-from asvit.job import tell
 from asvit.metrics import METRICS
-from asvit.options import RunOptions
-from asvit.records import SCHEMA, RunDirectory, to_json
 from asvit.show import format_estimate, in_per_cent, or_dash
 from asvit.study.contest import ScalingContest, SearchContest
 from asvit.study.results import StudyResult
 from asvit.tables import new_table, print_table
-
-
-def hand_over(directory: RunDirectory, result: Any, run: RunOptions, show: Callable[[Any], None]) -> None:
-    """Write the result and its report, and say what was found."""
-    from asvit.report import write_report
-
-    directory.write_result(result)
-    report = write_report(directory.path)
-    if run.json:
-        print(to_json({"schema": SCHEMA, "job": directory.job, **msgspec.to_builtins(result)}).decode(), end="")
-    else:
-        show(result)
-        tell(f"report: {report}")
 
 
 def show_study(result: StudyResult) -> None:

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import torch
 
 from asvit.extras import from_extra
+from asvit.hand_over import hand_over
 from asvit.job import recorded_threads, tell, use_threads, working_in
 from asvit.options import RunOptions
 from asvit.progress import ProgressDisplay
-from asvit.records import SCHEMA, Json, RunDirectory, default_path, to_json, write_file
+from asvit.records import Json, RunDirectory, default_path, write_file
 from asvit.train_options import LoadingOptions, RunningOptions
 from asvit.training.loop import Training
 from asvit.training.parallel import Processes
@@ -145,16 +145,14 @@ def finish(directory: RunDirectory, result: Any, run: RunOptions, show: Callable
         run: how the job answers.
         show: prints the result for a reader.
     """
-    from asvit.report import write_report
-
     write_epochs(directory, result.epochs)
     directory.write_result(result)
-    report = write_report(directory.path)
-    if run.json:
-        print(to_json({"schema": SCHEMA, "job": directory.job, **msgspec.to_builtins(result)}).decode(), end="")
-    else:
+
+    def show_with_checkpoint(result: Any) -> None:
         show(result)
-        tell(f"best checkpoint: {directory.path / result.checkpoint}\nreport: {report}")
+        tell(f"best checkpoint: {directory.path / result.checkpoint}")
+
+    hand_over(directory, result, run, show_with_checkpoint)
 
 
 def settings(

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from asvit.architecture import ARCHITECTURES
 from asvit.design.family import DesignResult, GrowResult, Member
+from asvit.design.results import RESULTS
 from asvit.design.search import SearchResult
 from asvit.errors import UserError
 from asvit.measure import Measurement
 from asvit.metrics import METRICS
 from asvit.records import RESULT, RUN, Json, read_record, recorded
-from asvit.report.design.record import RESULTS
 from asvit.show import format_measure
 from asvit.subject import TIMM
 
