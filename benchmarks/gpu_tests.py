@@ -19,6 +19,8 @@ import pytest
 from machine import provenance
 
 ROOT = Path(__file__).parent.parent
+FIRST = ("measures", "memory", "design", "training", "detection", "commands", "study", "interrupted", "compiled")
+"""Files of tests in order of worth; those not named here come last."""
 LINES = 40
 """Last lines of a failure that are kept."""
 
@@ -89,6 +91,12 @@ class Record:
         }
 
 
+def in_order(folder: Path) -> list[str]:
+    """Files of tests, those of most worth first."""
+    names = {path.stem.removeprefix("test_gpu_"): str(path) for path in sorted(folder.glob("test_*.py"))}
+    return [names.pop(name) for name in FIRST if name in names] + [*names.values()]
+
+
 def reason_of(report: pytest.TestReport) -> str:
     """Why a test was skipped."""
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longreprtext
@@ -106,8 +114,8 @@ def main() -> None:
     parser.add_argument("--select", help="only tests whose names match, as pytest's -k")
     options = parser.parse_args()
     record = Record(options.json, {**provenance(), "device": options.device})
-    words = ["-o", "addopts=", "-p", "no:cacheprovider", "-q", "-ra", "--durations=15", "-m", "gpu"]
-    words += ["--device", options.device, "--rootdir", str(ROOT), str(ROOT / "tests" / "gpu")]
+    words = ["-o", "addopts=", "-o", "faulthandler_timeout=120", "-p", "no:cacheprovider", "-q", "-ra"]
+    words += ["--durations=15", "-m", "gpu", "--device", options.device, *in_order(ROOT / "tests" / "gpu")]
     sys.exit(pytest.main([*words, *(["-k", options.select] if options.select else [])], plugins=[record]))
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from image_sets import image_folder
 from on_device import photograph_folder
 
 from asvit.complexity.precision import full_float32
 from asvit.photos import Folder
-
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -33,6 +33,12 @@ def device(request) -> torch.device:
 def photographs(tmp_path_factory) -> Folder:
     """What measures see: scikit-image's may not be there."""
     return Folder(photograph_folder(tmp_path_factory.mktemp("photographs")))
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory) -> Path:
+    """72 to learn from, 24 to evaluate on, in three classes."""
+    return image_folder(tmp_path_factory.mktemp("images"), train=24, val=8)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,8 @@ ON_DEVICE = [
     pytest.mark.filterwarnings("default"),
 ]
 CPU = torch.device("cpu")
+PRECISION = {"cpu": "float32", "cuda": "bfloat16"}
+"""Of a training, by default."""
 TINY = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|32,8"
 SIDE = 32
 PLAIN = TrainRecipe(
