@@ -107,13 +107,14 @@ def tests(day: Day, limit: float) -> list[str]:
 
 
 def measures(day: Day, limit: float) -> list[str]:
-    small = "--image-size 64 --rounds 1 --rounding 3 --topologies 0 --angles 2 --kernel-images 4 --sample 1"
-    return ["measures", "--images", day.photographs, *either(day, "--topologies 0", small)]
+    small = "--image-size 64 --rounds 1 --topologies 0 --rounding 2 --angles 3 --kernel-images 4 --sample 1"
+    card = "--rounds 5 --topologies 40"
+    return ["measures", "--images", day.photographs, *either(day, card, f"{small} --length-sample 2")]
 
 
 def throughput(day: Day, limit: float) -> list[str]:
-    small = "--models asvit_seed --batches 1 --rounds 2 --precisions float32"
-    return ["throughput", *either(day, "--batches 1 128 --precisions float32 bfloat16", small)]
+    small = "--models asvit_seed --against vit_tiny_patch16_224 --batches 1 --precisions float32 bfloat16 --rounds 1"
+    return ["throughput", *either(day, "--batches 1 128 --precisions float32 bfloat16 --rounds 7", small)]
 
 
 def design(day: Day, limit: float) -> list[str]:
@@ -121,32 +122,35 @@ def design(day: Day, limit: float) -> list[str]:
 
 
 def ground_truth(day: Day, limit: float) -> list[str]:
-    small = "--recipe smoke --workers 2 --minutes-in-all 0.1 --train-images 128 --val-images 64"
+    small = "--recipe smoke --topologies 3 --train-images 128 --val-images 20 --workers 1 --threads 1"
+    card = "--recipe cifar10 --workers 8 --minutes-in-all 30"
     here = ["--data", day.cifar10, "--images", day.photographs, "--minutes", f"{limit / 60:.2f}"]
     kept = ["--csv", str(day.out / "ground-truth.csv"), "--work", str(day.work / "ground-truth")]
-    return ["ground_truth", *here, *kept, *either(day, "--recipe cifar10 --workers 8 --minutes-in-all 30", small)]
+    return ["ground_truth", *here, *kept, *either(day, card, f"{small} --minutes-in-all 0.1")]
 
 
 def table_6(schedule: str, *options: str) -> Callable[[Day, float], list[str]]:
     """Training with one schedule."""
 
     def arguments(day: Day, limit: float) -> list[str]:
-        small = "seed --recipe smoke --image-size 32 --epochs 3 --workers 0"
-        train = either(day, "small --recipe imagenette --image-size 128 --epochs 100", small)
-        part = either(day, "", "--train-images 32 --val-images 32")
+        small = "seed --recipe imagenette --image-size 64 --epochs 4 --batch-size 16 --warmup-epochs 0 --workers 0"
+        card = "small --recipe imagenette --image-size 128 --epochs 100 --workers 15"
+        part = either(day, "", "--train-images 40 --val-images 20")
         runs = ["--data", day.imagenette, "--out", str(day.work / "table-6"), *part]
-        return ["schedules", "--schedules", schedule, *options, *runs, "--", *train, "--device", day.device]
+        train = [*either(day, card, small), "--device", day.device]
+        return ["schedules", "--schedules", schedule, *options, *runs, "--", *train]
 
     return arguments
 
 
 def retokenize(day: Day, limit: float) -> list[str]:
-    small = "--networks seed --image-size 64 --batch 2 --rounds 2"
-    return ["retokenize", *either(day, "--bfloat16 --batch 128", small)]
+    small = "--networks seed --image-size 64 --batch 4 --rounds 1"
+    return ["retokenize", "--bfloat16", *either(day, "--batch 128", small)]
 
 
 def decoding(day: Day, limit: float) -> list[str]:
-    return ["decoding", "--data", day.imagenette, *either(day, "--files 2000", "--files 40")]
+    small = "--files 40 --network seed --image-size 64 --batch 8 --workers 1 --seconds 0.5 --epoch-images 64"
+    return ["decoding", "--data", day.imagenette, *either(day, "--files 2000 --workers 4 8 15", small)]
 
 
 def of_tests(result: Mapping[str, Any]) -> str:
@@ -188,14 +192,18 @@ def of_table_6(result: Mapping[str, Any]) -> str:
 def of_retokenize(result: Mapping[str, Any]) -> str:
     rows = result["networks"]
     return "; ".join(
-        f"{row['network']} {s['schedule']}: MACs saved {s['saved_macs']:.0%}, time {s['saved_time']:.0%}"
+        f"{row['network']} {s['schedule']}: MACs saved {s['saved_macs']:.0%}, time {s['saved_time_with_update']:.0%}"
         for row in rows
         for s in row["schedules"]
     )
 
 
 def of_decoding(result: Mapping[str, Any]) -> str:
-    return f"{result['together']['images_per_second']:.0f} images/s, waiting {result['together']['waiting']:.0%}"
+    together = result["together"]
+    rate, waiting = (together[f"{key}_after_the_start"] for key in ("images_per_second", "waiting"))
+    loader = max(one["images_per_second"] for one in result["loader"])
+    steps = result["steps_images_per_second"]
+    return f"images/s: loader {loader:.0f}, steps {steps:.0f}, together {rate:.0f} ({waiting:.0%} waiting)"
 
 
 STEPS: tuple[Step, ...] = (
@@ -227,8 +235,8 @@ STEPS: tuple[Step, ...] = (
         Step(
             name=f"table-6-{schedule}",
             title=f"Table 6, schedule {schedule}",
-            seconds=480,
-            least=240,
+            seconds=560,
+            least=300,
             arguments=table_6(schedule),
             headline=of_table_6,
         )
@@ -238,8 +246,8 @@ STEPS: tuple[Step, ...] = (
         Step(
             name=f"table-6-{schedule}-equal-cost",
             title=f"Table 6, all tokens at the cost of {schedule}",
-            seconds=480,
-            least=240,
+            seconds=560,
+            least=300,
             arguments=table_6(schedule, "--equal-cost"),
             headline=of_table_6,
         )
