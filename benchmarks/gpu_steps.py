@@ -154,8 +154,7 @@ def decoding(day: Day, limit: float) -> list[str]:
 
 
 def of_tests(result: Mapping[str, Any]) -> str:
-    outcomes = [test["outcome"] for test in result["tests"]]
-    return ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in dict.fromkeys(outcomes))
+    return ", ".join(f"{count} {outcome}" for outcome, count in result["counts"].items())
 
 
 def of_measures(result: Mapping[str, Any]) -> str:
