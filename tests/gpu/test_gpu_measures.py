@@ -25,7 +25,7 @@ TOLERANCES = {
     "length": 1e-5,
     "curvature": 1e-5,
     "length_of_curvature": 1e-5,
-    "ntk": 5e-3,  # of networks whose smallest eigenvalue is small
+    "ntk": 1e-4,
     "gradient_norm": 1e-5,
     "snip": 1e-5,
     "synflow": 1e-7,  # in float64
@@ -40,8 +40,8 @@ TOLERANCES = {
     "expansion": 0,
     "kernel": 0,
 }
-"""Largest relative difference from the CPU. Rounding the weights of the networks below to other 24 bits moves length,
-curvatures, gradient norm, SNIP and entropies by 5e-7 at most, the kernel by 6e-4, ZiCo by 1e-3."""
+"""Largest relative difference from the CPU. Weights of the networks below that are off in their last bit move all but
+SynFlow and ZiCo by 8e-7 at most, and ZiCo by 1e-3."""
 OF_ANY = [name for name in TOLERANCES if name not in ("depth", "expansion", "kernel")]
 WITHOUT_ATTENTION = [name for name in OF_ANY if name not in ("attention_entropy", "dss", "token_entropy")]
 SUBJECTS: dict[str, tuple[Subject, list[str]]] = {
@@ -56,7 +56,7 @@ SUBJECTS: dict[str, tuple[Subject, list[str]]] = {
     ),
     "proxy": (ArchitectureSubject(Architecture.parse("small"), Task(image_size=(32, 32)), 4), ["length", "ntk"]),
     "transformer of timm": (TimmSubject("test_vit", TASK), OF_ANY),
-    "convolutions of timm": (TimmSubject("test_resnet", TASK), WITHOUT_ATTENTION),
+    "convolutions of timm": (TimmSubject("test_convnext", TASK), WITHOUT_ATTENTION),
 }
 
 
@@ -117,7 +117,10 @@ def velocity_in_float64(subject: Subject, draw: Draw) -> torch.Tensor:
 @pytest.mark.parametrize("name", ["many windows", "convolutions of timm"])
 @pytest.mark.parametrize("preferred", ["highest", "medium"])
 def test_float32_is_not_less_than_float32(name, preferred, device, photographs, monkeypatch):
-    """TF32, which torch leaves on in convolutions and a program may have asked for in products, is off by 1e-3."""
+    """TF32, which torch leaves on in convolutions, and a program may have asked for in products, is off.
+
+    Weights rounded as TF32 does move these velocities by 4e-4; in float32 a CPU's are off by 5e-7.
+    """
     subject, seen = SUBJECTS[name][0], Seen()
     metric = Metric(name="seen", symbol="", title="", better="higher", source="", of=seen)
     monkeypatch.setitem(metrics_by_name, "seen", metric)
