@@ -24,6 +24,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from gpu_page import as_page
 from gpu_steps import STEPS, Day, Step
 from machine import ROOT, provenance, watching_card
@@ -84,6 +85,8 @@ def main() -> None:
     if options.list:
         print(commands(options.device))
         return
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("there is no CUDA device here: --device cpu runs every step in miniature")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is stopped on the way out, and the page written
     end = time.monotonic() + 60 * options.minutes - LEAVE
     options.out.mkdir(parents=True, exist_ok=True)

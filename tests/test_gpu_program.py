@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -125,6 +126,14 @@ def test_results_come_back_in_one_file(run, tmp_path):
     with tarfile.open(tmp_path / "results.tar.gz") as tar:
         names = {Path(name).name for name in tar.getnames()}
     assert {"good.json", "good.log", "steps.json", "gpu.md"} <= names
+
+
+def test_without_a_card_nothing_is_called_done(run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match="2"):
+        run(step("good", FINDS), options=("--device", "cuda"))
+    assert "there is no CUDA device here: --device cpu runs every step in miniature" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_long_log_keeps_its_end(tmp_path):
