@@ -25,7 +25,7 @@ from coco_sets import coco_folder  # noqa: E402
 
 TINY = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|32,8"
 SEEDS = (0, 1)
-DESCRIBED = ["seed", "small", "base", "large", "4,2,4|3,2,2|2,1,2|4,1,4|32", "8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,88|2"]
+DESCRIBED = ["seed", "small", "base", "large", "4,2,4|3,2,2|2,1,2|4,1,4|32", "4,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,88|2"]
 SMOKE = ("--recipe", "smoke", "--threads", "1")
 JOBS = {
     **{f"search-{seed}": ("search", *SMOKE, "--seed", str(seed)) for seed in SEEDS},
