@@ -82,19 +82,22 @@ mkdir -p "$folder/wheels" "$folder/data"
 folder=$(realpath "$folder")
 cd "$(dirname "$0")/.."
 
-# Into a new folder, so that of every package one version is left.
-fresh=$(mktemp -d "$folder/wheels.XXXXXX")
-trap 'rm -rf "$fresh"' EXIT
+# What is there is not downloaded again; what pip does not name, as an older version, goes.
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
 download() {
-  uv tool run --quiet pip download -qq --no-deps --only-binary=:all: --find-links "$folder/wheels" --dest "$fresh" \
-    --python-version "$python" "$@"
+  uv tool run --quiet pip download --no-deps --only-binary=:all: --dest "$folder/wheels" --python-version "$python" "$@" \
+    >>"$said" 2>&1 || { cat "$said" >&2 && stop "not all wheels for Python $python can be had"; }
 }
 download --implementation cp "${platforms[@]}" "${carried[@]}"
 download --implementation py --abi none --platform any "${pure[@]}"
-uv build --quiet --wheel --out-dir "$fresh"
-rm -f "$fresh/.gitignore" # uv's
-rm -rf "$folder/wheels" && mv "$fresh" "$folder/wheels"
-chmod 755 "$folder/wheels"
+wanted=$(sed -nE 's/^ *(Saved|File was already downloaded) .*\///p' "$said")
+(($(wc -l <<<"$wanted") == ${#carried[@]} + ${#pure[@]})) || stop "cannot tell which wheels are wanted from what pip says"
+for wheel in "$folder"/wheels/*; do
+  grep -qxF "${wheel##*/}" <<<"$wanted" || rm "$wheel"
+done
+uv build --quiet --wheel --out-dir "$folder/wheels"
+rm -f "$folder/wheels/.gitignore" # uv's
 
 if [[ -n $cifar10 ]]; then
   cmp --quiet "$cifar10" "$folder/data/cifar10.tar.gz" || cp "$cifar10" "$folder/data/cifar10.tar.gz"
