@@ -33,10 +33,12 @@ from asvit.work import usable_cores
 
 MORE_TO_DO = 75
 """Exit code of a step that kept what it has and goes on another day (EX_TEMPFAIL)."""
-LEAVE = 15
+LEAVE = 10
 """Seconds that are left at the end, for the page."""
-TO_STOP = 10
+TO_STOP = 5
 """Seconds that a step has to stop in, once it is asked to."""
+SLOWER = 3
+"""Times a step's limit that its miniature may take: the card is fast, and starting a program on a busy CPU is not."""
 LEAST_OF_A_MINIATURE = 5
 """Seconds without which none is begun."""
 LOG_BYTES = 2**17
@@ -74,7 +76,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/gpu", help="of results and logs")
     parser.add_argument("--only", nargs="+", default=[], metavar="STEP", help="these steps, and no others")
     parser.add_argument("--again", nargs="+", default=[], metavar="STEP", help="run these although they are done")
-    parser.add_argument("--at-once", type=int, help="steps at a time (default: one on a card, one a core on a CPU)")
+    parser.add_argument("--at-once", type=int, help="steps at a time (default: 1; on a CPU one more than cores)")
     parser.add_argument("--pack", type=Path, help="write all results into one .tar.gz file as well")
     parser.add_argument("--list", action="store_true", help="print the commands of the steps, and run nothing")
     options = parser.parse_args()
@@ -92,7 +94,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     chosen = [step for step in STEPS if step.name in (options.only or names)]
     missing = [s for s in chosen if s.name in options.again or not is_done(options.out, s, options.device)]
-    at_once = options.at_once or (usable_cores() if options.device == "cpu" else 1)
+    at_once = options.at_once or (usable_cores() + 1 if options.device == "cpu" else 1)
     with tempfile.TemporaryDirectory() as work:
         day = Day(options.device, options.carried.absolute(), options.out.absolute(), Path(work))
         try:
@@ -174,7 +176,9 @@ class Run:
 def begin(step: Step, day: Day, end: float) -> list[Run]:
     """The step at work; nothing where too little time is left for it."""
     left = end - time.monotonic()
-    limit, least = min(left, step.seconds), step.least if day.device == "cuda" else LEAST_OF_A_MINIATURE
+    on_a_card = day.device == "cuda"
+    limit = min(left, step.seconds if on_a_card else SLOWER * step.seconds)
+    least = step.least if on_a_card else LEAST_OF_A_MINIATURE
     if left < least:
         print(f"{step.name}: not begun, {max(0, left):.0f} s are left and it needs {least:.0f}", flush=True)
         return []

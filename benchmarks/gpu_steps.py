@@ -11,6 +11,8 @@ from typing import Any
 
 PHOTOGRAPHS = 64
 """Of the carried validation images, evenly spread: what the kernel sees."""
+TINY = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|32,8"
+"""A network for miniatures."""
 SCHEDULES = ("none", "40-70", "80-140", "120-210")
 
 
@@ -133,7 +135,7 @@ def table_6(schedule: str, *options: str) -> Callable[[Day, float], list[str]]:
     """Training with one schedule."""
 
     def arguments(day: Day, limit: float) -> list[str]:
-        small = "seed --recipe imagenette --image-size 64 --epochs 4 --batch-size 16 --warmup-epochs 0 --workers 0"
+        small = f"{TINY} --recipe imagenette --image-size 32 --epochs 4 --batch-size 16 --warmup-epochs 0 --workers 0"
         card = "small --recipe imagenette --image-size 128 --epochs 100 --workers 15"
         part = either(day, "", "--train-images 40 --val-images 20")
         runs = ["--data", day.imagenette, "--out", str(day.work / "table-6"), *part]
@@ -149,7 +151,7 @@ def retokenize(day: Day, limit: float) -> list[str]:
 
 
 def decoding(day: Day, limit: float) -> list[str]:
-    small = "--files 40 --network seed --image-size 64 --batch 8 --workers 1 --seconds 0.5 --epoch-images 64"
+    small = f"--files 40 --network {TINY} --image-size 64 --batch 8 --workers 1 --seconds 0.5 --epoch-images 64"
     return ["decoding", "--data", day.imagenette, *either(day, "--files 2000 --workers 4 8 15", small)]
 
 

@@ -16,15 +16,18 @@ instead, side by side.
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from machine import asvit, provenance
+from machine import provenance
 from small_data import small_copy
+
+from asvit.cli import main as run_asvit
 
 FULL = "none"
 """The schedule with all tokens from the first epoch on."""
@@ -82,16 +85,25 @@ def without(words: Sequence[str], option: str) -> list[str]:
 
 def planned(arguments: list[str], data: str) -> dict[str, Any]:
     """What the stages of a training would cost."""
-    plan = asvit("train", *arguments, "--data", data, "--plan", "--json")
-    found = subprocess.run(plan, check=False, stdout=subprocess.PIPE, text=True)
-    if found.returncode:
+    with redirect_stdout(StringIO()) as said:
+        code = run_here("train", *arguments, "--data", data, "--plan", "--json")
+    if code:
         sys.exit("the schedule cannot be planned: the lines above say why")
-    return json.loads(found.stdout)
+    return json.loads(said.getvalue())
+
+
+def run_here(*words: str) -> int:
+    """Exit code of a command of asvit in this process, which need not load torch once more for each of several."""
+    sys.argv = ["asvit", *words]  # what its run directory says that it was
+    try:
+        run_asvit()
+    except SystemExit as ended:
+        return int(ended.code or 0)
 
 
 def trained(arguments: list[str], data: str, out: Path) -> dict[str, Any]:
     """Train in a run directory, and what came out."""
-    if subprocess.run(asvit("train", *arguments, "--data", data, "--out", str(out)), check=False).returncode:
+    if run_here("train", *arguments, "--data", data, "--out", str(out)):
         sys.exit(f"the training in {out.name} failed: the lines above say why")
     return outcome(json.loads((out / "result.json").read_text()))
 
@@ -142,7 +154,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.equal_cost and (FULL in options.schedules or options.networks):
         parser.error(f"--equal-cost asks what all tokens reach at a schedule's cost: leave out {FULL} and --networks")
-    data = options.data
+    came_from, data = provenance(), options.data
     used = (options.train_images, options.val_images)
     if options.side or used != (None, None):
         names = "-".join(str(value or "all") for value in (options.side, *used))
@@ -157,7 +169,7 @@ def main() -> None:
             flush=True,
         )
         if options.json:
-            record = {**provenance(), "data": Path(options.data).name, "side": options.side, "train": options.train}
+            record = {**came_from, "data": Path(options.data).name, "side": options.side, "train": options.train}
             options.json.write_text(json.dumps({**record, "runs": rows}, indent=2) + "\n")
 
 

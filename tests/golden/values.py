@@ -39,6 +39,7 @@ JOBS = {
     "study": ("study", "--data", "digits", *SMOKE, "--least-ratio", "0", "--workers", "1"),
 }
 """Run directory and command of every job."""
+TIMES = ("seconds", "waiting", "images_per_second")
 
 
 def asvit(*words: str, cwd: Path) -> str:
@@ -71,7 +72,8 @@ def outcome(run: Path) -> Any:
     if (run / "checkpoints").exists():
         last = max((run / "checkpoints").glob("epoch-*.safetensors"))
         weights = hashlib.sha256(tensors_of(last.read_bytes())).hexdigest()
-        return {"checkpoint": last.name, "weights": weights, "loss": [epoch["loss"] for epoch in result["epochs"]]}
+        epochs = [{key: value for key, value in epoch.items() if key not in TIMES} for epoch in result["epochs"]]
+        return {"checkpoint": last.name, "weights": weights, "epochs": epochs}
     return result
 
 
