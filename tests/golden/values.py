@@ -51,7 +51,8 @@ def asvit(*words: str, cwd: Path) -> str:
 
 def values(folder: Path) -> dict[str, Any]:
     """Run everything in a folder, and what came out, by job."""
-    coco_folder(folder / "scenes", train=12, val=5)
+    if not (folder / "scenes").exists():  # of run directories that an earlier version left
+        coco_folder(folder / "scenes", train=12, val=5)
     found: dict[str, Any] = {
         f"describe {text}": json.loads(asvit("describe", text, "--json", cwd=folder)) for text in DESCRIBED
     }
