@@ -9,10 +9,10 @@ from pathlib import Path
 
 from machine import provenance
 
-from asvit.architecture import Task
 from asvit.errors import UserError
 from asvit.measure import Measurer
 from asvit.metrics import METRICS
+from asvit.networks.architecture import Task
 from asvit.settings import Settings
 from asvit.side_by_side import Entrant, measure_side_by_side
 from asvit.subject import parse_subject

@@ -22,11 +22,11 @@ from machine import provenance, synchronize
 from torch import Tensor, nn
 from torchvision.models.detection import maskrcnn_resnet50_fpn_v2
 
-from asvit.architecture import Task
 from asvit.detection.coco import find_coco
 from asvit.detection.data import Scenes, plain
 from asvit.detection.settings import DetectorSettings, Resize
 from asvit.detection.trained import DetectorSpec
+from asvit.networks.architecture import Task
 
 TORCHVISION = "torchvision maskrcnn_resnet50_fpn_v2"
 PARTS: dict[str, tuple[str, ...]] = {

@@ -31,16 +31,16 @@ from machine import asvit, provenance, timed
 from rounding import rounding
 from torch import Tensor
 
-from asvit.architecture import Architecture, Task
-from asvit.attention import write_out_attention
 from asvit.complexity import curve, ntk
 from asvit.errors import hush
 from asvit.measure import Measurer
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.attention import write_out_attention
+from asvit.networks.space import TABLE_1
 from asvit.norms import remove_norms
 from asvit.photos import BuiltIn, Folder, Photographs
 from asvit.probe import Probe
 from asvit.settings import Settings
-from asvit.space import TABLE_1
 from asvit.subject import ArchitectureSubject
 
 

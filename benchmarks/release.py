@@ -16,11 +16,11 @@ import torch
 from machine import provenance
 from scipy.stats import kendalltau
 
-from asvit.architecture import Architecture, Task
 from asvit.measure import Measurer
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import TABLE_1
 from asvit.photos import Photographs
 from asvit.settings import Settings
-from asvit.space import TABLE_1
 from asvit.subject import ArchitectureSubject
 
 SEEN = {

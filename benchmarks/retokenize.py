@@ -17,7 +17,7 @@ from timm.optim._optim_factory import create_optimizer_v2
 from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
-from asvit.architecture import Task
+from asvit.networks.architecture import Task
 from asvit.training.network import build
 from asvit.training.retokenize import PAPER_SCHEDULES, enter, named_schedule, saved_share, stage_costs
 

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asvit.architecture import Architecture, Task
-from asvit.attention import differentiable_attention
 from asvit.complexity import curve, ntk
 from asvit.complexity.copies import fresh_copy
 from asvit.complexity.layerwise import layerwise_kernel
 from asvit.measure import Measurer
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.attention import differentiable_attention
+from asvit.networks.space import TABLE_1
 from asvit.norms import remove_norms
 from asvit.photos import Photographs
 from asvit.settings import Settings
-from asvit.space import TABLE_1
 from asvit.study.correlation import kendall
 from asvit.subject import ArchitectureSubject
 from asvit.taylor import carry_jets, circle_jet

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from machine import provenance
 
-from asvit.architecture import Architecture, Task
 from asvit.errors import hush
 from asvit.measure import Measurer
 from asvit.metrics import METRICS
+from asvit.networks.architecture import Architecture, Task
 from asvit.photos import BuiltIn, Folder, Photographs
 from asvit.settings import Settings
 from asvit.study.correlation import kendall

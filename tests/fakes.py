@@ -3,10 +3,10 @@
 import math
 from collections.abc import Callable
 
-from asvit.architecture import Architecture
 from asvit.complexity.speed import Usage
 from asvit.design.costs import Meter
 from asvit.measure import Estimate, Measurement
+from asvit.networks.architecture import Architecture
 
 
 def fake_measure(

@@ -11,15 +11,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from asvit import probe
-from asvit.architecture import Task
-from asvit.attention import differentiable_attention, plain_attention
-from asvit.callables import arguments_for, blame
 from asvit.complexity import curve
 from asvit.complexity.speed import Usage, peak_memory
 from asvit.errors import NotAdmitted, UserError
 from asvit.job import use_for
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
+from asvit.networks.architecture import Task
+from asvit.networks.attention import differentiable_attention, plain_attention
+from asvit.networks.callables import arguments_for, blame
 from asvit.options import UseOptions
 from asvit.settings import Settings, Use
 from asvit.subject import CallableSubject, TimmSubject, parse_subject

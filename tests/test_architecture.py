@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from asvit.architecture import ARCHITECTURES, Architecture, Task
 from asvit.errors import UserError
-from asvit.model import AsViT
-from asvit.space import TABLE_1, space_for
+from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
+from asvit.networks.model import AsViT
+from asvit.networks.space import TABLE_1, space_for
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "architectures.csv"
 

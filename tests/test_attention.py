@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from asvit.attention import (
+from asvit.networks.attention import (
     Attend,
     WindowAttention,
     fused_attention,

@@ -13,11 +13,11 @@ import torch
 from image_sets import CLASSES, image_folder
 from PIL import Image
 
-from asvit.architecture import Architecture, Task
-from asvit.attention import write_out_attention
 from asvit.complexity import curve
 from asvit.errors import hush
 from asvit.measure import Measurer
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.attention import write_out_attention
 from asvit.norms import remove_norms
 from asvit.photos import BuiltIn
 from asvit.settings import Settings

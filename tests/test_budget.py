@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asvit.architecture import ARCHITECTURES, Task
 from asvit.budget import Budget, format_duration, format_size, parse_duration, parse_memory, parse_size
 from asvit.design.costs import Costs
 from asvit.errors import UserError
+from asvit.networks.architecture import ARCHITECTURES, Task
 
 
 @pytest.mark.parametrize(

@@ -263,8 +263,8 @@ def test_the_images_of_a_folder_are_used(tmp_path):
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason="golden counts stand beside the project only while it is developed")
 def test_describe_agrees_with_every_golden_row(capsys):
-    from asvit.architecture import Task
     from asvit.describe import describe_architecture
+    from asvit.networks.architecture import Task
 
     with GOLDEN.open() as file:
         for row in csv.DictReader(file):

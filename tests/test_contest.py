@@ -7,7 +7,7 @@ import pytest
 from test_cli import asvit
 
 from asvit.cli import main
-from asvit.space import Topology
+from asvit.networks.space import Topology
 from asvit.study.contest import Contestant, contest_plan, standings
 from asvit.study.plan import Planned
 from asvit.study.results import Trained

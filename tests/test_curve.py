@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from asvit.architecture import Architecture
-from asvit.attention import write_out_attention
 from asvit.complexity import curve
-from asvit.model import AsViT
+from asvit.networks.architecture import Architecture
+from asvit.networks.attention import write_out_attention
+from asvit.networks.model import AsViT
 from asvit.norms import remove_norms, write_out_norms
 
 DOUBLE = torch.float64

@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from asvit.architecture import ARCHITECTURES, Task
-from asvit.attention import WindowAttention
 from asvit.complexity.cost import count_params
 from asvit.detection.backbone import PyramidBackbone
 from asvit.detection.cost import detector_costs, padded_image, whole
@@ -16,6 +14,8 @@ from asvit.detection.recipe import RECIPES
 from asvit.detection.settings import DetectorSettings, Resize
 from asvit.detection.trained import DetectorSpec
 from asvit.errors import UserError
+from asvit.networks.architecture import ARCHITECTURES, Task
+from asvit.networks.attention import WindowAttention
 from asvit.training.network import build
 
 SMALL = RECIPES["smoke"].detector

@@ -12,7 +12,8 @@ import asvit
 
 ROOT = Path(asvit.__file__).parent
 FIRST = [
-    "architecture", "space", "budget", "model", "measure", "metrics", "subject", "settings", "training/retokenize",
+    "networks/architecture", "networks/space", "networks/model",
+    "budget", "measure", "metrics", "subject", "settings", "training/retokenize",
     *(f"{room}/{path.stem}" for room in ("design", "complexity") for path in sorted((ROOT / room).glob("[!_]*.py"))),
 ]  # fmt: skip
 

@@ -20,10 +20,10 @@ def test_examples_in_docstrings(name: str):
 
 def test_examples_are_found_behind_the_type_checks():
     finder = doctest.DocTestFinder(exclude_empty=True)
-    module = importlib.import_module("asvit.attention")
+    module = importlib.import_module("asvit.networks.attention")
     examples = {test.name: len(test.examples) for test in finder.find(module) if test.examples}
     assert examples == {
-        "asvit.attention.WindowAttention": 1,
-        "asvit.attention.differentiable_attention": 2,
-        "asvit.attention.split_windows": 1,
+        "asvit.networks.attention.WindowAttention": 1,
+        "asvit.networks.attention.differentiable_attention": 2,
+        "asvit.networks.attention.split_windows": 1,
     }

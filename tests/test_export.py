@@ -17,7 +17,6 @@ from test_cli import asvit
 from torch import Tensor
 
 from asvit import export_jobs
-from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
 from asvit.design.family import FamilySettings, grow_family
 from asvit.errors import UserError
@@ -26,6 +25,7 @@ from asvit.export.card import model_card
 from asvit.export.release import drawn, trained
 from asvit.export_options import CardOptions, DrawOptions, ExportOptions
 from asvit.jobs import write_family
+from asvit.networks.architecture import Architecture, Task
 from asvit.records import open_run
 from asvit.training.augment import evaluation_transform
 from asvit.training.checkpoint import MODEL, State, with_prefix, write_checkpoint

@@ -9,7 +9,6 @@ from fakes import fake_measure, fake_meter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asvit.architecture import ARCHITECTURES, Architecture, Task
 from asvit.budget import Budget
 from asvit.design.costs import LONG, SHORT, Costs
 from asvit.design.family import (
@@ -24,7 +23,8 @@ from asvit.design.family import (
     within_reach,
 )
 from asvit.errors import UserError
-from asvit.space import TABLE_1
+from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
+from asvit.networks.space import TABLE_1
 
 SEED, SMALL = ARCHITECTURES["seed"], ARCHITECTURES["small"]
 MEASURE = fake_measure(lambda a: a.width, lambda a: 1.0)

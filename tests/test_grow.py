@@ -6,13 +6,13 @@ from itertools import pairwise
 import pytest
 from fakes import fake_measure
 
-from asvit.architecture import ARCHITECTURES, Architecture, Task
 from asvit.budget import Budget
 from asvit.design.costs import Costs
 from asvit.design.family import FamilySettings, check_budgets, fit_width, grow_family, growth_limits, within_any
 from asvit.design.grow import GrowthSettings, grow, scaling_choices
 from asvit.design.ranking import parse_score
 from asvit.errors import UserError
+from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
 
 SEED = ARCHITECTURES["seed"]
 TASK = Task()

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from asvit.architecture import Architecture, Task
 from asvit.complexity.layerwise import layerwise_kernel
 from asvit.complexity.ntk import kernel
+from asvit.networks.architecture import Architecture, Task
 from asvit.settings import Initialisation, Output
 from asvit.subject import ArchitectureSubject
 

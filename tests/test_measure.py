@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from asvit.architecture import Architecture, Task
 from asvit.errors import UserError
 from asvit.ledger import Cost, Entry, Ledger
 from asvit.measure import Estimate, Measurer
 from asvit.metrics import METRICS
+from asvit.networks.architecture import Architecture, Task
 from asvit.photos import BuiltIn
 from asvit.probe import Draw, orthonormal_pair
 from asvit.settings import Settings

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from asvit import meter as module
-from asvit.architecture import ARCHITECTURES, Task
 from asvit.budget import Budget
 from asvit.complexity.speed import Usage, computing_threads, peak_memory, processor_name
 from asvit.design.family import FamilySettings
@@ -12,7 +11,8 @@ from asvit.errors import UserError
 from asvit.jobs import check_measured_budgets
 from asvit.ledger import Ledger
 from asvit.meter import UsageMeter
-from asvit.model import AsViT
+from asvit.networks.architecture import ARCHITECTURES, Task
+from asvit.networks.model import AsViT
 from asvit.settings import Use
 
 SEED = ARCHITECTURES["seed"]

@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import asvit.attention
-from asvit.architecture import Architecture
-from asvit.attention import WindowAttention
+import asvit.networks.attention
 from asvit.errors import UserError
-from asvit.model import AsViT, DropPath, ReEmbedding, overlap_padding, resample
+from asvit.networks.architecture import Architecture
+from asvit.networks.attention import WindowAttention
+from asvit.networks.model import AsViT, DropPath, ReEmbedding, overlap_padding, resample
 
 # Just wide enough for its heads; its first maps are split in four, in two and not at all.
 TINY = Architecture.parse("5,4,2,1|3,2,2,2|4,1,2,1|2,1,2,1|16,8")
@@ -169,13 +169,13 @@ def test_position_embedding_can_be_left_out():
 def test_windows_keep_their_side_at_other_sizes(size, used, monkeypatch: pytest.MonkeyPatch):
     model = tiny()
     windows = []
-    split = asvit.attention.split_windows
+    split = asvit.networks.attention.split_windows
 
     def recording(x: Tensor, window: tuple[int, int]) -> Tensor:
         windows.append(window)
         return split(x, window)
 
-    monkeypatch.setattr(asvit.attention, "split_windows", recording)
+    monkeypatch.setattr(asvit.networks.attention, "split_windows", recording)
     model(images(*size))
     assert windows == used
     assert [m.window for m in model.modules() if isinstance(m, WindowAttention)] == [(4, 4)] * 4 + [(2, 2)]

@@ -8,8 +8,8 @@ import tifffile
 import torch
 from PIL import Image
 
-from asvit.architecture import Task
 from asvit.errors import UserError
+from asvit.networks.architecture import Task
 from asvit.photos import BUILT_IN, BuiltIn, Folder, random_crop
 
 SMALL = Task(image_size=(32, 48))

@@ -8,7 +8,6 @@ import commands
 import pytest
 from fakes import fake_meter
 
-from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
 from asvit.design.family import FamilySettings
 from asvit.design.pipeline import DesignSettings, design
@@ -16,8 +15,9 @@ from asvit.design.recipes import RECIPES
 from asvit.design.search import SearchSettings
 from asvit.errors import UserError
 from asvit.measure import Measurer
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import Topology
 from asvit.records import to_json
-from asvit.space import Topology
 
 RECIPE, TASK = RECIPES["smoke"], Task(image_size=(32, 32), num_classes=10)
 SETTINGS = DesignSettings.of(RECIPE, TASK, [Budget.parse("params", "1M")])

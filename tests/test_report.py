@@ -12,7 +12,6 @@ import pytest
 from fakes import fake_meter
 from PIL import Image
 
-from asvit.architecture import Architecture, Task
 from asvit.budget import Budget, format_cost
 from asvit.design.family import DesignResult, FamilySettings, GrowResult, grow_family
 from asvit.design.grow import GrowthSettings
@@ -21,11 +20,12 @@ from asvit.design.search import SearchResult, SearchSettings, search
 from asvit.errors import UserError
 from asvit.measure import Estimate, Measurement
 from asvit.metrics import METRICS
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import Topology
 from asvit.records import REPORT, RESULT, RUN, to_json, write_file, write_record
 from asvit.report import write_picture, write_report
 from asvit.report.markup import symbol
 from asvit.settings import Settings
-from asvit.space import Topology
 
 TASK = Task(image_size=(64, 96), num_classes=10)
 BUDGETS = (Budget.parse("params", "3M"), Budget.parse("params", "6M"), Budget.parse("macs", "60M"))

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asvit.zoo  # noqa: F401, registers the models
-from asvit.architecture import Architecture
 from asvit.errors import UserError
-from asvit.model import AsViT, pad_images
+from asvit.networks.architecture import Architecture
+from asvit.networks.model import AsViT, pad_images
 from asvit.training.retokenize import (
     PAPER_SCHEDULES,
     coarseness_at,

@@ -10,7 +10,6 @@ from fakes import fake_measure, heads, kernels_and_expansions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asvit.architecture import Architecture
 from asvit.design.comparison import Yardstick, compare
 from asvit.design.optuna_search import log_tradeoff
 from asvit.design.ranking import OBJECTIVES, parse_score, rank_sum_order, rank_sums
@@ -19,7 +18,8 @@ from asvit.design.search import SearchSettings, search
 from asvit.design.trace import Trace, Trial
 from asvit.errors import UserError
 from asvit.measure import Estimate, Measurement
-from asvit.space import SPACE, TABLE_1, Topology
+from asvit.networks.architecture import Architecture
+from asvit.networks.space import SPACE, TABLE_1, Topology
 
 MEASURE = fake_measure(kernels_and_expansions, heads)
 INVALID_BELOW_6 = fake_measure(kernels_and_expansions, heads, invalid=lambda a: a.topology.kernels[0] < 6)

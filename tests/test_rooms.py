@@ -11,11 +11,10 @@ ROOT = Path(asvit.__file__).parent
 ROOMS = [
     ["errors"],
     ["extras", "help"],
-    ["space"],
-    ["architecture"],
+    ["networks"],
     ["budget", "settings", "tables", "work"],
-    ["attention", "norms", "complexity", "stacked", "photos", "ledger", "records", "callables"],
-    ["model", "taylor"],
+    ["norms", "complexity", "stacked", "photos", "ledger", "records"],
+    ["taylor"],
     ["subject", "zoo"],
     ["probe"],
     ["metrics", "together"],
@@ -77,11 +76,11 @@ def test_imports_point_up_the_list_only():
 def test_complexity_and_space_stand_alone():
     for path in [*(ROOT / "complexity").glob("*.py")]:
         assert all(module.startswith("asvit.complexity") for module in imports_of(path))
-    assert imports_of(ROOT / "space.py") == {"asvit.errors"}
+    assert imports_of(ROOT / "networks/space.py") == {"asvit.errors"}
 
 
 def test_design_never_sees_a_tensor():
-    for path in [*(ROOT / "design").glob("*.py"), ROOT / "space.py", ROOT / "architecture.py"]:
+    for path in [*(ROOT / "design").glob("*.py"), ROOT / "networks/space.py", ROOT / "networks/architecture.py"]:
         tree = ast.parse(path.read_text())
         names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
         names |= {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}

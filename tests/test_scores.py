@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asvit.architecture import Architecture, Task
-from asvit.attention import WindowAttention, fused_attention
 from asvit.complexity.activity import attention_entropy, mean_entropy, naswot, token_entropy
 from asvit.complexity.ntk import SingularKernel
 from asvit.complexity.scores import NothingToScore, dss, gradient_norm, snip, synflow, zico
 from asvit.errors import UserError
 from asvit.measure import Measurer
 from asvit.metrics import METRICS
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.attention import WindowAttention, fused_attention
 from asvit.photos import BuiltIn
 from asvit.probe import Draw, Probe
 from asvit.settings import Settings

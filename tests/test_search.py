@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from fakes import fake_measure, heads, kernels_and_expansions
 
-from asvit.architecture import Architecture, Task
 from asvit.design.policy import Policy
 from asvit.design.ranking import OBJECTIVES, parse_score
 from asvit.design.search import (
@@ -20,7 +19,8 @@ from asvit.design.search import (
 )
 from asvit.errors import UserError
 from asvit.measure import Estimate, Measurement
-from asvit.space import SPACE, TABLE_1, Topology
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import SPACE, TABLE_1, Topology
 
 
 def measured(length: float, ntk: float) -> Measurement:

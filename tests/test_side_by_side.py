@@ -11,9 +11,9 @@ import pytest
 from test_measure import TINY, Toy
 from test_report import charts_of, text_of, write_run
 
-from asvit.architecture import Task
 from asvit.errors import UserError
 from asvit.measure import Estimate, Measurer
+from asvit.networks.architecture import Task
 from asvit.records import REPORT, read_record, write_record
 from asvit.report import write_report, write_side_by_side
 from asvit.settings import Settings, Use

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asvit.errors import UserError
-from asvit.space import LEAST_WINDOW, SPACE, STEM_KERNELS, TABLE_1, Space, Topology, parse_fields, space_for
+from asvit.networks.space import LEAST_WINDOW, SPACE, STEM_KERNELS, TABLE_1, Space, Topology, parse_fields, space_for
 
 SEEDS = st.integers(0, 2**32 - 1)
 EVERY_CHOICE = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in SPACE.items()})

@@ -14,9 +14,9 @@ import pytest
 import torch
 from test_cli import ASVIT, asvit
 
-from asvit.architecture import Architecture
 from asvit.cli import main
-from asvit.space import Topology
+from asvit.networks.architecture import Architecture
+from asvit.networks.space import Topology
 from asvit.study.plan import PlanSettings, planned
 from asvit.study.recipes import RECIPES
 from asvit.training.classifier import ClassifierTraining

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from asvit.errors import UserError
-from asvit.space import SPACE, TABLE_1, Space, Topology, space_for
+from asvit.networks.space import SPACE, TABLE_1, Space, Topology, space_for
 from asvit.study.plan import PlanSettings, pilot_of, planned, sample_topologies
 
 SETTINGS = PlanSettings(topologies=9, seeds=3, repeated=7, seed=4)

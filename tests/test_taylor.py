@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import asvit.taylor
-from asvit.architecture import Architecture, Task
-from asvit.attention import plain_attention, write_out_attention
 from asvit.complexity import curve
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.attention import plain_attention, write_out_attention
 from asvit.norms import remove_norms, write_out_norms
 from asvit.probe import orthonormal_pair
 from asvit.settings import Initialisation, Output

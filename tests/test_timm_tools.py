@@ -23,9 +23,9 @@ from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 
-from asvit.architecture import Architecture
 from asvit.errors import UserError
-from asvit.model import resample
+from asvit.networks.architecture import Architecture
+from asvit.networks.model import resample
 from asvit.zoo import AsViTForTimm, checkpoint_filter_fn
 
 TINY = "4,2,2,1|2,1,2,1|2,1,2,2|2,1,2,1|32,8"

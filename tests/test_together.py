@@ -7,10 +7,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from asvit import measure as measuring
 from asvit import taylor
-from asvit.architecture import Architecture, Task
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
 from asvit.metrics import METRICS
+from asvit.networks.architecture import Architecture, Task
 from asvit.settings import Settings
 from asvit.stacked import StackedConv2d, StackedLinear, parameters_of, stack_into
 from asvit.subject import ArchitectureSubject, TimmSubject

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from test_report import charts_of, text_of
 
-from asvit.architecture import Task
 from asvit.errors import UserError
+from asvit.networks.architecture import Task
 from asvit.records import REPORT, RESULT, RUN, to_json, write_file, write_record
 from asvit.report import write_picture, write_report
 from asvit.training.recipe import RECIPES

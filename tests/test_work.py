@@ -10,10 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asvit.architecture import Architecture, Task
 from asvit.complexity.cost import activation_bytes
 from asvit.errors import UserError
 from asvit.measure import Measurer
+from asvit.networks.architecture import Architecture, Task
 from asvit.probe import Probe
 from asvit.settings import Settings
 from asvit.subject import ArchitectureSubject
@@ -117,7 +117,7 @@ def test_the_default_on_a_cpu_is_two_gigabytes():
 
 MEASURE = """
 import resource, sys
-from asvit.architecture import Architecture, Task
+from asvit.networks.architecture import Architecture, Task
 from asvit.measure import Measurer
 from asvit.settings import Settings
 from asvit.subject import ArchitectureSubject

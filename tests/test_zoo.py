@@ -5,9 +5,9 @@ from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch import Tensor
 
 import asvit.zoo
-from asvit.architecture import ARCHITECTURES
 from asvit.errors import UserError
-from asvit.model import AsViT
+from asvit.networks.architecture import ARCHITECTURES
+from asvit.networks.model import AsViT
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 SEED_DIMS = [32, 64, 128, 256]

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from asvit.architecture import Architecture
 from asvit.errors import UserError
+from asvit.networks.architecture import Architecture
 
 Kind = Literal["params", "macs", "memory", "latency"]
 """Parameters and multiply-adds are counted, bytes and seconds measured; those that are quick to find come first."""

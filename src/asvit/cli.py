@@ -9,12 +9,12 @@ from typing import Annotated, Any, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from asvit.architecture import Task
 from asvit.design.recipes import StartFrom
 from asvit.detect_cli import detect
 from asvit.errors import UserError, hush
 from asvit.extras import from_plain_install
 from asvit.help import InParagraphs, complaint, examples, shown_default
+from asvit.networks.architecture import Task
 from asvit.options import (
     BudgetOptions,
     DeviceOptions,

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
 from asvit.design.comparison import Yardstick, compare, union
 from asvit.design.costs import Costs
@@ -19,10 +18,11 @@ from asvit.errors import UserError
 from asvit.hand_over import hand_over
 from asvit.job import say_few_tokens, working
 from asvit.measure import Measure, Measurement, Measurer
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import Topology, space_for
 from asvit.options import MeasureOptions, RunOptions, ScoreOptions, SpaceOptions
 from asvit.progress import ProgressDisplay
 from asvit.records import read_architecture, write_file
-from asvit.space import Topology, space_for
 from asvit.study.contest import Contestant, Place, ScalingContest, SearchContest, contest_plan, standings
 from asvit.study.results import Trained, as_csv, read_csv
 from asvit.study_options import ContestOptions, SearchMethod, StudyRecipeName

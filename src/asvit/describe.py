@@ -2,8 +2,8 @@
 
 from dataclasses import asdict
 
-from asvit.architecture import Task
 from asvit.budget import format_size
+from asvit.networks.architecture import Task
 from asvit.records import SCHEMA, read_architecture, to_json
 from asvit.tables import new_table, print_table
 

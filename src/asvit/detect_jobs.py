@@ -11,7 +11,6 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from asvit.architecture import Task
 from asvit.detect_options import DetectorOptions, DetectRecipeName, DetectTrainOptions, SceneOptions
 from asvit.detect_show import show_coco_scores, show_costs, show_detector, show_found, shown
 from asvit.detection.coco import Coco, find_coco
@@ -24,7 +23,8 @@ from asvit.detection.trained import DetectorSpec, load_detector, load_start
 from asvit.detection.training import DetectorTraining, plan
 from asvit.errors import UserError
 from asvit.job import choose_device, tell, use_threads
-from asvit.model import AsViT
+from asvit.networks.architecture import Task
+from asvit.networks.model import AsViT
 from asvit.options import DeviceOptions, RunOptions
 from asvit.records import Json, write_file
 from asvit.train_jobs import network_name

@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 from safetensors import SafetensorError
 
-from asvit.architecture import Task
 from asvit.design.results import RESULTS
 from asvit.errors import UserError
 from asvit.export.card import model_card, write_card
@@ -19,6 +18,7 @@ from asvit.export.release import Release, drawn, trained
 from asvit.export.written import Written
 from asvit.export_options import CardOptions, DrawOptions, ExportOptions
 from asvit.job import tell
+from asvit.networks.architecture import Task
 from asvit.records import SCHEMA, read_architecture, read_task, recorded, to_json
 
 

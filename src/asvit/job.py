@@ -10,15 +10,16 @@ from pathlib import Path
 
 import torch
 
-from asvit.architecture import Task
 from asvit.budget import parse_memory
-from asvit.callables import names_callable
 from asvit.complexity.speed import computing_threads
 from asvit.errors import UserError
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
 from asvit.meter import UsageMeter
 from asvit.metrics import parse_metrics
+from asvit.networks.architecture import Task
+from asvit.networks.callables import names_callable
+from asvit.networks.space import BASE_STRIDE, LEAST_WINDOW, STAGES
 from asvit.options import MeasureOptions, RunOptions, UseOptions
 from asvit.photos import BuiltIn, Folder
 from asvit.records import (
@@ -32,7 +33,6 @@ from asvit.records import (
     without_password,
 )
 from asvit.settings import Carefulness, Use
-from asvit.space import BASE_STRIDE, LEAST_WINDOW, STAGES
 from asvit.subject import TIMM, Subject, parse_subject
 from asvit.work import device_name
 

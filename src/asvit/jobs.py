@@ -6,7 +6,6 @@ from dataclasses import asdict, replace
 
 import msgspec
 
-from asvit.architecture import Architecture, Task
 from asvit.budget import format_size
 from asvit.design.costs import Costs
 from asvit.design.family import FamilySettings, Member, check_budgets, grow_family
@@ -20,6 +19,8 @@ from asvit.hand_over import hand_over
 from asvit.job import prepare, repeat_command, say_few_tokens, subject_named, tell, use_for, working
 from asvit.measure import Measurement, Measurer
 from asvit.meter import UsageMeter
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import TABLE_1, Space, space_for
 from asvit.options import (
     BudgetOptions,
     GrowthOptions,
@@ -34,7 +35,6 @@ from asvit.options import (
 from asvit.progress import ProgressDisplay
 from asvit.records import SCHEMA, Json, RunDirectory, read_architecture, read_task, to_json, write_record
 from asvit.show import show_family, show_measurements, show_searches, show_statistics
-from asvit.space import TABLE_1, Space, space_for
 
 
 def run_measure(

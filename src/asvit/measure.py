@@ -10,13 +10,13 @@ from functools import cached_property
 
 import torch
 
-from asvit.architecture import Architecture, Task
 from asvit.complexity.ntk import SingularKernel
 from asvit.complexity.precision import full_float32
 from asvit.complexity.speed import computing_threads, processor_name
 from asvit.errors import NotAdmitted
 from asvit.ledger import Cost, Entry, Ledger
 from asvit.metrics import METRICS, Metric, parse_metrics
+from asvit.networks.architecture import Architecture, Task
 from asvit.photos import BuiltIn, Photographs
 from asvit.probe import Draw, Probe
 from asvit.settings import Settings, Use

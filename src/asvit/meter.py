@@ -5,9 +5,9 @@ from dataclasses import asdict
 
 import torch
 
-from asvit.architecture import Architecture, Task
 from asvit.complexity.speed import Usage, computing_threads, processor_name, usage
 from asvit.ledger import Entry, Ledger
+from asvit.networks.architecture import Architecture, Task
 from asvit.settings import Use
 from asvit.subject import ArchitectureSubject, fitting, refusing
 

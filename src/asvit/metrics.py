@@ -7,10 +7,10 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from asvit.architecture import Architecture
-from asvit.attention import layer_by_layer
 from asvit.complexity import activity, curve, ntk, scores
 from asvit.errors import NotAdmitted, UserError
+from asvit.networks.architecture import Architecture
+from asvit.networks.attention import layer_by_layer
 from asvit.probe import Probe
 from asvit.subject import ArchitectureSubject, refusing
 

@@ -12,11 +12,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from asvit.architecture import Task
 from asvit.budget import Budget, Kind
 from asvit.design.recipes import Recipe
 from asvit.errors import UserError
-from asvit.settings import Carefulness, Initialisation, Output, Precision, Settings, Use
+from asvit.networks.architecture import Initialisation, Task
+from asvit.settings import Carefulness, Output, Precision, Settings, Use
 
 RecipeName = Literal["paper", "quick", "smoke"]
 

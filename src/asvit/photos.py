@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from asvit.architecture import Task
 from asvit.errors import UserError
 from asvit.extras import missing
+from asvit.networks.architecture import Task
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
-from asvit.architecture import Task
-from asvit.attention import differentiable_attention, fuse_attention, write_out_attention
 from asvit.complexity import curve, ntk
 from asvit.complexity.copies import fresh_copy
 from asvit.complexity.layerwise import layerwise_kernel
 from asvit.complexity.speed import Usage, usage
 from asvit.errors import NotAdmitted
+from asvit.networks.architecture import Task
+from asvit.networks.attention import differentiable_attention, fuse_attention, write_out_attention
 from asvit.norms import refuse_functional_norms, remove_norms, write_out_norms
 from asvit.photos import Photographs
 from asvit.settings import Output, Settings, Use

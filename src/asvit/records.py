@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from asvit.architecture import ARCHITECTURES, Architecture, Task
 from asvit.errors import UserError
+from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
 
 SCHEMA = 1
 """Raised when files of an earlier version can no longer be read."""

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from asvit.errors import UserError
+from asvit.networks.architecture import Initialisation
 
-Initialisation = Literal["normal", "fan-in"]
-"""Linear weights: normal with σ = 0.02, or with σ = 1/√fan_in; both cut at ±2."""
 Output = Literal["features", "logits"]
 """Pooled last map before the final norm, or class logits before the softmax."""
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from asvit.architecture import Task
 from asvit.ledger import Entry
 from asvit.measure import Estimate, Measurer
+from asvit.networks.architecture import Task
 from asvit.settings import Settings, Use
 from asvit.subject import Subject
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import msgspec
 
-from asvit.architecture import Task
 from asvit.complexity.speed import computing_threads, processor_name
 from asvit.design.results import RESULTS
 from asvit.design.search import SearchResult
@@ -15,6 +14,7 @@ from asvit.errors import UserError
 from asvit.job import prepare, recorded_threads, repeat_command, split_names, subject_named, use_for, use_threads
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
+from asvit.networks.architecture import Task
 from asvit.options import DeviceOptions, MeasureOptions, RunOptions, SideBySideOptions, UseOptions
 from asvit.progress import ProgressDisplay
 from asvit.records import LEDGER, RUN, SCHEMA, alone_in, environment, read_file, to_json, write_record

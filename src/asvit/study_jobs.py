@@ -4,16 +4,16 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from asvit.architecture import Architecture
 from asvit.errors import UserError
 from asvit.hand_over import hand_over
 from asvit.job import say_few_tokens, working
 from asvit.measure import Estimate, Measurer
 from asvit.metrics import METRICS, parse_metrics
+from asvit.networks.architecture import Architecture
+from asvit.networks.space import space_for
 from asvit.options import MeasureOptions, RunOptions, SpaceOptions
 from asvit.progress import ProgressDisplay
 from asvit.records import write_file
-from asvit.space import space_for
 from asvit.study.noise import variance_of
 from asvit.study.plan import pilot_of, planned
 from asvit.study.recipes import RECIPES

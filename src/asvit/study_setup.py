@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from asvit.architecture import Task
 from asvit.errors import UserError
 from asvit.job import choose_device, prepare, recorded_threads, tell
 from asvit.measure import Measurer
+from asvit.networks.architecture import Task
 from asvit.options import MeasureOptions, RunOptions
 from asvit.photos import UNREADABLE
 from asvit.records import Json, default_path

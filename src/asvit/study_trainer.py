@@ -14,11 +14,11 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from asvit.architecture import Architecture
 from asvit.errors import UserError, hush
 from asvit.job import tell, use_threads
 from asvit.ledger import Ledger
 from asvit.measure import Measurer
+from asvit.networks.architecture import Architecture
 from asvit.records import LEDGER
 from asvit.study.plan import Planned
 from asvit.study.results import Trained

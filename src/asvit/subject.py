@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from asvit.architecture import Architecture, Task
-from asvit.callables import Make, digest, find_classifier, load_callable, make_network, names_callable
 from asvit.complexity.cost import activation_bytes, count_macs, count_params
 from asvit.errors import NotAdmitted, UserError
 from asvit.extras import from_extra
-from asvit.settings import Initialisation, Output, Use
+from asvit.networks.architecture import Architecture, Initialisation, Task
+from asvit.networks.callables import Make, digest, find_classifier, load_callable, make_network, names_callable
+from asvit.settings import Output, Use
 
 TIMM = "timm:"
 
@@ -83,7 +83,7 @@ class MeasuredAsViT(nn.Module):
 
     def __init__(self, architecture: Architecture, task: Task, output: Output) -> None:
         super().__init__()
-        from asvit.model import AsViT
+        from asvit.networks.model import AsViT
 
         self.output = output
         self.model = AsViT(
@@ -159,7 +159,7 @@ class ArchitectureSubject(Subject):
 
     def in_use(self) -> nn.Module:
         """The whole network, position embedding included."""
-        from asvit.model import AsViT
+        from asvit.networks.model import AsViT
 
         size = {"image_size": self.task.image_size, "in_chans": self.task.in_chans}
         with torch.random.fork_rng(devices=[]):
@@ -263,7 +263,7 @@ class TimmSubject(ModelSubject):
 
 @dataclass(frozen=True)
 class CallableSubject(ModelSubject):
-    """What a function of the user's own makes, by the convention of :mod:`asvit.callables`.
+    """What a function of the user's own makes, by the convention of :mod:`asvit.networks.callables`.
 
     >>> subject = CallableSubject("torchvision.models:resnet18", Task(image_size=(32, 32)))
     >>> subject.name, subject.params

@@ -18,8 +18,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import jvp
 
-from asvit.attention import WindowAttention
-from asvit.model import DropPath
+from asvit.networks.attention import WindowAttention
+from asvit.networks.model import DropPath
 from asvit.norms import WrittenOutNorm, is_norm
 from asvit.stacked import StackedConv2d, StackedLinear
 

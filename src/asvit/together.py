@@ -48,7 +48,7 @@ class Together:
     def probes(self, use: Use) -> "list[ProbeTogether]":
         """A probe for each draw, which reads here what is computed at once.
 
-        >>> from asvit.architecture import Architecture, Task
+        >>> from asvit.networks.architecture import Architecture, Task
         >>> from asvit.measure import Measurer
         >>> measure = Measurer(Settings(repeats=2), Task(image_size=(32, 32)))
         >>> subject = ArchitectureSubject(Architecture.parse("seed"), measure.task)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from asvit.architecture import Task
 from asvit.errors import UserError
 from asvit.job import choose_device, use_threads
+from asvit.networks.architecture import Task
 from asvit.options import DeviceOptions, RunOptions
 from asvit.records import Json, read_architecture
 from asvit.subject import TIMM, refusing

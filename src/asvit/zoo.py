@@ -20,11 +20,11 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from asvit.architecture import ARCHITECTURES, Architecture, Task
-from asvit.attention import WindowAttention
 from asvit.errors import UserError
 from asvit.extras import from_extra
-from asvit.model import AsViT, Images, Map, resample
+from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
+from asvit.networks.attention import WindowAttention
+from asvit.networks.model import AsViT, Images, Map, resample
 
 with from_extra("train"):
     from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -40,7 +40,7 @@ FORMATS = ("NCHW", "NHWC")
 
 
 class AsViTForTimm(AsViT):
-    """:class:`~asvit.model.AsViT` with the options, attributes and methods that timm expects of a model.
+    """:class:`~asvit.networks.model.AsViT` with the options, attributes and methods that timm expects of a model.
 
     Parameters bear the same names, so state dicts pass between the two.
 

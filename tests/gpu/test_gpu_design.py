@@ -3,12 +3,12 @@
 import torch
 from on_device import CPU, ON_DEVICE
 
-from asvit.architecture import Task
 from asvit.budget import Budget
 from asvit.design.family import DesignResult
 from asvit.design.pipeline import DesignSettings, design
 from asvit.design.recipes import RECIPES
 from asvit.measure import Measurer
+from asvit.networks.architecture import Task
 
 pytestmark = ON_DEVICE
 

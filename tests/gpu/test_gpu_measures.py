@@ -6,12 +6,12 @@ import pytest
 import torch
 from on_device import CPU, ON_DEVICE, TINY
 
-from asvit.architecture import Architecture, Task
-from asvit.attention import write_out_attention
 from asvit.complexity import curve
 from asvit.measure import Measurer
 from asvit.metrics import _BY_NAME as metrics_by_name
 from asvit.metrics import METRICS, Metric
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.attention import write_out_attention
 from asvit.norms import remove_norms
 from asvit.probe import Draw, Probe
 from asvit.settings import Settings

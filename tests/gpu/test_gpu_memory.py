@@ -10,11 +10,11 @@ import torch
 from on_device import CPU, ON_DEVICE
 from torch import nn
 
-from asvit.architecture import Architecture, Task
 from asvit.complexity.speed import peak_memory, usage
 from asvit.errors import NotAdmitted
 from asvit.measure import Measurement, Measurer
-from asvit.model import PatchEmbedding
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.model import PatchEmbedding
 from asvit.settings import Settings, Use
 from asvit.subject import ArchitectureSubject
 

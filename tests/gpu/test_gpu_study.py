@@ -10,8 +10,8 @@ import pytest
 import torch
 from on_device import CPU, ON_DEVICE, PRECISION
 
-from asvit.architecture import Architecture, Task
 from asvit.measure import Measurer
+from asvit.networks.architecture import Architecture, Task
 from asvit.study.plan import PlanSettings, planned
 from asvit.study.recipes import RECIPES
 from asvit.subject import ArchitectureSubject

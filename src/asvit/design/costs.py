@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from asvit.architecture import Architecture, Task
 from asvit.budget import Kind
 from asvit.complexity.speed import Usage
 from asvit.errors import UserError
+from asvit.networks.architecture import Architecture, Task
 
 SHORT, LONG = 10, 50
 """Passes that a latency is the median of: while networks are compared, and before one is handed over."""

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from asvit.architecture import SEED_WIDTH, Architecture, Task
 from asvit.budget import Budget
 from asvit.complexity.speed import Usage
 from asvit.design.costs import Costs, Meter, no_meter
@@ -14,7 +13,8 @@ from asvit.design.recipes import Recipe
 from asvit.design.search import SearchRun
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.space import TABLE_1, Space, Topology
+from asvit.networks.architecture import SEED_WIDTH, Architecture, Task
+from asvit.networks.space import TABLE_1, Space, Topology
 
 WIDTH_STEP = 4
 """Fitted widths are multiples of this."""

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from asvit.architecture import Architecture
 from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.space import STAGES
+from asvit.networks.architecture import Architecture
+from asvit.networks.space import STAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ def scaling_choices(architecture: Architecture, settings: GrowthSettings) -> lis
 
     Widths are rounded as the proxy's are, so that ``32`` at a divisor of 4 becomes 32, 36 or 40:
 
-    >>> from asvit.architecture import ARCHITECTURES
+    >>> from asvit.networks.architecture import ARCHITECTURES
     >>> choices = scaling_choices(ARCHITECTURES["seed"], GrowthSettings())
     >>> len(choices), sorted({choice.width for choice in choices}), choices[1].depths
     (12, [32, 36, 40], (1, 2, 1, 1))

@@ -10,7 +10,7 @@ from asvit.design.trace import Trace, Trials
 from asvit.errors import UserError
 from asvit.extras import from_extra
 from asvit.measure import Measure, Measurement
-from asvit.space import TABLE_1, Space
+from asvit.networks.space import TABLE_1, Space
 
 
 def tpe_search(

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
 from asvit.design.costs import Costs, Meter, no_meter
 from asvit.design.family import DesignResult, FamilySettings, grow_family, within_reach
@@ -11,7 +10,8 @@ from asvit.design.recipes import Recipe, StartFrom
 from asvit.design.search import SearchSettings, SearchStep, search
 from asvit.errors import UserError
 from asvit.measure import Measurement, Measurer
-from asvit.space import TABLE_1, Space
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import TABLE_1, Space
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from asvit.space import Space, Topology
+from asvit.networks.space import Space, Topology
 
 INITIAL_SPREAD = 1e-3
 """Standard deviation of the initial logits, as in the authors' release."""
@@ -13,7 +13,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 class Policy:
     """Independent categorical distributions over the choices of a space, with Adam on their logits (Williams, 1992).
 
-    >>> from asvit.space import TABLE_1
+    >>> from asvit.networks.space import TABLE_1
     >>> policy = Policy(TABLE_1, np.random.default_rng(0))
     >>> round(policy.entropy(), 3)
     15.332

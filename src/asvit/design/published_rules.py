@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from asvit.architecture import Task
 from asvit.budget import Budget
 from asvit.errors import UserError
-from asvit.space import STAGES, Topology
+from asvit.networks.architecture import Task
+from asvit.networks.space import STAGES, Topology
 
 
 @dataclass(frozen=True)

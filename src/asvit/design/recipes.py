@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from asvit.architecture import Task
 from asvit.budget import Budget
+from asvit.networks.architecture import Task
 from asvit.settings import Carefulness
 
 StartFrom = Literal["most-probable", "best-ranked"]

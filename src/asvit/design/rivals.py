@@ -12,7 +12,7 @@ from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.design.search import SearchSettings, search
 from asvit.design.trace import Trace, Trials
 from asvit.measure import Measure
-from asvit.space import TABLE_1, Space, Topology
+from asvit.networks.space import TABLE_1, Space, Topology
 
 
 class Searcher(Protocol):

@@ -10,13 +10,13 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from asvit.architecture import Architecture, Task
 from asvit.budget import Budget
 from asvit.design.costs import Costs
 from asvit.design.family import SMALLEST_WIDTH, fit_width, growth_limits, last_within, within_any
 from asvit.design.grow import GrowthSettings, scaling_choices
 from asvit.errors import UserError
-from asvit.space import Topology
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import Topology
 
 
 @dataclass(frozen=True)

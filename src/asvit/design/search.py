@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asvit.architecture import Architecture, Task
 from asvit.design.policy import Policy
 from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.design.recipes import StartFrom
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.space import SPACE, TABLE_1, Space, Topology
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import SPACE, TABLE_1, Space, Topology
 
 
 @dataclass(frozen=True, kw_only=True)

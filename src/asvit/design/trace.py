@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from asvit.architecture import Architecture
 from asvit.design.ranking import Objective
 from asvit.design.search import best_ranked
 from asvit.errors import UserError
 from asvit.measure import Measure, Measurement
-from asvit.space import Topology
+from asvit.networks.architecture import Architecture
+from asvit.networks.space import Topology
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class PyramidBackbone(nn.Module):
     """Maps of strides 4, 8, 16 and 32, a feature pyramid over them (Lin et al., 2017) and a pooled level of stride 64.
 
     >>> import torch
-    >>> from asvit.architecture import Task
+    >>> from asvit.networks.architecture import Task
     >>> from asvit.training.network import build
     >>> backbone = PyramidBackbone(build("seed", Task(image_size=(64, 64))), channels=16)
     >>> {level: tuple(x.shape) for level, x in backbone(torch.zeros(1, 3, 64, 96)).items()}["pool"]

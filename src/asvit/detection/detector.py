@@ -26,7 +26,7 @@ class CascadeMaskRCNN(GeneralizedRCNN):
     (n x H x W, uint8); what is found has ``scores`` (n) as well, and masks as probabilities, n x 1 x H x W.
 
     >>> import torch
-    >>> from asvit.architecture import Task
+    >>> from asvit.networks.architecture import Task
     >>> from asvit.training.network import build
     >>> from asvit.detection.settings import Resize
     >>> settings = DetectorSettings(resize=Resize.to_square(64), channels=16, hidden=32)

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from asvit.architecture import Task
 from asvit.detection.cost import PartCost
 from asvit.detection.scores import CocoScores
+from asvit.networks.architecture import Task
 from asvit.training.results import EpochRecord
 
 

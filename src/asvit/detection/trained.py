@@ -8,11 +8,11 @@ from typing import ClassVar
 from timm.layers.norm_act import freeze_batch_norm_2d
 from torch import Tensor
 
-from asvit.architecture import Task
 from asvit.detection.detector import CascadeMaskRCNN
 from asvit.detection.results import DetectEpoch
 from asvit.detection.settings import DetectorSettings
 from asvit.errors import UserError
+from asvit.networks.architecture import Task
 from asvit.subject import TIMM
 from asvit.training.checkpoint import Header, State, fill, load_weights
 from asvit.training.network import build

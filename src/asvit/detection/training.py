@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
-from asvit.architecture import Task
 from asvit.detection.batch import SceneBatch
 from asvit.detection.cost import PartCost, detector_costs, padded_image
 from asvit.detection.data import Prepare, Scenes
@@ -17,6 +16,7 @@ from asvit.detection.recipe import DetectRecipe
 from asvit.detection.results import DetectEpoch, DetectResult, best_of
 from asvit.detection.scores import CocoScores
 from asvit.detection.trained import DetectorHeader, DetectorSpec, Start
+from asvit.networks.architecture import Task
 from asvit.training.checkpoint import State, checkpoint_path
 from asvit.training.data import Draws, Examples, batches, seed_everything
 from asvit.training.loop import Training

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from asvit.architecture import ARCHITECTURES
 from asvit.design.family import DesignResult, GrowResult, Member
 from asvit.design.results import RESULTS
 from asvit.design.search import SearchResult
 from asvit.errors import UserError
 from asvit.measure import Measurement
 from asvit.metrics import METRICS
+from asvit.networks.architecture import ARCHITECTURES
 from asvit.records import RESULT, RUN, Json, read_record, recorded
 from asvit.show import format_measure
 from asvit.subject import TIMM

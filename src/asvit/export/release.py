@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 import asvit.zoo
-from asvit.architecture import Architecture, Task
 from asvit.errors import UserError
+from asvit.networks.architecture import Architecture, Task
 from asvit.photos import GREY_MEAN, GREY_STD, RGB_MEAN, RGB_STD
 from asvit.records import RUN, Json, recorded
 from asvit.subject import TIMM, refusing

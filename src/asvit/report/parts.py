@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asvit.architecture import Task
+from asvit.networks.architecture import Task
 from asvit.report.markup import Markup, join, table, tag
 from asvit.report.read import RunFile
 

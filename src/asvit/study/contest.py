@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from asvit.architecture import Task
 from asvit.design.comparison import MethodScore
 from asvit.measure import Estimate
+from asvit.networks.architecture import Task
 from asvit.study.plan import Planned
 from asvit.study.results import Trained, by_network
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asvit.errors import UserError
-from asvit.space import TABLE_1, Space
+from asvit.networks.space import TABLE_1, Space
 
 PILOT_TOPOLOGIES, PILOT_SEEDS = 6, 2
 """What a study begins with, to learn whether its accuracies differ by more than chance."""

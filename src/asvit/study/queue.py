@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock
 
-from asvit.architecture import Architecture
 from asvit.design.optuna_search import import_optuna
 from asvit.errors import UserError
 from asvit.extras import from_extra
+from asvit.networks.architecture import Architecture
+from asvit.networks.space import table_at
 from asvit.records import Json, refuse_difference, without_password
-from asvit.space import table_at
 from asvit.study.plan import Planned
 from asvit.study.results import Trained
 from asvit.subject import one_line

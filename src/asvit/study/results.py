@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from asvit.architecture import Task
 from asvit.errors import UserError
+from asvit.networks.architecture import Task
 from asvit.records import Json
 from asvit.study.correlation import Interval
 from asvit.study.noise import Variance

@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from timm.data.mixup import Mixup
 from torch import Tensor
 
-from asvit.architecture import Task
 from asvit.complexity.cost import count_params
 from asvit.errors import UserError
+from asvit.networks.architecture import Task
 from asvit.training.augment import evaluation_transform, training_transform
 from asvit.training.checkpoint import State, checkpoint_path
 from asvit.training.data import Batch, Draws, EvaluationOrder, Examples, Labelled, batches, seed_everything

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from asvit.architecture import Architecture, Task
+from asvit.networks.architecture import Architecture, Task
 from asvit.subject import TIMM, TimmSubject
 
 

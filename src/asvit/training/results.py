@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import msgspec
 
-from asvit.architecture import Task
+from asvit.networks.architecture import Task
 from asvit.records import flat
 from asvit.training.retokenize import StageCost
 

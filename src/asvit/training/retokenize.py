@@ -13,7 +13,7 @@ from torch import nn
 
 from asvit.complexity.cost import count_macs
 from asvit.errors import UserError
-from asvit.model import AsViT, pad_images
+from asvit.networks.model import AsViT, pad_images
 from asvit.subject import one_line
 
 PAPER_EPOCHS = 300
@@ -119,14 +119,14 @@ def retokenize(model: nn.Module, *, stride: int) -> None:
     Position embedding and windows follow the coarser map; going back is the same call with the base stride.
 
     Args:
-        model: an :class:`~asvit.model.AsViT`, or a timm model whose ``patch_embed`` is a square convolution and that
-            takes maps of other sizes: VisionTransformer, SwinTransformer and their kin.
+        model: an :class:`~asvit.networks.model.AsViT`, or a timm model whose ``patch_embed`` is a square
+            convolution and that takes maps of other sizes: VisionTransformer, SwinTransformer and their kin.
         stride: pixels between tokens, a multiple of the base stride.
 
     Raises:
         UserError: the model cannot be re-tokenized, or not at this stride.
 
-    >>> from asvit.architecture import Architecture
+    >>> from asvit.networks.architecture import Architecture
     >>> model = AsViT(Architecture.parse("seed"), image_size=64, num_classes=10)
     >>> retokenize(model, stride=16)
     >>> [tuple(x.shape[2:]) for x in model.feature_maps(torch.zeros(1, 3, 64, 64))]
@@ -144,7 +144,7 @@ def retokenize(model: nn.Module, *, stride: int) -> None:
 def enter(model: nn.Module, coarseness: int) -> None:
     """Re-tokenize for a stage of a schedule; a model that was never coarse is left alone and may be of any kind.
 
-    >>> from asvit.architecture import Architecture
+    >>> from asvit.networks.architecture import Architecture
     >>> model = AsViT(Architecture.parse("seed"), image_size=64, num_classes=10)
     >>> enter(model, coarseness=2)
     >>> is_coarse(model)
@@ -184,7 +184,7 @@ def can_retokenize(model: nn.Module) -> bool:
 def patch_convolution(model: nn.Module) -> nn.Conv2d:
     """The convolution that makes tokens of pixels.
 
-    >>> from asvit.architecture import Architecture
+    >>> from asvit.networks.architecture import Architecture
     >>> model = AsViT(Architecture.parse("seed"), image_size=64, num_classes=10)
     >>> patch_convolution(model).kernel_size
     (8, 8)
@@ -204,7 +204,7 @@ def patch_convolution(model: nn.Module) -> nn.Conv2d:
 def base_stride(model: nn.Module) -> int:
     """Stride of the patch embedding as the model was designed.
 
-    >>> from asvit.architecture import Architecture
+    >>> from asvit.networks.architecture import Architecture
     >>> model = AsViT(Architecture.parse("seed"), image_size=64, num_classes=10)
     >>> base_stride(model)
     4
@@ -256,7 +256,7 @@ def stage_costs(model: nn.Module, schedule: Schedule, images: torch.Tensor) -> t
     Raises:
         UserError: the model cannot take the coarser maps.
 
-    >>> from asvit.architecture import Architecture
+    >>> from asvit.networks.architecture import Architecture
     >>> model = AsViT(Architecture.parse("seed"), image_size=64, num_classes=10)
     >>> costs = stage_costs(model, named_schedule("80-140", 30), torch.zeros(1, 3, 64, 64))
     >>> [(cost.coarseness, cost.epochs, cost.macs) for cost in costs]

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from asvit.architecture import Task
 from asvit.errors import UserError
+from asvit.networks.architecture import Task
 from asvit.subject import TIMM, one_line
 from asvit.training.checkpoint import Header, State, fill, load_weights
 from asvit.training.network import build

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from asvit.architecture import Architecture, Task
 from asvit.budget import format_size
 from asvit.design.scaling_rules import plane
 from asvit.measure import Measurement
+from asvit.networks.architecture import Architecture, Task
 from asvit.report.charts import Row, layered, tooltips
 from asvit.report.design.plane import Plane, estimates_row, measure_tooltips
 from asvit.report.design.record import Grown

@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from asvit.architecture import Architecture, Task
 from asvit.design.family import DesignResult, GrowResult, Member
 from asvit.design.grow import Growth, GrowthSettings
 from asvit.design.ranking import OBJECTIVES, Objective
 from asvit.design.results import RESULTS
 from asvit.design.search import SearchResult, SearchRun, SearchSettings
 from asvit.measure import Measurement
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import SPACE
 from asvit.records import RESULT, RUN
 from asvit.report.read import Config, RunFile, damaged, read_result, read_run
 from asvit.settings import Settings
-from asvit.space import SPACE
 
 
 @dataclass(frozen=True)

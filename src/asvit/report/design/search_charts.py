@@ -7,12 +7,12 @@ from typing import Any
 
 import altair as alt
 
-from asvit.architecture import Architecture, Task
 from asvit.design.search import SearchRun
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import SPACE
 from asvit.report.charts import WHOLE_NUMBERS, Row, chart, counting_axis, layered, tooltips
 from asvit.report.design.plane import Plane, estimates_row, measure_tooltips, trade_off
 from asvit.report.theme import ACCENT, FAINT, FOUND, SECOND
-from asvit.space import SPACE
 
 PAPER_ENTROPY = 5.7
 """Of the paper's policy after 500 steps, in nats (Section 3.3)."""

@@ -3,15 +3,19 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Literal
 
 from asvit.errors import UserError
-from asvit.space import STAGES, Topology, parse_fields, text_form
+from asvit.networks.space import STAGES, Topology, parse_fields, text_form
 
 MAX_STAGE_WIDTH = 1024
 """Channels double from stage to stage up to this cap; only with it has As-ViT-Large the published 88.1M parameters."""
 
 SEED_WIDTH = 32
 """Width ``C`` of the topologies that are searched and of the network that growth starts from (Algorithm 2)."""
+
+Initialisation = Literal["normal", "fan-in"]
+"""Linear weights: normal with σ = 0.02, or with σ = 1/√fan_in; both cut at ±2."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from asvit.architecture import Architecture, Stage, Task
-from asvit.attention import WindowAttention
 from asvit.errors import UserError
-from asvit.settings import Initialisation
+from asvit.networks.architecture import Architecture, Initialisation, Stage, Task
+from asvit.networks.attention import WindowAttention
 
 Map = Float[Tensor, "B H W C"]
 Images = Float[Tensor, "B in_chans height width"]
@@ -207,7 +206,7 @@ class Head(nn.Module):
 
 
 class AsViT(nn.Module):
-    """The Vision Transformer of an :class:`~asvit.architecture.Architecture`.
+    """The Vision Transformer of an :class:`~asvit.networks.architecture.Architecture`.
 
     Weights fit any input size: windows keep the side they have at ``image_size``, the position embedding is resampled.
 

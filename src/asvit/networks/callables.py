@@ -27,8 +27,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from asvit.architecture import Task
 from asvit.errors import UserError
+from asvit.networks.architecture import Task
 
 Make = Callable[..., Any]
 
