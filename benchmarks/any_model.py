@@ -10,12 +10,12 @@ from pathlib import Path
 from machine import provenance
 
 from asvit.errors import UserError
-from asvit.measure import Measurer
-from asvit.metrics import METRICS
+from asvit.measure.measurer import Measurer
+from asvit.measure.metrics import METRICS
+from asvit.measure.settings import Settings
+from asvit.measure.side_by_side import Entrant, measure_side_by_side
+from asvit.measure.subject import parse_subject
 from asvit.networks.architecture import Task
-from asvit.settings import Settings
-from asvit.side_by_side import Entrant, measure_side_by_side
-from asvit.subject import parse_subject
 
 FAMILIES = (
     "resnet18", "regnetx_002", "mobilenetv3_small_100", "efficientnet_b0", "convnext_atto", "convnextv2_atto",

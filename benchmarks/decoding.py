@@ -26,6 +26,7 @@ from machine import provenance, timed
 from PIL import Image
 from torch.utils.data import Sampler
 
+from asvit.measure.work import usable_cores
 from asvit.training.augment import training_transform
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.data import Batch, Examples, Labelled, Place, batches, collate
@@ -33,7 +34,6 @@ from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.retokenize import named_schedule
 from asvit.training.running import Running
 from asvit.training.sources import Source, open_source
-from asvit.work import usable_cores
 
 SIZE = (500, 375)
 NOISE, QUALITY = 9.0, 95

@@ -29,7 +29,7 @@ from gpu_page import as_page
 from gpu_steps import STEPS, Day, Step
 from machine import ROOT, provenance, watching_card
 
-from asvit.work import usable_cores
+from asvit.measure.work import usable_cores
 
 MORE_TO_DO = 75
 """Exit code of a step that kept what it has and goes on another day (EX_TEMPFAIL)."""

@@ -30,13 +30,13 @@ from ground_truth_pilot import Pace, Question, rehearse_all
 from machine import asvit, provenance, watching_card
 from small_data import small_copy
 
+from asvit.measure.settings import Precision
+from asvit.measure.work import device_name
 from asvit.records import write_file
-from asvit.settings import Precision
 from asvit.study.plan import planned
 from asvit.study.recipes import RECIPES
 from asvit.study_jobs import TOPOLOGIES
 from asvit.study_options import StudyOptions
-from asvit.work import device_name
 
 GOES_ON = 75
 """Exit code where time ran out with progress kept: the system's own for a failure that passes."""

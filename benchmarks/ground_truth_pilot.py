@@ -15,8 +15,8 @@ from machine import timed
 
 from asvit.errors import hush
 from asvit.job import use_threads
+from asvit.measure.settings import Precision
 from asvit.options import MeasureOptions, RunOptions
-from asvit.settings import Precision
 from asvit.study.plan import Planned
 from asvit.study.recipes import RECIPES
 from asvit.study_jobs import metric_names

@@ -16,12 +16,12 @@ import torch
 from machine import provenance
 from scipy.stats import kendalltau
 
-from asvit.measure import Measurer
+from asvit.measure.measurer import Measurer
+from asvit.measure.photos import Photographs
+from asvit.measure.settings import Settings
+from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import TABLE_1
-from asvit.photos import Photographs
-from asvit.settings import Settings
-from asvit.subject import ArchitectureSubject
 
 SEEN = {
     "mean speed, smallest": 1.1e-4,

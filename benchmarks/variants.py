@@ -23,15 +23,15 @@ import numpy as np
 from machine import provenance
 
 from asvit.errors import hush
-from asvit.measure import Measurer
-from asvit.metrics import METRICS
+from asvit.measure.measurer import Measurer
+from asvit.measure.metrics import METRICS
+from asvit.measure.photos import BuiltIn, Folder, Photographs
+from asvit.measure.settings import Settings
+from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture, Task
-from asvit.photos import BuiltIn, Folder, Photographs
-from asvit.settings import Settings
 from asvit.study.correlation import kendall
 from asvit.study.noise import variance_of
 from asvit.study.verdict import Score, judge, score_of
-from asvit.subject import ArchitectureSubject
 
 CURVE, KERNEL = ("length", "curvature", "length_of_curvature"), ("ntk",)
 BOTH = (*CURVE, *KERNEL)

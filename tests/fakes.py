@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from asvit.complexity.speed import Usage
 from asvit.design.costs import Meter
-from asvit.measure import Estimate, Measurement
+from asvit.measure.measurer import Estimate, Measurement
 from asvit.networks.architecture import Architecture
 
 

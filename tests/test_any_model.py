@@ -10,19 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from asvit import probe
 from asvit.complexity import curve
 from asvit.complexity.speed import Usage, peak_memory
 from asvit.errors import NotAdmitted, UserError
 from asvit.job import use_for
-from asvit.ledger import Ledger
-from asvit.measure import Measurer
+from asvit.measure import probe
+from asvit.measure.ledger import Ledger
+from asvit.measure.measurer import Measurer
+from asvit.measure.settings import Settings, Use
+from asvit.measure.subject import CallableSubject, TimmSubject, parse_subject
 from asvit.networks.architecture import Task
 from asvit.networks.attention import differentiable_attention, plain_attention
 from asvit.networks.callables import arguments_for, blame
 from asvit.options import UseOptions
-from asvit.settings import Settings, Use
-from asvit.subject import CallableSubject, TimmSubject, parse_subject
 
 TASK = Task(image_size=(32, 32), num_classes=7)
 SETTINGS = Settings(repeats=2, angles=3, kernel_images=4)

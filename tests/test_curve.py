@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from asvit.complexity import curve
+from asvit.measure.norms import remove_norms, write_out_norms
 from asvit.networks.architecture import Architecture
 from asvit.networks.attention import write_out_attention
 from asvit.networks.model import AsViT
-from asvit.norms import remove_norms, write_out_norms
 
 DOUBLE = torch.float64
 

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from asvit import metrics
+from asvit.measure import metrics
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```python.*\n((?:(?!```).*\n)*)```", re.MULTILINE)

@@ -13,7 +13,7 @@ import asvit
 ROOT = Path(asvit.__file__).parent
 FIRST = [
     "networks/architecture", "networks/space", "networks/model",
-    "budget", "measure", "metrics", "subject", "settings", "training/retokenize",
+    "measure/measurer", "measure/metrics", "measure/subject", "measure/settings", "budget", "training/retokenize",
     *(f"{room}/{path.stem}" for room in ("design", "complexity") for path in sorted((ROOT / room).glob("[!_]*.py"))),
 ]  # fmt: skip
 
@@ -43,11 +43,11 @@ WITHOUT_EXAMPLE = {
     "asvit.design.rivals.Searcher": "protocol; SEARCHERS has its functions",
     "asvit.design.search.SearchResult": "what a command with several runs writes",
     "asvit.complexity.layerwise.tap": "hook of layerwise_kernel, which alone can call it",
-    "asvit.measure.admitted": "a step of Measurer, which refuses what it leaves out",
-    "asvit.settings.Settings": "nothing but fields with defaults",
-    "asvit.settings.Use": "nothing but fields with defaults",
-    "asvit.subject.ModelSubject": "abstract, as Subject",
-    "asvit.subject.Subject": "abstract; ArchitectureSubject and TimmSubject show it",
+    "asvit.measure.measurer.admitted": "a step of Measurer, which refuses what it leaves out",
+    "asvit.measure.settings.Settings": "nothing but fields with defaults",
+    "asvit.measure.settings.Use": "nothing but fields with defaults",
+    "asvit.measure.subject.ModelSubject": "abstract, as Subject",
+    "asvit.measure.subject.Subject": "abstract; ArchitectureSubject and TimmSubject show it",
     "asvit.training.retokenize.follow_the_map": "sets switches of timm's models; part of retokenize",
     "asvit.training.retokenize.take_any_size": "the same, for models that were never coarse",
 }

@@ -109,7 +109,7 @@ def test_another_day_goes_on_with_what_is_missing(run, tmp_path):
 
 
 def test_no_step_is_begun_without_time_for_it(run, tmp_path, capsys):
-    assert run(step("good", FINDS), options=("--minutes", "0.3")) == {}
+    assert run(step("good", FINDS), options=("--minutes", "0.2")) == {}
     assert "good: not begun, " in capsys.readouterr().out
     assert "| good: the good step | not run |" in (tmp_path / "out/gpu.md").read_text()
 

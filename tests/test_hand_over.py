@@ -13,7 +13,7 @@ from PIL import Image
 from asvit import hand_over
 from asvit.errors import UserError
 from asvit.extras import from_plain_install
-from asvit.photos import BuiltIn
+from asvit.measure.photos import BuiltIn
 
 MISSING = ("altair", "skimage", "sklearn", "vl_convert")
 NOT_DRAWN = (

@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 from asvit.complexity.layerwise import layerwise_kernel
 from asvit.complexity.ntk import kernel
+from asvit.measure.settings import Initialisation, Output
+from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture, Task
-from asvit.settings import Initialisation, Output
-from asvit.subject import ArchitectureSubject
 
 DOUBLE = torch.float64
 IMAGES = torch.randn(4, 3, 36, 45, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))

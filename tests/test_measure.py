@@ -5,14 +5,14 @@ import torch
 from torch import nn
 
 from asvit.errors import UserError
-from asvit.ledger import Cost, Entry, Ledger
-from asvit.measure import Estimate, Measurer
-from asvit.metrics import METRICS
+from asvit.measure.ledger import Cost, Entry, Ledger
+from asvit.measure.measurer import Estimate, Measurer
+from asvit.measure.metrics import METRICS
+from asvit.measure.photos import BuiltIn
+from asvit.measure.probe import Draw, orthonormal_pair
+from asvit.measure.settings import Settings
+from asvit.measure.subject import ArchitectureSubject, Subject, TimmSubject
 from asvit.networks.architecture import Architecture, Task
-from asvit.photos import BuiltIn
-from asvit.probe import Draw, orthonormal_pair
-from asvit.settings import Settings
-from asvit.subject import ArchitectureSubject, Subject, TimmSubject
 
 TASK = Task(image_size=(32, 32))
 SETTINGS = Settings(repeats=2, angles=3, kernel_images=4)

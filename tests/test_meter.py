@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from asvit import meter as module
 from asvit.budget import Budget
 from asvit.complexity.speed import Usage, computing_threads, peak_memory, processor_name
 from asvit.design.family import FamilySettings
 from asvit.errors import UserError
 from asvit.jobs import check_measured_budgets
-from asvit.ledger import Ledger
-from asvit.meter import UsageMeter
+from asvit.measure import meter as module
+from asvit.measure.ledger import Ledger
+from asvit.measure.meter import UsageMeter
+from asvit.measure.settings import Use
 from asvit.networks.architecture import ARCHITECTURES, Task
 from asvit.networks.model import AsViT
-from asvit.settings import Use
 
 SEED = ARCHITECTURES["seed"]
 TASK = Task(image_size=(32, 64), in_chans=5, num_classes=12)

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from asvit.errors import UserError
+from asvit.measure.photos import BUILT_IN, BuiltIn, Folder, random_crop
 from asvit.networks.architecture import Task
-from asvit.photos import BUILT_IN, BuiltIn, Folder, random_crop
 
 SMALL = Task(image_size=(32, 48))
 DATA = Path(__file__).parents[2] / "shared" / "data"

@@ -14,7 +14,7 @@ from asvit.design.pipeline import DesignSettings, design
 from asvit.design.recipes import RECIPES
 from asvit.design.search import SearchSettings
 from asvit.errors import UserError
-from asvit.measure import Measurer
+from asvit.measure.measurer import Measurer
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import Topology
 from asvit.records import to_json

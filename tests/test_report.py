@@ -18,14 +18,14 @@ from asvit.design.grow import GrowthSettings
 from asvit.design.ranking import parse_score
 from asvit.design.search import SearchResult, SearchSettings, search
 from asvit.errors import UserError
-from asvit.measure import Estimate, Measurement
-from asvit.metrics import METRICS
+from asvit.measure.measurer import Estimate, Measurement
+from asvit.measure.metrics import METRICS
+from asvit.measure.settings import Settings
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import Topology
 from asvit.records import REPORT, RESULT, RUN, to_json, write_file, write_record
 from asvit.report import write_picture, write_report
 from asvit.report.markup import symbol
-from asvit.settings import Settings
 
 TASK = Task(image_size=(64, 96), num_classes=10)
 BUDGETS = (Budget.parse("params", "3M"), Budget.parse("params", "6M"), Budget.parse("macs", "60M"))

@@ -17,7 +17,7 @@ from asvit.design.rivals import SEARCHERS, evolution_search, mutated, random_sea
 from asvit.design.search import SearchSettings, search
 from asvit.design.trace import Trace, Trial
 from asvit.errors import UserError
-from asvit.measure import Estimate, Measurement
+from asvit.measure.measurer import Estimate, Measurement
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import SPACE, TABLE_1, Topology
 

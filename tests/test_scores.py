@@ -11,14 +11,14 @@ from asvit.complexity.activity import attention_entropy, mean_entropy, naswot, t
 from asvit.complexity.ntk import SingularKernel
 from asvit.complexity.scores import NothingToScore, dss, gradient_norm, snip, synflow, zico
 from asvit.errors import UserError
-from asvit.measure import Measurer
-from asvit.metrics import METRICS
+from asvit.measure.measurer import Measurer
+from asvit.measure.metrics import METRICS
+from asvit.measure.photos import BuiltIn
+from asvit.measure.probe import Draw, Probe
+from asvit.measure.settings import Settings
+from asvit.measure.subject import ArchitectureSubject, Subject, TimmSubject
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.attention import WindowAttention, fused_attention
-from asvit.photos import BuiltIn
-from asvit.probe import Draw, Probe
-from asvit.settings import Settings
-from asvit.subject import ArchitectureSubject, Subject, TimmSubject
 
 DOUBLE = torch.float64
 TASK = Task(image_size=(64, 64), num_classes=10)

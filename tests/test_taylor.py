@@ -9,15 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-import asvit.taylor
+import asvit.measure.taylor
 from asvit.complexity import curve
+from asvit.measure.norms import remove_norms, write_out_norms
+from asvit.measure.probe import orthonormal_pair
+from asvit.measure.settings import Initialisation, Output
+from asvit.measure.subject import ArchitectureSubject
+from asvit.measure.taylor import attend_jets, carry_jets, circle_jet
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.attention import plain_attention, write_out_attention
-from asvit.norms import remove_norms, write_out_norms
-from asvit.probe import orthonormal_pair
-from asvit.settings import Initialisation, Output
-from asvit.subject import ArchitectureSubject
-from asvit.taylor import attend_jets, carry_jets, circle_jet
 
 DOUBLE = torch.float64
 CLOSE = {"rtol": 1e-10, "atol": 1e-13}
@@ -130,7 +130,7 @@ def test_jets_of_attention_agree_with_jvp_whatever_the_blocks(windows, heads, le
     jets_mask = None if mask is None else torch.cat([mask] * parts)
     flat = (x.flatten(0, 1) for x in (q, k, v))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(asvit.taylor.BLOCK, "cpu", block)
+        patch.setitem(asvit.measure.taylor.BLOCK, "cpu", block)
         found = attend_jets(*flat, jets_mask, parts=parts)
     torch.testing.assert_close(found.unflatten(0, (parts, -1)), torch.stack([*expected]), rtol=1e-9, atol=1e-11)
 

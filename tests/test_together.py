@@ -5,16 +5,16 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from asvit import measure as measuring
-from asvit import taylor
-from asvit.ledger import Ledger
-from asvit.measure import Measurer
-from asvit.metrics import METRICS
+from asvit.measure import measurer as measuring
+from asvit.measure import taylor
+from asvit.measure.ledger import Ledger
+from asvit.measure.measurer import Measurer
+from asvit.measure.metrics import METRICS
+from asvit.measure.settings import Settings
+from asvit.measure.stacked import StackedConv2d, StackedLinear, parameters_of, stack_into
+from asvit.measure.subject import ArchitectureSubject, TimmSubject
+from asvit.measure.together import Together
 from asvit.networks.architecture import Architecture, Task
-from asvit.settings import Settings
-from asvit.stacked import StackedConv2d, StackedLinear, parameters_of, stack_into
-from asvit.subject import ArchitectureSubject, TimmSubject
-from asvit.together import Together
 
 TASK = Task(image_size=(32, 32))
 ARCHITECTURES = ["4,2,2|2,1,2|2,1,2|2,1,2|16", "7,4,6,2|3,2,3,1|2,1,4,2|4,1,5,1|16,20"]

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from asvit.complexity.cost import activation_bytes
 from asvit.errors import UserError
-from asvit.measure import Measurer
+from asvit.measure.measurer import Measurer
+from asvit.measure.probe import Probe
+from asvit.measure.settings import Settings
+from asvit.measure.subject import ArchitectureSubject
+from asvit.measure.work import Work, default_work_memory
 from asvit.networks.architecture import Architecture, Task
-from asvit.probe import Probe
-from asvit.settings import Settings
-from asvit.subject import ArchitectureSubject
-from asvit.work import Work, default_work_memory
 
 TASK = Task(image_size=(64, 64))
 SETTINGS = Settings(repeats=2, angles=5, kernel_images=4)
@@ -118,9 +118,9 @@ def test_the_default_on_a_cpu_is_two_gigabytes():
 MEASURE = """
 import resource, sys
 from asvit.networks.architecture import Architecture, Task
-from asvit.measure import Measurer
-from asvit.settings import Settings
-from asvit.subject import ArchitectureSubject
+from asvit.measure.measurer import Measurer
+from asvit.measure.settings import Settings
+from asvit.measure.subject import ArchitectureSubject
 task = Task(image_size=(224, 224))
 for i in range(int(sys.argv[1])):
     measure = Measurer(Settings(repeats=1, angles=3, kernel_images=2), task, metrics=["length", "curvature", "ntk"])

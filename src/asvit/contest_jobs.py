@@ -17,7 +17,7 @@ from asvit.design.trace import Trace
 from asvit.errors import UserError
 from asvit.hand_over import hand_over
 from asvit.job import say_few_tokens, working
-from asvit.measure import Measure, Measurement, Measurer
+from asvit.measure.measurer import Measure, Measurement, Measurer
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import Topology, space_for
 from asvit.options import MeasureOptions, RunOptions, ScoreOptions, SpaceOptions

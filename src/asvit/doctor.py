@@ -13,10 +13,10 @@ import torch
 from packaging.requirements import Requirement
 from rich.text import Text
 
+from asvit.measure.subject import one_line
+from asvit.measure.work import memory, usable_cores
 from asvit.records import SCHEMA, to_json
-from asvit.subject import one_line
 from asvit.tables import new_table, print_table
-from asvit.work import memory, usable_cores
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,18 @@ import torch
 from asvit.budget import parse_memory
 from asvit.complexity.speed import computing_threads
 from asvit.errors import UserError
-from asvit.ledger import Ledger
-from asvit.measure import Measurer
-from asvit.meter import UsageMeter
-from asvit.metrics import parse_metrics
+from asvit.measure.ledger import Ledger
+from asvit.measure.measurer import Measurer
+from asvit.measure.meter import UsageMeter
+from asvit.measure.metrics import parse_metrics
+from asvit.measure.photos import BuiltIn, Folder
+from asvit.measure.settings import Carefulness, Use
+from asvit.measure.subject import TIMM, Subject, parse_subject
+from asvit.measure.work import device_name
 from asvit.networks.architecture import Task
 from asvit.networks.callables import names_callable
 from asvit.networks.space import BASE_STRIDE, LEAST_WINDOW, STAGES
 from asvit.options import MeasureOptions, RunOptions, UseOptions
-from asvit.photos import BuiltIn, Folder
 from asvit.records import (
     Json,
     RunDirectory,
@@ -32,9 +35,6 @@ from asvit.records import (
     recorded,
     without_password,
 )
-from asvit.settings import Carefulness, Use
-from asvit.subject import TIMM, Subject, parse_subject
-from asvit.work import device_name
 
 DEVICES = "auto, cpu, cuda, cuda:i or mps"
 

@@ -17,8 +17,8 @@ from asvit.design.search import SearchResult, SearchSettings, SearchStep, search
 from asvit.errors import UserError
 from asvit.hand_over import hand_over
 from asvit.job import prepare, repeat_command, say_few_tokens, subject_named, tell, use_for, working
-from asvit.measure import Measurement, Measurer
-from asvit.meter import UsageMeter
+from asvit.measure.measurer import Measurement, Measurer
+from asvit.measure.meter import UsageMeter
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import TABLE_1, Space, space_for
 from asvit.options import (

@@ -15,8 +15,8 @@ from cyclopts import Group, Parameter
 from asvit.budget import Budget, Kind
 from asvit.design.recipes import Recipe
 from asvit.errors import UserError
+from asvit.measure.settings import Carefulness, Output, Precision, Settings, Use
 from asvit.networks.architecture import Initialisation, Task
-from asvit.settings import Carefulness, Output, Precision, Settings, Use
 
 RecipeName = Literal["paper", "quick", "smoke"]
 

@@ -7,9 +7,9 @@ from asvit.budget import format_cost, format_size
 from asvit.complexity.speed import Usage
 from asvit.design.family import Member
 from asvit.design.search import SearchRun, Statistic
-from asvit.ledger import Cost
-from asvit.measure import Estimate, Measurement
-from asvit.metrics import METRICS
+from asvit.measure.ledger import Cost
+from asvit.measure.measurer import Estimate, Measurement
+from asvit.measure.metrics import METRICS
 from asvit.tables import new_table, print_table
 
 

@@ -12,8 +12,11 @@ from asvit.design.results import RESULTS
 from asvit.design.search import SearchResult
 from asvit.errors import UserError
 from asvit.job import prepare, recorded_threads, repeat_command, split_names, subject_named, use_for, use_threads
-from asvit.ledger import Ledger
-from asvit.measure import Measurer
+from asvit.measure.ledger import Ledger
+from asvit.measure.measurer import Measurer
+from asvit.measure.settings import Carefulness, Use
+from asvit.measure.side_by_side import SIDE_BY_SIDE, Entrant, SideBySide, measure_side_by_side
+from asvit.measure.subject import TIMM, parse_subject
 from asvit.networks.architecture import Task
 from asvit.options import DeviceOptions, MeasureOptions, RunOptions, SideBySideOptions, UseOptions
 from asvit.progress import ProgressDisplay
@@ -21,9 +24,6 @@ from asvit.records import LEDGER, RUN, SCHEMA, alone_in, environment, read_file,
 from asvit.report import write_report, write_side_by_side
 from asvit.report.design.record import DesignReport, read_design
 from asvit.report.read import RunFile, read_run
-from asvit.settings import Carefulness, Use
-from asvit.side_by_side import SIDE_BY_SIDE, Entrant, SideBySide, measure_side_by_side
-from asvit.subject import TIMM, parse_subject
 
 METRICS = ("params", "macs", "latency", "throughput", "memory", "length", "ntk")
 """Columns where none are asked for."""

@@ -7,8 +7,9 @@ from dataclasses import asdict, replace
 from asvit.errors import UserError
 from asvit.hand_over import hand_over
 from asvit.job import say_few_tokens, working
-from asvit.measure import Estimate, Measurer
-from asvit.metrics import METRICS, parse_metrics
+from asvit.measure.measurer import Estimate, Measurer
+from asvit.measure.metrics import METRICS, parse_metrics
+from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import space_for
 from asvit.options import MeasureOptions, RunOptions, SpaceOptions
@@ -24,7 +25,6 @@ from asvit.study_options import StudyOptions, StudyRecipeName
 from asvit.study_setup import Crew, Setup, measuring_config, prepare_study
 from asvit.study_show import show_study
 from asvit.study_training import train_all
-from asvit.subject import ArchitectureSubject
 from asvit.train_options import DataOptions, PrecisionOptions, TrainOptions
 
 TOPOLOGIES = "topologies.csv"

@@ -10,10 +10,11 @@ import torch
 
 from asvit.errors import UserError
 from asvit.job import choose_device, prepare, recorded_threads, tell
-from asvit.measure import Measurer
+from asvit.measure.measurer import Measurer
+from asvit.measure.photos import UNREADABLE
+from asvit.measure.work import usable_cores
 from asvit.networks.architecture import Task
 from asvit.options import MeasureOptions, RunOptions
-from asvit.photos import UNREADABLE
 from asvit.records import Json, default_path
 from asvit.study.plan import Planned
 from asvit.study.queue import Queue
@@ -30,7 +31,6 @@ from asvit.training.resident import RandomCrops
 from asvit.training.retokenize import Schedule
 from asvit.training.running import Running
 from asvit.training.sources import Source, Split, check_classes, open_source
-from asvit.work import usable_cores
 
 NOT_OF_AN_ACCURACY = ("recipe", "seed")
 """Settings that accuracies do not depend on: the recipe's values are there beside its name."""

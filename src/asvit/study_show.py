@@ -1,7 +1,7 @@
 """What a study found: tables on a terminal, or the record."""
 
 from asvit.budget import format_size
-from asvit.metrics import METRICS
+from asvit.measure.metrics import METRICS
 from asvit.show import format_estimate, in_per_cent, or_dash
 from asvit.study.contest import ScalingContest, SearchContest
 from asvit.study.results import StudyResult

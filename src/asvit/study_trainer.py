@@ -16,19 +16,19 @@ from filelock import FileLock
 
 from asvit.errors import UserError, hush
 from asvit.job import tell, use_threads
-from asvit.ledger import Ledger
-from asvit.measure import Measurer
+from asvit.measure.ledger import Ledger
+from asvit.measure.measurer import Measurer
+from asvit.measure.subject import ArchitectureSubject
+from asvit.measure.work import device_name
 from asvit.networks.architecture import Architecture
 from asvit.records import LEDGER
 from asvit.study.plan import Planned
 from asvit.study.results import Trained
 from asvit.study.worker import work
 from asvit.study_setup import Crew
-from asvit.subject import ArchitectureSubject
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.data import leave_with_parent
 from asvit.training.resident import Resident, stored_size
-from asvit.work import device_name
 
 TRAININGS = "trainings"
 """Folder of the checkpoints of what is being trained."""

@@ -8,10 +8,10 @@ import torch
 
 from asvit.errors import UserError
 from asvit.job import choose_device, use_threads
+from asvit.measure.subject import TIMM, refusing
 from asvit.networks.architecture import Task
 from asvit.options import DeviceOptions, RunOptions
 from asvit.records import Json, read_architecture
-from asvit.subject import TIMM, refusing
 from asvit.train_options import (
     ClassifierLoadingOptions,
     ClassifierRunningOptions,

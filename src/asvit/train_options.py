@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from asvit.errors import UserError
+from asvit.measure.settings import Precision
 from asvit.options import parse_image_size
-from asvit.settings import Precision
 from asvit.training.recipe import TrainRecipe
 
 TrainRecipeName = Literal["imagenet", "imagenette", "cifar10", "digits", "smoke"]

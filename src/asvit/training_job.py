@@ -10,6 +10,7 @@ import torch
 from asvit.extras import from_extra
 from asvit.hand_over import hand_over
 from asvit.job import recorded_threads, tell, use_threads, working_in
+from asvit.measure.work import usable_cores
 from asvit.options import RunOptions
 from asvit.progress import ProgressDisplay
 from asvit.records import Json, RunDirectory, default_path, write_file
@@ -18,7 +19,6 @@ from asvit.training.loop import Training
 from asvit.training.parallel import Processes
 from asvit.training.results import EpochRecord, as_csv, as_lines
 from asvit.training.running import Running
-from asvit.work import usable_cores
 
 CHECKPOINTS = "checkpoints"
 SLOW_DATA = 0.2

@@ -10,7 +10,7 @@ from image_sets import image_folder
 from on_device import photograph_folder
 
 from asvit.complexity.precision import full_float32
-from asvit.photos import Folder
+from asvit.measure.photos import Folder
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from asvit.cli import main
 from asvit.export import formats
+from asvit.measure.work import device_name
 from asvit.training.trained import load_network
-from asvit.work import device_name
 
 pytestmark = [*ON_DEVICE, pytest.mark.usefixtures("exact")]
 

@@ -7,7 +7,7 @@ from asvit.budget import Budget
 from asvit.design.family import DesignResult
 from asvit.design.pipeline import DesignSettings, design
 from asvit.design.recipes import RECIPES
-from asvit.measure import Measurer
+from asvit.measure.measurer import Measurer
 from asvit.networks.architecture import Task
 
 pytestmark = ON_DEVICE

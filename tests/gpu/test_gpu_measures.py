@@ -7,15 +7,15 @@ import torch
 from on_device import CPU, ON_DEVICE, TINY
 
 from asvit.complexity import curve
-from asvit.measure import Measurer
-from asvit.metrics import _BY_NAME as metrics_by_name
-from asvit.metrics import METRICS, Metric
+from asvit.measure.measurer import Measurer
+from asvit.measure.metrics import _BY_NAME as metrics_by_name
+from asvit.measure.metrics import METRICS, Metric
+from asvit.measure.norms import remove_norms
+from asvit.measure.probe import Draw, Probe
+from asvit.measure.settings import Settings
+from asvit.measure.subject import ArchitectureSubject, Subject, TimmSubject
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.attention import write_out_attention
-from asvit.norms import remove_norms
-from asvit.probe import Draw, Probe
-from asvit.settings import Settings
-from asvit.subject import ArchitectureSubject, Subject, TimmSubject
 
 pytestmark = ON_DEVICE
 

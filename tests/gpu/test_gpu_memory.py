@@ -12,11 +12,11 @@ from torch import nn
 
 from asvit.complexity.speed import peak_memory, usage
 from asvit.errors import NotAdmitted
-from asvit.measure import Measurement, Measurer
+from asvit.measure.measurer import Measurement, Measurer
+from asvit.measure.settings import Settings, Use
+from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.model import PatchEmbedding
-from asvit.settings import Settings, Use
-from asvit.subject import ArchitectureSubject
 
 pytestmark = ON_DEVICE
 

@@ -10,18 +10,18 @@ import pytest
 import torch
 from on_device import CPU, ON_DEVICE, PRECISION
 
-from asvit.measure import Measurer
+from asvit.measure.measurer import Measurer
+from asvit.measure.subject import ArchitectureSubject
+from asvit.measure.work import device_name
 from asvit.networks.architecture import Architecture, Task
 from asvit.study.plan import PlanSettings, planned
 from asvit.study.recipes import RECIPES
-from asvit.subject import ArchitectureSubject
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.recipe import TrainRecipe
 from asvit.training.resident import Resident, stored_size
 from asvit.training.retokenize import named_schedule
 from asvit.training.running import Running
 from asvit.training.sources import open_source
-from asvit.work import device_name
 
 pytestmark = ON_DEVICE
 

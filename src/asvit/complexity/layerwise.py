@@ -31,8 +31,8 @@ def layerwise_kernel(
             layers, convolutions and layer norms; each is called once, with the batch as its first axis.
         names: parameters ``w`` among ``network.named_parameters()``.
         inputs: ``x_1 .. x_n``; of stacked networks, those of each in turn.
-        networks: ``R`` of them that are stacked into one (:mod:`asvit.stacked`), each with its own kernel; None: one,
-            whose kernel has no axis ``R``.
+        networks: ``R`` of them that are stacked into one (:mod:`asvit.measure.stacked`), each with its own kernel;
+            None: one, whose kernel has no axis ``R``.
 
     Raises:
         TypeError: a layer is of another kind, or is called more than once.

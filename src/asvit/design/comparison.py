@@ -9,7 +9,7 @@ from itertools import accumulate
 from asvit.design.ranking import OBJECTIVES, Objective, rank_sums
 from asvit.design.trace import Trace
 from asvit.errors import UserError
-from asvit.measure import Estimate, Measurement
+from asvit.measure.measurer import Estimate, Measurement
 
 
 class Yardstick:

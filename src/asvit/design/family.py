@@ -12,7 +12,7 @@ from asvit.design.grow import Growth, GrowthSettings, grow
 from asvit.design.recipes import Recipe
 from asvit.design.search import SearchRun
 from asvit.errors import UserError
-from asvit.measure import Measure, Measurement
+from asvit.measure.measurer import Measure, Measurement
 from asvit.networks.architecture import SEED_WIDTH, Architecture, Task
 from asvit.networks.space import TABLE_1, Space, Topology
 
@@ -326,7 +326,7 @@ def grow_family(
         meter: of latency and memory, where a budget bounds them.
         on_measured: as in :func:`~asvit.design.grow.grow`.
 
-    >>> from asvit.measure import Estimate
+    >>> from asvit.measure.measurer import Estimate
     >>> def measure(architecture):
     ...     values = {"length": float(architecture.params()), "ntk": 1.0}
     ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})

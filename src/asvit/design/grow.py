@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.errors import UserError
-from asvit.measure import Measure, Measurement
+from asvit.measure.measurer import Measure, Measurement
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import STAGES
 
@@ -86,7 +86,7 @@ def grow(
         settings: choices of width, and the width of the proxy.
         on_measured: told after every measurement: step, current network, choices measured, choices of this step.
 
-    >>> from asvit.measure import Estimate
+    >>> from asvit.measure.measurer import Estimate
     >>> def measure(architecture):
     ...     values = {"length": float(architecture.params()), "ntk": 1.0}
     ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})

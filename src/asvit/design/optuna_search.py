@@ -9,7 +9,7 @@ from asvit.design.ranking import OBJECTIVES, Objective
 from asvit.design.trace import Trace, Trials
 from asvit.errors import UserError
 from asvit.extras import from_extra
-from asvit.measure import Measure, Measurement
+from asvit.measure.measurer import Measure, Measurement
 from asvit.networks.space import TABLE_1, Space
 
 
@@ -25,7 +25,7 @@ def tpe_search(
 
     Source: Bergstra et al., *Algorithms for Hyper-Parameter Optimization* (NeurIPS 2011).
 
-    >>> from asvit.measure import Estimate
+    >>> from asvit.measure.measurer import Estimate
     >>> def measure(architecture):
     ...     values = {"length": float(architecture.params()), "ntk": 1.0}
     ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
@@ -66,7 +66,7 @@ def nsga2_search(
         objectives: what is optimised.
         population: valid topologies of a generation; Optuna's 50 would be few generations of some hundreds.
 
-    >>> from asvit.measure import Estimate
+    >>> from asvit.measure.measurer import Estimate
     >>> def measure(architecture):
     ...     values = {"length": float(architecture.params()), "ntk": 1.0}
     ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
@@ -95,7 +95,7 @@ def log_tradeoff(measurement: Measurement, objectives: Sequence[Objective]) -> f
     Raises:
         UserError: a value is not positive.
 
-    >>> from asvit.measure import Estimate
+    >>> from asvit.measure.measurer import Estimate
     >>> found = Measurement("", {"length": Estimate.of([6.0]), "ntk": Estimate.of([2.0])})
     >>> round(math.exp(log_tradeoff(found, OBJECTIVES)), 9)
     3.0

@@ -9,7 +9,7 @@ from asvit.design.family import DesignResult, FamilySettings, grow_family, withi
 from asvit.design.recipes import Recipe, StartFrom
 from asvit.design.search import SearchSettings, SearchStep, search
 from asvit.errors import UserError
-from asvit.measure import Measurement, Measurer
+from asvit.measure.measurer import Measurement, Measurer
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import TABLE_1, Space
 
@@ -62,14 +62,14 @@ def design(
 
     What ``asvit design`` runs. In the search a topology that cannot meet a latency or memory, however narrow, is
     invalid: it is neither rewarded nor grown. Measurements are kept in the measurer's ledger: with one in a file
-    (:meth:`~asvit.measure.Measurer.remember_in`) the same call goes on where an earlier one ended.
+    (:meth:`~asvit.measure.measurer.Measurer.remember_in`) the same call goes on where an earlier one ended.
 
     Args:
         settings: recipe, task and budgets; :meth:`DesignSettings.of`.
         measurer: measures networks for the same task, with what is searched and grown by among its metrics; its seed is
             the search's too.
-        meter: of latency and memory, where a budget bounds them: a :class:`~asvit.meter.UsageMeter`. That no network
-            can meet one is seen at the end; :func:`~asvit.design.family.check_budgets` sees it before.
+        meter: of latency and memory, where a budget bounds them: a :class:`~asvit.measure.meter.UsageMeter`. That no
+            network can meet one is seen at the end; :func:`~asvit.design.family.check_budgets` sees it before.
         on_step: told of every step of the search.
         on_measured: told of every measurement of growth, as in :func:`~asvit.design.grow.grow`.
 

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from asvit.budget import Budget
+from asvit.measure.settings import Carefulness
 from asvit.networks.architecture import Task
-from asvit.settings import Carefulness
 
 StartFrom = Literal["most-probable", "best-ranked"]
 """The policy's topology of highest probability, or the measured one with the smallest sum of ranks."""

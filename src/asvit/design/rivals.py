@@ -11,7 +11,7 @@ from asvit.design.optuna_search import nsga2_search, tpe_search
 from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.design.search import SearchSettings, search
 from asvit.design.trace import Trace, Trials
-from asvit.measure import Measure
+from asvit.measure.measurer import Measure
 from asvit.networks.space import TABLE_1, Space, Topology
 
 
@@ -41,7 +41,7 @@ def reinforce_search(
 ) -> Trace:
     """Algorithm 1 (:func:`~asvit.design.search.search`); the last measurement is of the policy's mode, its result.
 
-    >>> from asvit.measure import Estimate, Measurement
+    >>> from asvit.measure.measurer import Estimate, Measurement
     >>> def measure(architecture):
     ...     values = {"length": float(architecture.params()), "ntk": 1.0}
     ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
@@ -64,7 +64,7 @@ def random_search(
 ) -> Trace:
     """Topologies drawn uniformly.
 
-    >>> from asvit.measure import Measurement
+    >>> from asvit.measure.measurer import Measurement
     >>> trace = random_search(lambda architecture: Measurement("", {}, "singular"), 3, seed=1)
     >>> len(trace.trials), trace.result
     (3, None)
@@ -101,7 +101,7 @@ def evolution_search(
         population: topologies that are alive; the source has 100 in 20,000 measurements, here there are hundreds.
         tournament: draws from the population for one parent; like the source, a quarter of it.
 
-    >>> from asvit.measure import Estimate, Measurement
+    >>> from asvit.measure.measurer import Estimate, Measurement
     >>> def measure(architecture):
     ...     values = {"length": float(architecture.params()), "ntk": 1.0}
     ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from asvit.design.ranking import Objective
 from asvit.design.search import best_ranked
 from asvit.errors import UserError
-from asvit.measure import Measure, Measurement
+from asvit.measure.measurer import Measure, Measurement
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import Topology
 

@@ -10,7 +10,7 @@ from asvit.complexity.cost import count_macs, count_params
 from asvit.detection.cascade import BOX_SIDE, MASK_SIDE, POSITIVE_SHARE
 from asvit.detection.detector import CascadeMaskRCNN
 from asvit.detection.settings import STRIDES, DetectorSettings
-from asvit.subject import refusing
+from asvit.measure.subject import refusing
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from asvit.detection.coco import Coco
 from asvit.detection.recipe import Augmentation
 from asvit.detection.settings import Resize
 from asvit.errors import UserError
-from asvit.photos import GREY_MEAN, RGB_MEAN
+from asvit.measure.photos import GREY_MEAN, RGB_MEAN
 from asvit.training.augment import to_tensor
 from asvit.training.data import open_image
 from asvit.training.sources import channels_of
@@ -48,7 +48,7 @@ class Scenes:
         """An image ``C x H x W`` from 0 to 1, and its objects but for crowds; ``index`` says which picture it is.
 
         Raises:
-            One of :data:`asvit.photos.UNREADABLE`: the picture is damaged.
+            One of :data:`asvit.measure.photos.UNREADABLE`: the picture is damaged.
         """
         image = tv_tensors.Image(to_tensor(open_image(Path(self.file(index)), self.channels)))
         objects = self.coco.learned(index)

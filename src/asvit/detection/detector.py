@@ -11,7 +11,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from asvit.detection.backbone import PyramidBackbone
 from asvit.detection.cascade import CascadeHeads
 from asvit.detection.settings import STRIDES, DetectorSettings
-from asvit.photos import GREY_MEAN, GREY_STD, RGB_MEAN, RGB_STD
+from asvit.measure.photos import GREY_MEAN, GREY_STD, RGB_MEAN, RGB_STD
 
 RATIOS = (0.5, 1.0, 2.0)
 """Height over width of the anchors."""

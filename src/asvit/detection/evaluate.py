@@ -12,7 +12,7 @@ from asvit.detection.coco import Coco
 from asvit.detection.data import Scenes, plain
 from asvit.detection.scores import CocoScores, Detection, coco_scores, detections_of
 from asvit.errors import UserError
-from asvit.settings import Precision
+from asvit.measure.settings import Precision
 from asvit.training.data import EvaluationOrder, Examples, batches
 from asvit.training.parallel import Processes
 from asvit.training.running import Running

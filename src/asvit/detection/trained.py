@@ -12,8 +12,8 @@ from asvit.detection.detector import CascadeMaskRCNN
 from asvit.detection.results import DetectEpoch
 from asvit.detection.settings import DetectorSettings
 from asvit.errors import UserError
+from asvit.measure.subject import TIMM
 from asvit.networks.architecture import Task
-from asvit.subject import TIMM
 from asvit.training.checkpoint import Header, State, fill, load_weights
 from asvit.training.network import build
 from asvit.training.trained import load_network, load_pretrained

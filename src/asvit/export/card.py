@@ -12,7 +12,7 @@ from asvit.budget import format_size
 from asvit.complexity.cost import count_macs, count_params
 from asvit.export.release import Release
 from asvit.export.written import Written
-from asvit.subject import TIMM
+from asvit.measure.subject import TIMM
 from asvit.training.retokenize import share_of_tokens
 
 CITATION = """@inproceedings{chen2022autoscaling,

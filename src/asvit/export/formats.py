@@ -15,7 +15,7 @@ from asvit.errors import UserError
 from asvit.export.release import Release
 from asvit.export.written import FormatName, Written
 from asvit.extras import from_extra
-from asvit.subject import refusing
+from asvit.measure.subject import refusing
 
 Images = Float[Tensor, "B in_chans height width"]
 Network = Callable[[Images], Float[Tensor, "B outputs"]]

@@ -8,7 +8,7 @@ import timm
 from asvit.errors import UserError
 from asvit.export.formats import model_config
 from asvit.export.release import Release
-from asvit.subject import one_line
+from asvit.measure.subject import one_line
 
 
 def check_repository(repository: str) -> None:

@@ -6,12 +6,12 @@ from asvit.design.family import DesignResult, GrowResult, Member
 from asvit.design.results import RESULTS
 from asvit.design.search import SearchResult
 from asvit.errors import UserError
-from asvit.measure import Measurement
-from asvit.metrics import METRICS
+from asvit.measure.measurer import Measurement
+from asvit.measure.metrics import METRICS
+from asvit.measure.subject import TIMM
 from asvit.networks.architecture import ARCHITECTURES
 from asvit.records import RESULT, RUN, Json, read_record, recorded
 from asvit.show import format_measure
-from asvit.subject import TIMM
 
 
 def origin(name: str, design: Path | None) -> str:

@@ -12,10 +12,10 @@ from torch import nn
 
 import asvit.zoo
 from asvit.errors import UserError
+from asvit.measure.photos import GREY_MEAN, GREY_STD, RGB_MEAN, RGB_STD
+from asvit.measure.subject import TIMM, refusing
 from asvit.networks.architecture import Architecture, Task
-from asvit.photos import GREY_MEAN, GREY_STD, RGB_MEAN, RGB_STD
 from asvit.records import RUN, Json, recorded
-from asvit.subject import TIMM, refusing
 from asvit.training.checkpoint import fill, load_weights
 from asvit.training.network import build
 from asvit.training.results import Epoch

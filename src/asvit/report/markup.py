@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
-from asvit.metrics import Metric
+from asvit.measure.metrics import Metric
 
 
 class Markup(str):
@@ -66,7 +66,7 @@ def architecture(text: str) -> Markup:
 def symbol(metric: Metric) -> Markup:
     """A metric's symbol with its sub- and superscripts, if it has any.
 
-    >>> from asvit.metrics import METRICS
+    >>> from asvit.measure.metrics import METRICS
     >>> symbol(METRICS["length"]), symbol(METRICS["ntk"]), symbol(METRICS["params"])
     ('L<sup>E</sup>', 'κ<sub>Θ</sub>', '#params')
     >>> symbol(METRICS["length_of_curvature"])

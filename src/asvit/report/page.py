@@ -7,6 +7,7 @@ from string import Template
 
 import vl_convert
 
+from asvit.measure.side_by_side import SIDE_BY_SIDE
 from asvit.records import REPORT, RUN, flat, read_file, write_file
 from asvit.report.charts import VEGA_LITE
 from asvit.report.kinds import kind_of
@@ -14,7 +15,6 @@ from asvit.report.markup import escape, escape_json, join
 from asvit.report.parts import Page, settings
 from asvit.report.side_by_side.page import SIDE_BY_SIDE_PAGE, link_to_side_by_side, side_by_side_page
 from asvit.report.theme import DARK, LIGHT
-from asvit.side_by_side import SIDE_BY_SIDE
 
 
 def write_report(directory: Path) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from asvit.design.comparison import MethodScore
-from asvit.measure import Estimate
+from asvit.measure.measurer import Estimate
 from asvit.networks.architecture import Task
 from asvit.study.plan import Planned
 from asvit.study.results import Trained, by_network

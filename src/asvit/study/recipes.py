@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from asvit.settings import Carefulness
+from asvit.measure.settings import Carefulness
 from asvit.training.recipe import RECIPES as TRAIN_RECIPES
 from asvit.training.recipe import TrainRecipe
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from asvit.measure.subject import one_line
 from asvit.study.noise import Variance, variance_of
 from asvit.study.plan import Planned
 from asvit.study.queue import Queue
 from asvit.study.results import Trained, by_network
-from asvit.subject import one_line
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as V
 
-from asvit.photos import RGB_MEAN, RGB_STD, normalise
+from asvit.measure.photos import RGB_MEAN, RGB_STD, normalise
 from asvit.training.recipe import TrainRecipe
 
 Transform = Callable[[Any], Tensor]

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from asvit.errors import UserError
-from asvit.photos import UNREADABLE
+from asvit.measure.photos import UNREADABLE
 from asvit.training.augment import Transform
 from asvit.training.sources import decode
 
@@ -68,7 +68,7 @@ class Readable(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> tuple[Any, Any]:
-        """An image and what is known about it; one of :data:`asvit.photos.UNREADABLE` where it is damaged."""
+        """An image and what is known about it; one of :data:`asvit.measure.photos.UNREADABLE` where it is damaged."""
         ...
 
     def file(self, index: int) -> str:
@@ -169,7 +169,7 @@ def open_image(path: Path, channels: int) -> Any:
     """Decode an image file: a PIL image, or of an array file a tensor from 0 to 1.
 
     Raises:
-        One of :data:`asvit.photos.UNREADABLE`: it is missing, damaged or too small.
+        One of :data:`asvit.measure.photos.UNREADABLE`: it is missing, damaged or too small.
     """
     with open(path, "rb") as file:
         return check_size(decode(file, path.suffix, channels))

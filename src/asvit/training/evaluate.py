@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from asvit.complexity.precision import float64_device, in_float64
 from asvit.errors import UserError
-from asvit.settings import Precision
+from asvit.measure.settings import Precision
 from asvit.training.data import Batch
 from asvit.training.parallel import Processes
 

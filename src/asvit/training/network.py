@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from asvit.measure.subject import TIMM, TimmSubject
 from asvit.networks.architecture import Architecture, Task
-from asvit.subject import TIMM, TimmSubject
 
 
 def build(name: str, task: Task, *, drop_path: float = 0.0) -> nn.Module:

@@ -12,12 +12,12 @@ from torch.utils.data import Sampler
 from torchvision.transforms.v2 import functional as V
 
 from asvit.errors import UserError
-from asvit.photos import normalise
+from asvit.measure.photos import normalise
+from asvit.measure.work import memory
 from asvit.training.augment import resize_centre
 from asvit.training.data import REPLACEMENTS, Batch, Draws, Examples, Labelled, Place, generator_of
 from asvit.training.recipe import TrainRecipe
 from asvit.training.sources import Source
-from asvit.work import memory
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)
 """Of random crops, relative to the image's own."""

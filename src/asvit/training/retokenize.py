@@ -13,8 +13,8 @@ from torch import nn
 
 from asvit.complexity.cost import count_macs
 from asvit.errors import UserError
+from asvit.measure.subject import one_line
 from asvit.networks.model import AsViT, pad_images
-from asvit.subject import one_line
 
 PAPER_EPOCHS = 300
 """Epochs for which the paper states its schedules."""

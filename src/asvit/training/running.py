@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from asvit.errors import UserError
-from asvit.settings import Precision
+from asvit.measure.settings import Precision
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from asvit.errors import UserError
 from asvit.extras import from_extra
-from asvit.photos import ARRAYS, RASTER, UNREADABLE, load_array, open_array, open_raster
+from asvit.measure.photos import ARRAYS, RASTER, UNREADABLE, load_array, open_array, open_raster
 from asvit.training.tars import Member, index, key_of
 
 Split = Literal["train", "val"]
@@ -47,7 +47,7 @@ class Source(ABC):
         """A PIL image (one or three channels) or a tensor ``C x H x W`` from 0 to 1, and its label.
 
         Raises:
-            One of :data:`asvit.photos.UNREADABLE`: the image is damaged.
+            One of :data:`asvit.measure.photos.UNREADABLE`: the image is damaged.
         """
 
     @abstractmethod

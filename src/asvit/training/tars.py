@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from asvit.errors import UserError
-from asvit.photos import ARRAYS, RASTER
+from asvit.measure.photos import ARRAYS, RASTER
 
 
 @dataclass(frozen=True)

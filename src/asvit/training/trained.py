@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from asvit.errors import UserError
+from asvit.measure.subject import TIMM, one_line
 from asvit.networks.architecture import Task
-from asvit.subject import TIMM, one_line
 from asvit.training.checkpoint import Header, State, fill, load_weights
 from asvit.training.network import build
 from asvit.training.results import Epoch

@@ -6,7 +6,7 @@ import altair as alt
 
 from asvit.budget import format_size
 from asvit.design.scaling_rules import plane
-from asvit.measure import Measurement
+from asvit.measure.measurer import Measurement
 from asvit.networks.architecture import Architecture, Task
 from asvit.report.charts import Row, layered, tooltips
 from asvit.report.design.plane import Plane, estimates_row, measure_tooltips

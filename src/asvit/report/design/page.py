@@ -5,7 +5,7 @@ from pathlib import Path
 from asvit.complexity.speed import Usage
 from asvit.design.recipes import RECIPES
 from asvit.design.search import SearchResult, statistics_of_policy
-from asvit.metrics import METRICS
+from asvit.measure.metrics import METRICS
 from asvit.report.charts import figure
 from asvit.report.design.growth_charts import depth_and_width_chart, measures_chart
 from asvit.report.design.plane import better_corner, trade_off, trade_off_heading

@@ -6,8 +6,8 @@ from typing import Any
 
 import altair as alt
 
-from asvit.measure import Estimate, Measurement
-from asvit.metrics import METRICS
+from asvit.measure.measurer import Estimate, Measurement
+from asvit.measure.metrics import METRICS
 from asvit.report.charts import Row, chart, counting_axis
 from asvit.show import format_measure
 

@@ -9,12 +9,12 @@ from asvit.design.grow import Growth, GrowthSettings
 from asvit.design.ranking import OBJECTIVES, Objective
 from asvit.design.results import RESULTS
 from asvit.design.search import SearchResult, SearchRun, SearchSettings
-from asvit.measure import Measurement
+from asvit.measure.measurer import Measurement
+from asvit.measure.settings import Settings
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import SPACE
 from asvit.records import RESULT, RUN
 from asvit.report.read import Config, RunFile, damaged, read_result, read_run
-from asvit.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from asvit.budget import format_size
 from asvit.design.search import Statistic
-from asvit.measure import Measurement
-from asvit.metrics import METRICS
+from asvit.measure.measurer import Measurement
+from asvit.measure.metrics import METRICS
 from asvit.report.design.record import DesignReport, Grown
 from asvit.report.design.search_charts import marked_as
 from asvit.report.markup import Markup, architecture, symbol, table, tag

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from asvit.metrics import METRICS
+from asvit.measure.metrics import METRICS
 from asvit.records import REPORT, flat
 from asvit.report.charts import figure
 from asvit.report.markup import Markup, tag

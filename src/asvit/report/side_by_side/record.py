@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
-from asvit.metrics import METRICS
+from asvit.measure.metrics import METRICS
+from asvit.measure.side_by_side import SIDE_BY_SIDE, Row, SideBySide
 from asvit.records import read_record
 from asvit.report.read import Environment, RunFile, damaged, read_run
-from asvit.side_by_side import SIDE_BY_SIDE, Row, SideBySide
 
 
 @dataclass(frozen=True)

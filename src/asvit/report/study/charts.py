@@ -3,7 +3,7 @@
 import altair as alt
 
 from asvit.budget import format_size
-from asvit.metrics import METRICS
+from asvit.measure.metrics import METRICS
 from asvit.report.charts import Row, chart, layered, tooltips
 from asvit.report.theme import ACCENT, FAINT, FOUND
 from asvit.study.correlation import Interval

@@ -7,7 +7,7 @@ from statistics import fmean
 import altair as alt
 
 from asvit.budget import format_size
-from asvit.metrics import METRICS
+from asvit.measure.metrics import METRICS
 from asvit.report.charts import Panel, Row, chart, counting_axis, figure, layered, tooltips
 from asvit.report.markup import Markup, architecture, symbol, table, tag
 from asvit.report.parts import Page, count, folded, head, images

@@ -1,8 +1,9 @@
 """Several networks of one architecture as one: each layer computes all of them in one product.
 
 A GPU is done with a small network sooner than it can be told what to do: told once for all repeats of a measurement, it
-waits less. Rows of a batch lie network by network, ``R`` networks with ``B`` rows each; of a jet (:mod:`asvit.taylor`)
-part by part, and within a part network by network. What has no weights treats each row by itself and stays as it is.
+waits less. Rows of a batch lie network by network, ``R`` networks with ``B`` rows each; of a jet
+(:mod:`asvit.measure.taylor`) part by part, and within a part network by network. What has no weights treats each row by
+itself and stays as it is.
 
 Shapes: ``R`` networks, ``P`` parts of a jet (1 where there is no jet), ``J = P · R · B`` rows, ``T`` tokens.
 """

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from asvit.ledger import Entry
-from asvit.measure import Estimate, Measurer
+from asvit.measure.ledger import Entry
+from asvit.measure.measurer import Estimate, Measurer
+from asvit.measure.settings import Settings, Use
+from asvit.measure.subject import Subject
 from asvit.networks.architecture import Task
-from asvit.settings import Settings, Use
-from asvit.subject import Subject
 
 SIDE_BY_SIDE = "side-by-side.json"
 """What was measured, in the run directory of a family."""

@@ -18,10 +18,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import jvp
 
+from asvit.measure.norms import WrittenOutNorm, is_norm
+from asvit.measure.stacked import StackedConv2d, StackedLinear
 from asvit.networks.attention import WindowAttention
 from asvit.networks.model import DropPath
-from asvit.norms import WrittenOutNorm, is_norm
-from asvit.stacked import StackedConv2d, StackedLinear
 
 Jet = Float[Tensor, "J ..."]
 Heads = Float[Tensor, "J N L D"]

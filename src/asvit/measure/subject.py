@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from asvit.complexity.cost import activation_bytes, count_macs, count_params
 from asvit.errors import NotAdmitted, UserError
 from asvit.extras import from_extra
+from asvit.measure.settings import Output, Use
 from asvit.networks.architecture import Architecture, Initialisation, Task
 from asvit.networks.callables import Make, digest, find_classifier, load_callable, make_network, names_callable
-from asvit.settings import Output, Use
 
 TIMM = "timm:"
 
@@ -72,7 +72,7 @@ class Subject(ABC):
 class MeasuredAsViT(nn.Module):
     """Images to the pooled last map of an AsViT before its final norm, the output of Section 3.2, or to its logits.
 
-    All its layers have their rules in :mod:`asvit.taylor` and :mod:`asvit.complexity.layerwise`.
+    All its layers have their rules in :mod:`asvit.measure.taylor` and :mod:`asvit.complexity.layerwise`.
 
     >>> network = MeasuredAsViT(Architecture.parse("seed"), Task(image_size=(32, 32)), "features")
     >>> network(torch.zeros(2, 3, 32, 32)).shape

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from asvit.settings import Settings
+from asvit.measure.settings import Settings
 
 
 def device_name(device: torch.device) -> str:

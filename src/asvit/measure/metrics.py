@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from asvit.complexity import activity, curve, ntk, scores
 from asvit.errors import NotAdmitted, UserError
+from asvit.measure.probe import Probe
+from asvit.measure.subject import ArchitectureSubject, refusing
 from asvit.networks.architecture import Architecture
 from asvit.networks.attention import layer_by_layer
-from asvit.probe import Probe
-from asvit.subject import ArchitectureSubject, refusing
 
 
 @dataclass(frozen=True)
@@ -286,7 +286,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(_BY_NAME)
 
 
 def register(metric: Metric) -> None:
-    """Make a measure of one's own known by its name, to :class:`~asvit.measure.Measurer` and to scores of a design.
+    """Make a measure of one's own known by its name, to every :class:`~asvit.measure.measurer.Measurer` and in scores.
 
     A ledger remembers values by name: a function that changes needs another name, or another ledger.
 

@@ -16,14 +16,14 @@ from asvit.complexity.copies import fresh_copy
 from asvit.complexity.layerwise import layerwise_kernel
 from asvit.complexity.speed import Usage, usage
 from asvit.errors import NotAdmitted
+from asvit.measure.norms import refuse_functional_norms, remove_norms, write_out_norms
+from asvit.measure.photos import Photographs
+from asvit.measure.settings import Output, Settings, Use
+from asvit.measure.subject import MeasuredAsViT, Subject, fitting, refusing
+from asvit.measure.taylor import carry_jets, circle_jet
+from asvit.measure.work import Work
 from asvit.networks.architecture import Task
 from asvit.networks.attention import differentiable_attention, fuse_attention, write_out_attention
-from asvit.norms import refuse_functional_norms, remove_norms, write_out_norms
-from asvit.photos import Photographs
-from asvit.settings import Output, Settings, Use
-from asvit.subject import MeasuredAsViT, Subject, fitting, refusing
-from asvit.taylor import carry_jets, circle_jet
-from asvit.work import Work
 
 
 @dataclass(frozen=True, eq=False)

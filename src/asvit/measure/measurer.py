@@ -14,21 +14,21 @@ from asvit.complexity.ntk import SingularKernel
 from asvit.complexity.precision import full_float32
 from asvit.complexity.speed import computing_threads, processor_name
 from asvit.errors import NotAdmitted
-from asvit.ledger import Cost, Entry, Ledger
-from asvit.metrics import METRICS, Metric, parse_metrics
+from asvit.measure.ledger import Cost, Entry, Ledger
+from asvit.measure.metrics import METRICS, Metric, parse_metrics
+from asvit.measure.photos import BuiltIn, Photographs
+from asvit.measure.probe import Draw, Probe
+from asvit.measure.settings import Settings, Use
+from asvit.measure.subject import ArchitectureSubject, Subject
+from asvit.measure.together import Together
+from asvit.measure.work import default_work_memory, device_name
 from asvit.networks.architecture import Architecture, Task
-from asvit.photos import BuiltIn, Photographs
-from asvit.probe import Draw, Probe
-from asvit.settings import Settings, Use
-from asvit.subject import ArchitectureSubject, Subject
-from asvit.together import Together
-from asvit.work import default_work_memory, device_name
 
 VERSION = 2
 """Raised whenever the same settings would give other values; a ledger keeps its entries under it."""
 TOGETHER = {"cuda"}
-"""Kinds of devices that measure all repeats of an architecture at once (:mod:`asvit.together`); a CPU is faster one by
-one, with what it computes in its cache."""
+"""Kinds of devices that measure all repeats of an architecture at once (:mod:`asvit.measure.together`); a CPU is faster
+one by one, with what it computes in its cache."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ Measure = Callable[[Architecture], Measurement]
 class Measurer:
     """Measures subjects under fixed settings and remembers them in a ledger.
 
-    >>> from asvit.subject import parse_subject
+    >>> from asvit.measure.subject import parse_subject
     >>> measure = Measurer(Settings(repeats=2, angles=4), Task(image_size=(32, 32)), metrics=["length"], seed=7)
     >>> measurement = measure(parse_subject("seed", measure.task))
     >>> measurement.valid, len(measurement.estimates["length"].values)
@@ -111,7 +111,7 @@ class Measurer:
         Args:
             settings: how to measure.
             task: image size and channels of the circle and of the images.
-            metrics: names out of :data:`~asvit.metrics.METRICS`.
+            metrics: names out of :data:`~asvit.measure.metrics.METRICS`.
             seed: of all repeats.
             photographs: what the kernel sees; by default the photographs that come with scikit-image.
             device: where networks are evaluated; they are drawn on the CPU everywhere.
@@ -313,8 +313,8 @@ def admitted(
 def evaluate(metric: Metric, probe: Probe) -> Entry:
     """One metric of one probe, timed.
 
-    >>> from asvit.metrics import METRICS
-    >>> from asvit.subject import parse_subject
+    >>> from asvit.measure.metrics import METRICS
+    >>> from asvit.measure.subject import parse_subject
     >>> measurer = Measurer(task=Task(image_size=(32, 32)))
     >>> subject = parse_subject("seed", measurer.task)
     >>> probe = Probe(subject, measurer.draws[0], measurer.settings, measurer.device, measurer.work_memory)

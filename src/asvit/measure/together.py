@@ -15,13 +15,13 @@ from asvit.complexity import curve
 from asvit.complexity.copies import fresh_copy
 from asvit.complexity.cost import activation_bytes
 from asvit.complexity.layerwise import layerwise_kernel
-from asvit.norms import remove_norms, write_out_norms
-from asvit.probe import Draw, Probe
-from asvit.settings import Settings, Use
-from asvit.stacked import stack_into
-from asvit.subject import ArchitectureSubject, MeasuredAsViT
-from asvit.taylor import carry_jets, circle_jet
-from asvit.work import Work, usable_cores
+from asvit.measure.norms import remove_norms, write_out_norms
+from asvit.measure.probe import Draw, Probe
+from asvit.measure.settings import Settings, Use
+from asvit.measure.stacked import stack_into
+from asvit.measure.subject import ArchitectureSubject, MeasuredAsViT
+from asvit.measure.taylor import carry_jets, circle_jet
+from asvit.measure.work import Work, usable_cores
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Together:
         """A probe for each draw, which reads here what is computed at once.
 
         >>> from asvit.networks.architecture import Architecture, Task
-        >>> from asvit.measure import Measurer
+        >>> from asvit.measure.measurer import Measurer
         >>> measure = Measurer(Settings(repeats=2), Task(image_size=(32, 32)))
         >>> subject = ArchitectureSubject(Architecture.parse("seed"), measure.task)
         >>> together = Together(subject, measure.draws, measure.settings, measure.device, measure.work_memory)

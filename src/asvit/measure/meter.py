@@ -6,10 +6,10 @@ from dataclasses import asdict
 import torch
 
 from asvit.complexity.speed import Usage, computing_threads, processor_name, usage
-from asvit.ledger import Entry, Ledger
+from asvit.measure.ledger import Entry, Ledger
+from asvit.measure.settings import Use
+from asvit.measure.subject import ArchitectureSubject, fitting, refusing
 from asvit.networks.architecture import Architecture, Task
-from asvit.settings import Use
-from asvit.subject import ArchitectureSubject, fitting, refusing
 
 VERSION = 1
 """Raised whenever the same network would be measured otherwise; a ledger keeps its entries under it."""
