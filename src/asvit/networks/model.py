@@ -292,12 +292,8 @@ class AsViT(nn.Module):
 
         Linear weights and the position embedding: normal with σ = 0.02, cut at ±2; their biases 0. LayerNorm: 1 and 0.
         Convolution: uniform in ``±1/√fan_in``, torch's default. As in the authors' release (the paper is silent).
-        With ``initialisation="fan-in"``, linear weights have σ = 1/√fan_in.
-
-        Args:
-            generator: of random numbers.
-            initialisation: of linear weights.
-            into: tensors of the parameters' shapes, by name, that are filled in their place.
+        With ``initialisation="fan-in"``, linear weights have σ = 1/√fan_in. With ``into``, tensors of the parameters'
+        shapes are filled, by name, in their place.
         """
         drawn = dict(self.named_parameters()) if into is None else into
         for name, module in self.named_modules():
