@@ -1,6 +1,8 @@
 """What holds for every test, and on which device those marked gpu run."""
 
 import os
+import sys
+from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of torch, here and in what tests start: more would wait for other tests' threads
 
@@ -23,6 +25,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if reason is not None:
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """With -m gpu: what has run on which card, and when."""
+    if config.getoption("markexpr") == "gpu":
+        benchmarks = Path(__file__).parents[1] / "benchmarks"
+        sys.path.insert(0, str(benchmarks))
+        from gpu_page import has_run
+
+        terminalreporter.section("what has run on a card (benchmarks/results/gpu)")
+        terminalreporter.write("".join(f"{line}\n" for line in has_run(benchmarks / "results" / "gpu")))
 
 
 def why_missing(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
@@ -179,3 +180,11 @@ def test_pytest_lists_what_has_run_on_which_card(tmp_path):
     attempts = [common | {"step": step, "ended": ended, "device": device} for step, ended, device in runs]
     (tmp_path / "steps.json").write_text(json.dumps(attempts))
     assert gpu_page.has_run(tmp_path) == ["tests: done on 16 cores of a processor, NVIDIA H100, 2026-11-30, commit abc"]
+
+
+def test_it_does_so_with_several_processes_too():
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-n", "2", "tests/test_rooms.py"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    heading, _, rest = said.partition("what has run on a card (benchmarks/results/gpu)")
+    assert heading != said
+    assert rest.splitlines()[1] == gpu_page.has_run(ROOT / "benchmarks/results/gpu")[0]

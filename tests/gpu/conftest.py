@@ -1,6 +1,5 @@
-"""The device, pictures for measures, and what has run on which card so far."""
+"""The device, and pictures for measures."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +10,6 @@ from on_device import photograph_folder
 
 from asvit.complexity.precision import full_float32
 from asvit.measure.photos import Folder
-
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-from gpu_page import has_run  # noqa: E402
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if "gpu" in config.getoption("markexpr").replace("not gpu", ""):
-        terminalreporter.section("what has run on a card (benchmarks/results/gpu)")
-        terminalreporter.write("".join(f"{line}\n" for line in has_run(ROOT / "benchmarks/results/gpu")))
 
 
 @pytest.fixture(scope="session")
