@@ -25,14 +25,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from gpu_page import as_page
+from gpu_page import as_page, attempts
 from gpu_steps import STEPS, Day, Step
-from machine import ROOT, provenance, watching_card
+from machine import GOES_ON, ROOT, provenance, watching_card
 
 from asvit.measure.work import usable_cores
+from asvit.records import write_file
 
-MORE_TO_DO = 75
-"""Exit code of a step that kept what it has and goes on another day (EX_TEMPFAIL)."""
 LEAVE = 10
 """Seconds that are left at the end, for the page."""
 TO_STOP = 5
@@ -153,7 +152,7 @@ class Run:
         """Write down how it ended."""
         code = self.stop()
         seconds = time.monotonic() - self.begun
-        ended = {None: "out of time", 0: "done", MORE_TO_DO: "goes on"}.get(code, "failed")
+        ended = {None: "out of time", 0: "done", GOES_ON: "goes on"}.get(code, "failed")
         keep_end(self.log)
         came_from = provenance()
         attempt = Attempt(
@@ -168,7 +167,8 @@ class Run:
             *(came_from[key] for key in ("hardware", "versions", "commit", "date")),
             log=[] if ended == "done" else self.log.read_text(errors="replace").splitlines()[-15:],
         )
-        write(day.out / "steps.json", [*attempts(day.out), asdict(attempt)])
+        so_far = json.dumps([*attempts(day.out), asdict(attempt)], indent=2)
+        write_file(day.out / "steps.json", so_far.encode() + b"\n")
         print(f"{self.step.name}: {ended} after {seconds:.0f} s", flush=True)
         self.finished = True
 
@@ -225,12 +225,6 @@ def keep_end(log: Path) -> None:
         log.write_bytes(b"[...]\n" + content[-LOG_BYTES:])
 
 
-def attempts(out: Path) -> list[dict]:
-    """All runs of steps so far, on any day and machine."""
-    path = out / "steps.json"
-    return json.loads(path.read_text()) if path.exists() else []
-
-
 def is_done(out: Path, step: Step, device: str) -> bool:
     """Whether a step has run to its end on such a device."""
     return any(a["step"] == step.name and a["device"] == device and a["ended"] == "done" for a in attempts(out))
@@ -240,13 +234,6 @@ def results(out: Path) -> dict[str, dict]:
     """What steps wrote, by step."""
     there = ((step.name, out / f"{step.name}.json") for step in STEPS)
     return {name: json.loads(path.read_text()) for name, path in there if path.exists()}
-
-
-def write(path: Path, record: object) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(record, indent=2) + "\n")
-    temporary.replace(path)
 
 
 def commands(device: str) -> str:

@@ -8,9 +8,15 @@ from typing import Any
 from gpu_steps import Step
 
 
-def as_page(steps: Sequence[Step], attempts: Sequence[Mapping[str, Any]], results: Mapping[str, Any]) -> str:
+def attempts(results: Path) -> list[dict[str, Any]]:
+    """All runs of steps so far, on any day and machine."""
+    path = results / "steps.json"
+    return json.loads(path.read_text()) if path.exists() else []
+
+
+def as_page(steps: Sequence[Step], runs: Sequence[Mapping[str, Any]], results: Mapping[str, Any]) -> str:
     """Markdown: a row a step with its last run and what it found, then the ends of the logs of what is not done."""
-    last = {attempt["step"]: attempt for attempt in attempts}
+    last = {run["step"]: run for run in runs}
     lines = [
         "# What has run on a device",
         "",
@@ -41,7 +47,7 @@ def as_page(steps: Sequence[Step], attempts: Sequence[Mapping[str, Any]], result
         if attempt is not None and attempt["ended"] != "done":
             code = "" if attempt["exit_code"] is None else f", exit code {attempt['exit_code']}"
             lines += ["", f"## {step.name}: {attempt['ended']}{code}", "", "```text", *attempt["log"], "```"]
-    versions = sorted({f"{attempt['date']}: {attempt['versions']}" for attempt in attempts})
+    versions = sorted({f"{attempt['date']}: {attempt['versions']}" for attempt in runs})
     lines += ["", "## Versions", "", *(f"- {line}" for line in versions), ""]
     return "\n".join(lines)
 
@@ -58,8 +64,6 @@ def found(step: Step, result: Any) -> str:
 
 def has_run(results: Path) -> list[str]:
     """A line for each step: how its last run on a card ended, on which card, and when."""
-    steps = results / "steps.json"
-    attempts = json.loads(steps.read_text()) if steps.exists() else []
-    last = {attempt["step"]: attempt for attempt in attempts if attempt["device"] == "cuda"}
+    last = {attempt["step"]: attempt for attempt in attempts(results) if attempt["device"] == "cuda"}
     lines = [f"{a['step']}: {a['ended']} on {a['hardware']}, {a['date']}, commit {a['commit']}" for a in last.values()]
     return lines or ["nothing yet: benchmarks/gpu.py has its steps"]

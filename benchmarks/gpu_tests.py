@@ -16,9 +16,10 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in tests: of torch, which machine.py imports
 
 import pytest
-from machine import provenance
+from machine import ROOT, provenance
 
-ROOT = Path(__file__).parent.parent
+from asvit.records import write_file
+
 FIRST = ("measures", "memory", "design", "training", "detection", "commands", "study", "interrupted", "compiled")
 """Files of tests in order of worth; those not named here come last."""
 LINES = 40
@@ -72,9 +73,7 @@ class Record:
         """Write the file, whole or not at all."""
         if self.path is None:
             return
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        temporary.write_text(json.dumps(self.content(), indent=2) + "\n")
-        temporary.replace(self.path)
+        write_file(self.path, json.dumps(self.content(), indent=2).encode() + b"\n")
 
     def content(self) -> dict[str, Any]:
         """What the file says: counts and reasons of skips first."""

@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 from ground_truth_pilot import Pace, Question, rehearse_all
-from machine import asvit, provenance, watching_card
+from machine import GOES_ON, asvit, provenance, watching_card
 from small_data import small_copy
 
 from asvit.measure.settings import Precision
@@ -38,8 +38,6 @@ from asvit.study.recipes import RECIPES
 from asvit.study_jobs import TOPOLOGIES
 from asvit.study_options import StudyOptions
 
-GOES_ON = 75
-"""Exit code where time ran out with progress kept: the system's own for a failure that passes."""
 FEWEST, MOST = 2, 30
 """Epochs."""
 STOPPING = 6.0

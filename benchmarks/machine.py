@@ -16,6 +16,8 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).parent.parent
+GOES_ON = 75
+"""Exit code where time ran out with progress kept: the system's own for a failure that passes (EX_TEMPFAIL)."""
 SAY_NOTHING = ("--json", "--csv", "--keep", "--out", "--work", "--carried")
 """Options of where files go, which say nothing about what is in them."""
 BY_NAME = ("--data", "--images")

@@ -1,11 +1,14 @@
 """Copies of networks, to change and to move."""
 
 import copy
+from typing import TypeVar
 
 from torch import nn
 
+Network = TypeVar("Network", bound=nn.Module)
 
-def fresh_copy(network: nn.Module) -> nn.Module:
+
+def fresh_copy(network: Network) -> Network:
     """A deep copy, without what modules kept of earlier passes.
 
     Some of timm's keep a bias that they computed for evaluation, which torch refuses to copy. They drop it when their

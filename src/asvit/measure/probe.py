@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -161,12 +161,11 @@ class Probe:
     @cached_property
     def kernel(self) -> Float64[Tensor, "n n"]:
         """Neural tangent kernel of the sum of the outputs, on the draw's images."""
-        every = self.settings.kernel_parameters == "all"
-        trainable = ((name, p) for name, p in self.network.named_parameters() if p.requires_grad)
-        weights = {name: p for name, p in trainable if every or name.endswith("weight")}
+        weights = kernel_parameters(self.network, self.settings)
         if not weights:
+            named = "" if self.settings.kernel_parameters == "all" else " named weight"
             raise NotAdmitted(
-                f"{self.subject.name} has no trainable parameter{'' if every else ' named weight'} for the kernel: "
+                f"{self.subject.name} has no trainable parameter{named} for the kernel: "
                 "measure with --kernel-parameters all, or leave out ntk"
             )
         with refusing(self.subject.name):
@@ -186,13 +185,9 @@ class Probe:
 
     def _along_circle(self, order: Literal[1, 2]) -> Callable[[Tensor], tuple[Tensor, ...]]:
         """The function from angles to derivatives: by Taylor mode for our own network, else by nested jvp."""
-        network = fresh_copy(self.network).requires_grad_(False)
-        if self.settings.norm == "identity":
-            remove_norms(network)
-        elif order == 2:
-            write_out_norms(network)
+        network = without_gradients(self.network, self.settings, order)
         basis = self.draw.basis.to(self.device)
-        radius = math.sqrt(basis[0].numel()) if self.settings.radius == "sqrt-n" else 1.0
+        radius = circle_radius(self.settings, basis[0].numel())
         if isinstance(network, MeasuredAsViT):
             carry_jets(network, order=order)
             return lambda theta: network(circle_jet(basis, radius, theta, order=order)).chunk(order + 1)[1:]
@@ -203,3 +198,28 @@ class Probe:
         if order == 1:
             return lambda theta: (curve.velocity(image, theta),)
         return lambda theta: curve.velocity_and_acceleration(image, theta)
+
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+
+def without_gradients(network: NetworkT, settings: Settings, order: Literal[1, 2]) -> NetworkT:
+    """A copy along whose input derivatives of ``order`` are taken: its norms taken out, or written out at order 2."""
+    network = fresh_copy(network).requires_grad_(False)
+    if settings.norm == "identity":
+        remove_norms(network)
+    elif order == 2:
+        write_out_norms(network)
+    return network
+
+
+def circle_radius(settings: Settings, inputs: int) -> float:
+    """``√N`` for ``N`` inputs, or 1."""
+    return math.sqrt(inputs) if settings.radius == "sqrt-n" else 1.0
+
+
+def kernel_parameters(network: nn.Module, settings: Settings) -> dict[str, nn.Parameter]:
+    """What the kernel differentiates: trainable parameters, all or those named weight."""
+    every = settings.kernel_parameters == "all"
+    trainable = ((name, p) for name, p in network.named_parameters() if p.requires_grad)
+    return {name: p for name, p in trainable if every or name.endswith("weight")}

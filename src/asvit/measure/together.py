@@ -1,6 +1,5 @@
 """All repeats of an architecture's measurement at once: one network that stacks theirs, told once what to compute."""
 
-import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,11 +11,9 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from asvit.complexity import curve
-from asvit.complexity.copies import fresh_copy
 from asvit.complexity.cost import activation_bytes
 from asvit.complexity.layerwise import layerwise_kernel
-from asvit.measure.norms import remove_norms, write_out_norms
-from asvit.measure.probe import Draw, Probe
+from asvit.measure.probe import Draw, Probe, circle_radius, kernel_parameters, without_gradients
 from asvit.measure.settings import Settings, Use
 from asvit.measure.stacked import stack_into
 from asvit.measure.subject import ArchitectureSubject, MeasuredAsViT
@@ -104,22 +101,17 @@ class Together:
     @cached_property
     def kernel(self) -> Float64[Tensor, "R n n"]:
         """Neural tangent kernel of every draw."""
-        every = self.settings.kernel_parameters == "all"
-        names = {name for name, _ in self.network.named_parameters() if every or name.endswith("weight")}
+        names = kernel_parameters(self.network, self.settings)
         images = torch.cat([draw.images for draw in self.draws]).to(self.device)
         self.network.recompute_blocks(self.work.recompute)
         return layerwise_kernel(self.network, names, images, networks=len(self.draws))
 
     def _derivatives(self, *, order: Literal[1, 2]) -> Sequence[Float[Tensor, "R angles D"]]:
         """Derivatives of the circles' images up to ``order``, a few angles at a time."""
-        network = fresh_copy(self.network).requires_grad_(False)
-        if self.settings.norm == "identity":
-            remove_norms(network)
-        elif order == 2:
-            write_out_norms(network)
+        network = without_gradients(self.network, self.settings, order)
         carry_jets(network, order=order)
         basis = torch.stack([draw.basis for draw in self.draws], 1).to(self.device)  # one of R images side by side
-        radius = math.sqrt(basis[0, 0].numel()) if self.settings.radius == "sqrt-n" else 1.0
+        radius = circle_radius(self.settings, basis[0, 0].numel())
         parts, passes = order + 1, []
         for theta in curve.angles(self.settings.angles, device=self.device).split(self.work.angles):
             jet_PnR = circle_jet(basis, radius, theta, order=order).unflatten(0, (parts, -1))
