@@ -14,8 +14,9 @@ from asvit.measure.measurer import Measurer
 from asvit.measure.metrics import METRICS
 from asvit.measure.settings import Settings
 from asvit.measure.side_by_side import Entrant, measure_side_by_side
-from asvit.measure.subject import parse_subject
+from asvit.measure.subject import subject_of
 from asvit.networks.architecture import Task
+from asvit.networks.named import parse_network
 
 FAMILIES = (
     "resnet18", "regnetx_002", "mobilenetv3_small_100", "efficientnet_b0", "convnext_atto", "convnextv2_atto",
@@ -37,7 +38,7 @@ def main() -> None:
     for model in options.models:
         row: dict[str, object] = {"model": model}
         try:
-            subject = parse_subject(f"timm:{model}", task)
+            subject = subject_of(parse_network(f"timm:{model}"), task)
             (found,) = measure_side_by_side(Measurer(settings, task, metrics=names), [Entrant(model, subject)])
             row["values"] = {n: cell.estimate.mean for n, cell in found.cells.items() if cell.estimate is not None}
             row["missing"] = {n: cell.missing for n, cell in found.cells.items() if cell.missing is not None}

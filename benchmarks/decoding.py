@@ -26,13 +26,14 @@ from machine import provenance, timed
 from PIL import Image
 from torch.utils.data import Sampler
 
-from asvit.measure.work import usable_cores
+from asvit.networks.named import parse_network
+from asvit.runs.devices import usable_cores
 from asvit.training.augment import training_transform
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.data import Batch, Examples, Labelled, Place, batches, collate
 from asvit.training.recipe import RECIPES, TrainRecipe
-from asvit.training.retokenize import named_schedule
-from asvit.training.running import Running
+from asvit.training.schedule import named_schedule
+from asvit.training.settings import Running
 from asvit.training.sources import Source, open_source
 
 SIZE = (500, 375)
@@ -86,7 +87,14 @@ class Bench:
         running = Running(workers=workers, precision=precision, keep=1)
         schedule = named_schedule("none", self.recipe.epochs)
         return ClassifierTraining(
-            self.network, source, self.val, self.recipe, schedule, seed=0, device=self.device, running=running
+            parse_network(self.network),
+            source,
+            self.val,
+            self.recipe,
+            schedule,
+            seed=0,
+            device=self.device,
+            running=running,
         )
 
 

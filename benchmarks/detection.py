@@ -27,15 +27,16 @@ from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredic
 from asvit.detection.backbone import PyramidBackbone
 from asvit.detection.cascade import BOX_SIDE, MASK_SIDE, cutter
 from asvit.detection.coco import find_coco
-from asvit.detection.cost import PartCost, detector_costs, padded_image
+from asvit.detection.cost import detector_costs, padded_image
 from asvit.detection.data import Scenes
 from asvit.detection.detector import RATIOS
 from asvit.detection.recipe import RECIPES
-from asvit.detection.results import DetectResult
+from asvit.detection.results import DetectResult, PartCost
 from asvit.detection.settings import STRIDES, Resize
 from asvit.detection.trained import DetectorSpec, Start
 from asvit.detection.training import DetectorTraining, plan
-from asvit.training.network import build
+from asvit.networks.building import build
+from asvit.networks.named import parse_network
 
 CASCADE, MASK_RCNN = "cascade", "mask-rcnn"
 
@@ -48,7 +49,9 @@ class MaskRCNNTraining(DetectorTraining):
         assert start is None
         s, task = self.spec.settings, self.spec.task
         classes, side = task.num_classes + 1, s.resize.long_side
-        backbone = PyramidBackbone(build(self.spec.network, task, drop_path=self.recipe.drop_path), channels=s.channels)
+        backbone = PyramidBackbone(
+            build(parse_network(self.spec.network), task, drop_path=self.recipe.drop_path), channels=s.channels
+        )
         sizes = tuple((stride * s.anchor_scale,) for stride in (*STRIDES, 2 * STRIDES[-1]))
         model = MaskRCNN(
             backbone,
@@ -91,7 +94,7 @@ def train(kind: str, network: str, options: argparse.Namespace) -> None:
     train, val = (Scenes(find_coco(options.data, split)) for split in ("train", "val"))
     training_type = DetectorTraining if kind == CASCADE else MaskRCNNTraining
     training = training_type(
-        plan(network, train, recipe), train, val, recipe, seed=options.seed, device=torch.device("cpu")
+        plan(parse_network(network), train, recipe), train, val, recipe, seed=options.seed, device=torch.device("cpu")
     )
 
     def watch(training: Any) -> None:

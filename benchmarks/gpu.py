@@ -29,8 +29,8 @@ from gpu_page import as_page, attempts
 from gpu_steps import STEPS, Day, Step
 from machine import GOES_ON, ROOT, provenance, watching_card
 
-from asvit.measure.work import usable_cores
-from asvit.records import write_file
+from asvit.runs.devices import usable_cores
+from asvit.runs.records import write_file
 
 LEAVE = 10
 """Seconds that are left at the end, for the page."""

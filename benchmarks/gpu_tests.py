@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # as in tests: of torch, which ma
 import pytest
 from machine import ROOT, provenance
 
-from asvit.records import write_file
+from asvit.runs.records import write_file
 
 FIRST = ("measures", "memory", "design", "training", "detection", "commands", "study", "interrupted", "compiled")
 """Files of tests in order of worth; those not named here come last."""

@@ -30,13 +30,12 @@ from ground_truth_pilot import Pace, Question, rehearse_all
 from machine import GOES_ON, asvit, provenance, watching_card
 from small_data import small_copy
 
-from asvit.measure.settings import Precision
-from asvit.measure.work import device_name
-from asvit.records import write_file
-from asvit.study.plan import planned
+from asvit.complexity.usage import Precision
+from asvit.runs.devices import device_name
+from asvit.runs.records import write_file
+from asvit.study.job import TOPOLOGIES
+from asvit.study.plan import PlanSettings, planned
 from asvit.study.recipes import RECIPES
-from asvit.study_jobs import TOPOLOGIES
-from asvit.study_options import StudyOptions
 
 FEWEST, MOST = 2, 30
 """Epochs."""
@@ -85,7 +84,7 @@ def decide(options: argparse.Namespace, data: str) -> dict[str, Any]:
     """Run the pilot, and begin the record with what all days have in common."""
     recipe = RECIPES[options.recipe]
     topologies = options.topologies or recipe.topologies
-    plan = planned(StudyOptions(topologies=topologies).plan(recipe, seed=0))
+    plan = planned(PlanSettings.of(topologies=topologies, seeds=recipe.seeds, seed=0))
     precision: Precision = "float32" if options.device == "cpu" else "bfloat16"
     question = Question(
         recipe=options.recipe,

@@ -4,7 +4,7 @@ workers, by what the study itself trains with."""
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean
@@ -13,17 +13,18 @@ from typing import Any
 import torch
 from machine import timed
 
+from asvit.complexity.usage import Precision
 from asvit.errors import hush
-from asvit.job import use_threads
-from asvit.measure.settings import Precision
-from asvit.options import MeasureOptions, RunOptions
+from asvit.measure.settings import Measuring
+from asvit.runs.devices import use_threads
+from asvit.runs.job import Job
+from asvit.study.job import metric_names
 from asvit.study.plan import Planned
 from asvit.study.recipes import RECIPES
-from asvit.study_jobs import metric_names
-from asvit.study_options import StudyOptions, StudyRecipeName
-from asvit.study_setup import Crew, Setup, prepare_study
-from asvit.study_trainer import Trainer
-from asvit.train_options import DataOptions, PrecisionOptions, TrainOptions
+from asvit.study.settings import StudySettings, Workers
+from asvit.study.setup import Crew, Setup, prepare_study
+from asvit.study.trainer import Trainer
+from asvit.training.settings import ImageData
 from asvit.training.sources import open_source
 
 STEPS = 100
@@ -66,7 +67,7 @@ class Rehearsal:
 class Question:
     """What is to be rehearsed."""
 
-    recipe: StudyRecipeName
+    recipe: str
     data: str
     photographs: Path | None
     metrics: tuple[str, ...]
@@ -113,18 +114,17 @@ def rehearse_all(question: Question, topologies: Sequence[str]) -> tuple[Pace, i
 
 def set_up(question: Question, images: int) -> Setup:
     """The study's own setup, for one epoch of so many images."""
-    return prepare_study(
-        "study",
+    recipe = RECIPES[question.recipe]
+    settings = StudySettings.of(
         question.recipe,
-        {},
-        metric_names(question.metrics),
-        DataOptions(data=question.data),
-        StudyOptions(workers=question.workers, train_images=images),
-        TrainOptions(epochs=1, warmup_epochs=0),
-        MeasureOptions(images=question.photographs),
-        PrecisionOptions(precision=question.precision),
-        RunOptions(device=question.device, threads=question.threads, out=question.path),
+        ImageData(data=question.data),
+        train=replace(recipe.train, epochs=1, warmup_epochs=0),
+        measuring=Measuring(settings=recipe.settings(), images=question.photographs),
+        workers=Workers(workers=question.workers, train_images=images),
+        precision=question.precision,
     )
+    job = Job(device=question.device, threads=question.threads, out=question.path)
+    return prepare_study("study", settings, {}, metric_names(question.metrics), job)
 
 
 def rehearse(crew: Crew, device: str, topology: str, begun: float, barrier: Any, answers: Any) -> None:

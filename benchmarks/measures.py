@@ -33,14 +33,13 @@ from torch import Tensor
 
 from asvit.complexity import curve, ntk
 from asvit.errors import hush
+from asvit.measure.differentiable import remove_norms, write_out_attention
 from asvit.measure.measurer import Measurer
-from asvit.measure.norms import remove_norms
 from asvit.measure.photos import BuiltIn, Folder, Photographs
 from asvit.measure.probe import Probe
 from asvit.measure.settings import Settings
 from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture, Task
-from asvit.networks.attention import write_out_attention
 from asvit.networks.space import TABLE_1
 
 

@@ -9,7 +9,7 @@ import torch
 from machine import timed
 from torch import Tensor, nn
 
-from asvit.networks.attention import write_out_attention
+from asvit.measure.differentiable import write_out_attention
 
 
 def curve_of(network: nn.Module, basis: Tensor, theta: Tensor) -> Tensor:

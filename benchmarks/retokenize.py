@@ -18,8 +18,10 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from asvit.networks.architecture import Task
-from asvit.training.network import build
-from asvit.training.retokenize import PAPER_SCHEDULES, enter, named_schedule, saved_share, stage_costs
+from asvit.networks.building import build
+from asvit.networks.named import parse_network
+from asvit.training.retokenize import enter, stage_costs
+from asvit.training.schedule import PAPER_SCHEDULES, named_schedule, saved_share
 
 
 def main() -> None:
@@ -38,7 +40,7 @@ def main() -> None:
     rows = []
     for name in options.networks:
         torch.manual_seed(0)
-        model = build(name, Task(image_size=(options.image_size, options.image_size))).to(device)
+        model = build(parse_network(name), Task(image_size=(options.image_size, options.image_size))).to(device)
         optimiser = create_optimizer_v2(model, "adamw", lr=1e-4, weight_decay=0.05, fused=True)
         average = ModelEmaV3(model, decay=0.999)
 

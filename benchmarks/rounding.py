@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from asvit.complexity import curve, ntk
 from asvit.complexity.copies import fresh_copy
 from asvit.complexity.layerwise import layerwise_kernel
+from asvit.measure.differentiable import differentiable_attention, remove_norms
 from asvit.measure.measurer import Measurer
-from asvit.measure.norms import remove_norms
 from asvit.measure.photos import Photographs
 from asvit.measure.settings import Settings
 from asvit.measure.subject import ArchitectureSubject
 from asvit.measure.taylor import carry_jets, circle_jet
 from asvit.networks.architecture import Architecture, Task
-from asvit.networks.attention import differentiable_attention
 from asvit.networks.space import TABLE_1
 from asvit.study.correlation import kendall
 

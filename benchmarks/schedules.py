@@ -27,7 +27,7 @@ from typing import Any
 from machine import provenance
 from small_data import small_copy
 
-from asvit.cli import main as run_asvit
+from asvit.commands.app import main as run_asvit
 
 FULL = "none"
 """The schedule with all tokens from the first epoch on."""

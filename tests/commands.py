@@ -39,16 +39,6 @@ def _serve() -> None:
     import timm  # noqa: F401
     import torch  # noqa: F401
 
-    import asvit.cli
-    import asvit.contest_jobs
-    import asvit.detect_jobs
-    import asvit.export_jobs
-    import asvit.jobs
-    import asvit.report
-    import asvit.study_jobs
-    import asvit.train_jobs
-    import asvit.zoo  # noqa: F401
-
     for line in sys.stdin:
         arguments, cwd, folder = json.loads(line)
         child = os.fork()
@@ -60,7 +50,7 @@ def _serve() -> None:
 
 def _become(arguments: list[str], cwd: str, folder: str) -> None:
     """Be the command; never returns."""
-    from asvit.cli import main
+    from asvit.commands.app import main
 
     os.chdir(cwd)
     sys.argv = ["asvit", *arguments]

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable
 
-from asvit.complexity.speed import Usage
+from asvit.complexity.usage import Usage
 from asvit.design.costs import Meter
-from asvit.measure.measurer import Estimate, Measurement
+from asvit.measure.estimates import Estimate, Measurement
 from asvit.networks.architecture import Architecture
 
 

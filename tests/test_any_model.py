@@ -10,19 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from asvit.commands.options import UseOptions
 from asvit.complexity import curve
-from asvit.complexity.speed import Usage, peak_memory
+from asvit.complexity.speed import peak_memory
+from asvit.complexity.usage import Usage
 from asvit.errors import NotAdmitted, UserError
-from asvit.job import use_for
-from asvit.measure import probe
+from asvit.measure import meter, probe
+from asvit.measure.differentiable import differentiable_attention
 from asvit.measure.ledger import Ledger
 from asvit.measure.measurer import Measurer
 from asvit.measure.settings import Settings, Use
-from asvit.measure.subject import CallableSubject, TimmSubject, parse_subject
+from asvit.measure.subject import CallableSubject, TimmSubject, subject_of
 from asvit.networks.architecture import Task
-from asvit.networks.attention import differentiable_attention, plain_attention
+from asvit.networks.attention import plain_attention
 from asvit.networks.callables import arguments_for, blame
-from asvit.options import UseOptions
+from asvit.networks.named import NetworkFunction, TimmModel, parse_network
 
 TASK = Task(image_size=(32, 32), num_classes=7)
 SETTINGS = Settings(repeats=2, angles=3, kernel_images=4)
@@ -121,7 +123,7 @@ def nets(tmp_path, monkeypatch) -> Path:
 
 
 def subject(name: str, task: Task = TASK) -> CallableSubject:
-    found = parse_subject(f"nets:{name}", task)
+    found = subject_of(parse_network(f"nets:{name}"), task)
     assert isinstance(found, CallableSubject)
     return found
 
@@ -142,7 +144,7 @@ def test_a_function_gets_what_its_signature_names():
 def test_a_seed_gives_the_same_weights_whatever_was_drawn_before():
     linear = subject("linear")
     first, second = linear.network(1, output="logits"), linear.network(2, output="logits")
-    again = CallableSubject("nets:linear", TASK).network(1, output="logits")
+    again = CallableSubject(NetworkFunction("nets:linear"), TASK).network(1, output="logits")
     torch.testing.assert_close(again.state_dict(), first.state_dict(), rtol=0, atol=0)
     assert not torch.equal(first[1].weight, second[1].weight)
     before = torch.get_rng_state()
@@ -163,7 +165,7 @@ def test_features_are_what_the_linear_layer_of_the_logits_sees():
 def test_a_function_that_makes_a_model_of_timm_measures_as_that_model():
     settings = Settings(repeats=2, angles=3, kernel_images=4, output="logits")
     measure = Measurer(settings, TASK, metrics=["length", "ntk", "params", "macs", "naswot", "gradient_norm"])
-    ours, theirs = measure(subject("resnet")), measure(TimmSubject("resnet10t", TASK))
+    ours, theirs = measure(subject("resnet")), measure(TimmSubject(TimmModel("resnet10t"), TASK))
     assert ours.valid
     assert ours.estimates == theirs.estimates
 
@@ -242,7 +244,7 @@ REFUSED = {
 def test_what_is_no_network_is_refused(nets, name):
     (nets / "broken.py").write_text("1 / 0\n")
     with pytest.raises(UserError, match=REFUSED[name]):
-        parse_subject(name, TASK).check("normal")
+        subject_of(parse_network(name), TASK).check("normal")
 
 
 def test_another_initialisation_is_refused():
@@ -279,11 +281,11 @@ def usage_of(latency: float, images: torch.Tensor, precision: str) -> Usage:
 def test_latency_throughput_and_memory_are_measures_with_error_bars(monkeypatch):
     latencies, seen = iter([0.010, 0.030]), []
 
-    def timed(module: nn.Module, images: torch.Tensor, *, precision: str) -> Usage:
+    def timed(module: nn.Module, images: torch.Tensor, *, precision: str, runs: int) -> Usage:
         seen.append((tuple(images.shape), tuple(module(images).shape), precision))
         return usage_of(next(latencies), images, precision)
 
-    monkeypatch.setattr(probe, "usage", timed)
+    monkeypatch.setattr(meter, "usage", timed)
     use = Use(batch_size=6, precision="bfloat16")
     measure = Measurer(SETTINGS, TASK, metrics=["latency", "throughput", "memory"], use=use)
     found = measure(subject("linear")).estimates
@@ -296,7 +298,7 @@ def test_latency_throughput_and_memory_are_measures_with_error_bars(monkeypatch)
 
 @pytest.mark.parametrize("name", ["nets:linear", "timm:resnet10t", "8,2,3|4,1,2|4,1,4|4,1,6|32"])
 def test_memory_and_parameters_are_those_of_the_network_in_use(name):
-    network = parse_subject(name, TASK)
+    network = subject_of(parse_network(name), TASK)
     found = Measurer(SETTINGS, TASK, metrics=["memory", "params"], use=Use(batch_size=3))(network).estimates
     assert found["memory"].mean == peak_memory(network.in_use(), torch.zeros(3, 3, 32, 32))
     assert found["params"].mean == sum(parameter.numel() for parameter in network.in_use().parameters())
@@ -304,7 +306,9 @@ def test_memory_and_parameters_are_those_of_the_network_in_use(name):
 
 def test_a_ledger_keeps_batch_sizes_apart_and_finds_the_rest_again(monkeypatch, tmp_path):
     latencies = iter([0.010, 0.020])
-    monkeypatch.setattr(probe, "usage", lambda _, images, *, precision: usage_of(next(latencies), images, precision))
+    monkeypatch.setattr(
+        meter, "usage", lambda _, images, *, precision, runs: usage_of(next(latencies), images, precision)
+    )
     ledger, linear = Ledger(tmp_path / "ledger.sqlite"), subject("linear")
 
     def measured(metrics: list[str], batch_size: int) -> list[float]:
@@ -320,11 +324,11 @@ def test_a_ledger_keeps_batch_sizes_apart_and_finds_the_rest_again(monkeypatch, 
 
 
 def test_options_of_use_need_a_measure_of_use():
-    assert use_for(["length", "memory"], UseOptions(precision="bfloat16")) == Use(precision="bfloat16")
+    assert UseOptions(precision="bfloat16").use_for(["length", "memory"]) == Use(precision="bfloat16")
     with pytest.raises(UserError, match="--batch-size says how latency, throughput and memory"):
-        use_for(["length"], UseOptions(batch_size=8))
+        UseOptions(batch_size=8).use_for(["length"])
     with pytest.raises(UserError, match="batch_size is 0: expected at least 1"):
-        use_for(["latency"], UseOptions(batch_size=0))
+        UseOptions(batch_size=0).use_for(["latency"])
 
 
 def test_measure_takes_functions_and_costs_and_refuses_in_one_line(nets):
@@ -348,7 +352,7 @@ def test_measure_takes_functions_and_costs_and_refuses_in_one_line(nets):
 def test_what_a_network_keeps_of_one_measure_stays_out_of_the_next():
     """timm's LeViT keeps attention biases of its first pass; the second measure copies the network."""
     task = Task(image_size=(64, 64), num_classes=7)
-    levit, few = parse_subject("timm:levit_128s", task), Settings(repeats=1, angles=2, kernel_images=2)
+    levit, few = subject_of(parse_network("timm:levit_128s"), task), Settings(repeats=1, angles=2, kernel_images=2)
     both, alone = (
         Measurer(few, task, metrics=metrics)(levit) for metrics in (["gradient_norm", "synflow"], ["synflow"])
     )

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from asvit.measure.differentiable import write_out_attention
 from asvit.networks.attention import (
     Attend,
     WindowAttention,
@@ -15,7 +16,6 @@ from asvit.networks.attention import (
     padding_mask,
     plain_attention,
     split_windows,
-    write_out_attention,
 )
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}

@@ -15,13 +15,12 @@ from PIL import Image
 
 from asvit.complexity import curve
 from asvit.errors import hush
+from asvit.measure.differentiable import remove_norms, write_out_attention
 from asvit.measure.measurer import Measurer
-from asvit.measure.norms import remove_norms
 from asvit.measure.photos import BuiltIn
 from asvit.measure.settings import Settings
 from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture, Task
-from asvit.networks.attention import write_out_attention
 from asvit.training.sources import open_source
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))

@@ -2,10 +2,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asvit.budget import Budget, format_duration, format_size, parse_duration, parse_memory, parse_size
+from asvit.design.budget import Budget
 from asvit.design.costs import Costs
 from asvit.errors import UserError
 from asvit.networks.architecture import ARCHITECTURES, Task
+from asvit.units import format_duration, format_size, parse_duration, parse_memory, parse_size
 
 
 @pytest.mark.parametrize(

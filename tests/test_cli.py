@@ -14,7 +14,7 @@ import commands
 import pytest
 from test_photos import not_an_image, photo_folder, truncated
 
-from asvit import jobs
+from asvit.commands.said import SAID, repeat_command
 
 ASVIT = Path(sys.executable).parent / "asvit"
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "architectures.csv"
@@ -263,13 +263,14 @@ def test_the_images_of_a_folder_are_used(tmp_path):
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason="golden counts stand beside the project only while it is developed")
 def test_describe_agrees_with_every_golden_row(capsys):
-    from asvit.describe import describe_architecture
-    from asvit.networks.architecture import Task
+    from asvit.commands.show import show_architecture
+    from asvit.networks.architecture import Architecture, Task
 
     with GOLDEN.open() as file:
         for row in csv.DictReader(file):
             for embedded, column in ((True, "params"), (False, "params_no_pos_embed")):
-                describe_architecture(row["architecture"], Task(), position_embedding=embedded, as_json=True)
+                architecture = Architecture.parse(row["architecture"])
+                show_architecture(architecture, Task(), position_embedding=embedded, as_json=True)
                 record = json.loads(capsys.readouterr().out)
                 assert record["params"] == int(row[column])
                 assert record["macs"] == int(row["macs"])
@@ -279,7 +280,9 @@ def test_describe_agrees_with_every_golden_row(capsys):
 
 
 def test_describe_needs_no_torch(tmp_path):
-    program = "import sys; from asvit.cli import app; app(['describe', 'small'], result_action='return_value')\n"
+    program = (
+        "import sys; from asvit.commands.app import app; app(['describe', 'small'], result_action='return_value')\n"
+    )
     program += "assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -352,7 +355,8 @@ def test_bad_input_is_one_line_and_exit_code_2(workplace, case):
     assert sorted(os.listdir(workplace)) == ["empty", "file", "text", "truncated"]
 
 
-def test_repeat_command_with_another_recipe(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["asvit", "design", "--recipe", "quick", "--params", "3M", "--json"])
-    assert jobs.repeat_command() == "asvit design --recipe quick --params 3M"
-    assert jobs.repeat_command(recipe="paper") == "asvit design --params 3M --recipe paper"
+def test_repeat_command_with_another_recipe():
+    before = SAID.set(("design", "--recipe", "quick", "--params", "3M", "--json"))
+    assert repeat_command() == "asvit design --recipe quick --params 3M"
+    assert repeat_command(recipe="paper") == "asvit design --params 3M --recipe paper"
+    SAID.reset(before)

@@ -6,7 +6,7 @@ import json
 import pytest
 from test_cli import asvit
 
-from asvit.cli import main
+from asvit.commands.app import main
 from asvit.networks.space import Topology
 from asvit.study.contest import Contestant, contest_plan, standings
 from asvit.study.plan import Planned

@@ -8,9 +8,8 @@ import torch
 from torch import nn
 
 from asvit.complexity import curve
-from asvit.measure.norms import remove_norms, write_out_norms
+from asvit.measure.differentiable import remove_norms, write_out_attention, write_out_norms
 from asvit.networks.architecture import Architecture
-from asvit.networks.attention import write_out_attention
 from asvit.networks.model import AsViT
 
 DOUBLE = torch.float64

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from test_cli import ASVIT, asvit
 from test_train_cli import TINY, torchrun
 
-from asvit.cli import main
+from asvit.commands.app import main
 
 SMOKE = ("detect", "train", TINY, "--data", "set", "--recipe", "smoke", "--threads", "1", "--workers", "1")
 

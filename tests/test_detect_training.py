@@ -16,13 +16,14 @@ from asvit.detection.settings import Resize
 from asvit.detection.trained import load_detector, load_start
 from asvit.detection.training import PARTS, DetectorTraining, plan
 from asvit.errors import UserError
+from asvit.networks.named import parse_network
 from asvit.training.checkpoint import checkpoints, last_checkpoint
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.recipe import RECIPES as CLASSIFIERS
-from asvit.training.retokenize import named_schedule
-from asvit.training.running import Running
+from asvit.training.schedule import named_schedule
+from asvit.training.settings import Running
 from asvit.training.sources import Digits
-from asvit.training.trained import load_network
+from asvit.training.trained import load_checkpoint
 
 TINY = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|32,8"
 CPU = torch.device("cpu")
@@ -37,7 +38,7 @@ def root(tmp_path_factory) -> Path:
 
 def training(root: Path, recipe: DetectRecipe = SMOKE, network: str = TINY, start=None, **running) -> DetectorTraining:
     train, val = (Scenes(find_coco(root, split)) for split in ("train", "val"))
-    spec = plan(network, train, recipe, start)
+    spec = plan(parse_network(network), train, recipe, start)
     return DetectorTraining(spec, train, val, recipe, start=start, seed=0, device=CPU, running=Running(**running))
 
 
@@ -68,7 +69,7 @@ class Killed(Exception):
 @pytest.mark.parametrize("step", [1, 2, 4])
 def test_killed_in_any_step_the_weights_end_the_same_bit_for_bit(root, tmp_path, step):
     training(root).run(tmp_path / "whole", ignore)
-    one, count = training(root, minutes=0.0), iter(range(1, 100))
+    one, count = training(root, checkpoint_minutes=0.0), iter(range(1, 100))
     real = one.step
 
     def stumble(*arguments):
@@ -99,7 +100,7 @@ def test_a_checkpoint_gives_the_detector_back(root, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(raw.parameters(), one.model.parameters(), strict=True))
     assert len(checkpoints(tmp_path)) == 2
     with pytest.raises(UserError, match="is not a checkpoint of `asvit train`"):
-        load_network(tmp_path / Path(result.checkpoint).name)
+        load_checkpoint(tmp_path / Path(result.checkpoint).name)
 
 
 def losses(one: DetectorTraining, steps: int = 2) -> list[list[float]]:
@@ -135,19 +136,21 @@ def test_a_backbone_starts_from_a_trained_classifier(root, tmp_path):
         source.channels = 3
         source.images = source.images[:64].repeat(1, 3, 1, 1)
     recipe = replace(CLASSIFIERS["digits"], epochs=1, warmup_epochs=0)
-    classifier = ClassifierTraining(TINY, *sources, recipe, named_schedule("none", 1), seed=0, device=CPU)
+    classifier = ClassifierTraining(
+        parse_network(TINY), *sources, recipe, named_schedule("none", 1), seed=0, device=CPU
+    )
     result = classifier.run(tmp_path, ignore)
     path = tmp_path / Path(result.checkpoint).name
-    trained = load_network(path)
-    one = training(root, start=load_start(str(path), TINY))
+    trained = load_checkpoint(path)
+    one = training(root, start=load_start(str(path), parse_network(TINY)))
     assert one.spec.task.image_size == (32, 32)
     weights = trained.model.state_dict()
     for name, x in one.model.backbone.network.state_dict().items():
         assert torch.equal(x, weights[name]), name
     with pytest.raises(UserError, match=rf"is a training of {TINY[:9].replace(',', '.')}.*, the backbone is seed"):
-        load_start(str(path), "seed")
-    with pytest.raises(UserError, match="timm has no weights of seed: give a checkpoint of `asvit train`"):
-        load_start("timm", "seed")
+        load_start(str(path), parse_network("seed"))
+    with pytest.raises(UserError, match=r"timm has no weights of 8,2,3.*: give a checkpoint of `asvit train`"):
+        load_start("timm", parse_network("seed"))
     with pytest.raises(UserError, match="is not a checkpoint of `asvit detect`"):
         load_detector(path)
 

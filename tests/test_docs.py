@@ -7,7 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from asvit.measure import metrics
+from asvit.measure.metric_functions import FUNCTIONS
+from asvit.measure.metrics import METRICS
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```python.*\n((?:(?!```).*\n)*)```", re.MULTILINE)
@@ -28,10 +29,11 @@ SAYS = {
 @pytest.fixture
 def registry():
     """Metrics by name, as before afterwards."""
-    before = dict(metrics._BY_NAME)
+    before = dict(METRICS), dict(FUNCTIONS)
     yield
-    metrics._BY_NAME.clear()
-    metrics._BY_NAME.update(before)
+    for registered, names in zip((METRICS, FUNCTIONS), before, strict=True):
+        registered.clear()
+        registered.update(names)
 
 
 def text(page: str) -> str:

@@ -11,10 +11,11 @@ import commands
 import pytest
 import torch
 
-from asvit import doctor
-from asvit.doctor import check, unmet, why_torchvision_fails
+from asvit.commands import checkup
+from asvit.commands.checkup import check, unmet, why_torchvision_fails
+from asvit.commands.doctor import doctor
 from asvit.errors import UserError
-from asvit.job import choose_device
+from asvit.runs.devices import choose_device
 
 EXTRAS = metadata("asvit").get_all("Provides-Extra")
 
@@ -42,16 +43,16 @@ def test_the_page_names_torch_devices_and_extras(tmp_path):
 
 def test_what_is_missing_or_too_old_is_lacking_wherever_it_is_needed(monkeypatch):
     versions = {"optuna": None, "timm": "0.9"}
-    known = doctor.installed
-    monkeypatch.setattr(doctor, "installed", lambda name: versions[name] if name in versions else known(name))
+    known = checkup.installed
+    monkeypatch.setattr(checkup, "installed", lambda name: versions[name] if name in versions else known(name))
     assert list(unmet("train")) == ["timm>=1.0.31"]
     assert list(unmet("study")) == ["optuna>=5", "timm>=1.0.31"]
     assert {"timm>=1.0.31", "optuna>=5"} <= set(unmet("all"))
 
 
 def test_the_page_says_how_to_install_what_is_lacking(monkeypatch, capsys, here):
-    monkeypatch.setattr(doctor, "check", lambda: replace(here, lacking={"study": ("optuna>=5",)}, torchvision=None))
-    doctor.run_doctor(as_json=False)
+    monkeypatch.setattr(checkup, "check", lambda: replace(here, lacking={"study": ("optuna>=5",)}, torchvision=None))
+    doctor()
     said = capsys.readouterr().out
     assert 'optuna>=5  pip install "asvit[study]"' in said
     assert "torchvision: not installed" in said

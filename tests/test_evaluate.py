@@ -9,6 +9,7 @@ from torch import nn
 
 import asvit.zoo  # noqa: F401, registers asvit_seed
 from asvit.errors import UserError
+from asvit.networks.named import TimmModel
 from asvit.training.data import Batch
 from asvit.training.evaluate import BINS, evaluate
 from asvit.training.trained import labels_of, load_pretrained
@@ -77,6 +78,6 @@ def test_labels_are_matched_by_name():
 
 def test_pretrained_weights_that_are_not_here():
     with pytest.raises(UserError, match="no model named 'nonsense'"):
-        load_pretrained("nonsense")
+        load_pretrained(TimmModel("nonsense"))
     with pytest.raises(UserError, match="no weights of asvit_seed here"):
-        load_pretrained("asvit_seed")
+        load_pretrained(TimmModel("asvit_seed"))

@@ -16,21 +16,22 @@ from sklearn.datasets import load_digits
 from test_cli import asvit
 from torch import Tensor
 
-from asvit import export_jobs
-from asvit.budget import Budget
+from asvit.design.budget import Budget
 from asvit.design.family import FamilySettings, grow_family
+from asvit.design.job import write_family
 from asvit.errors import UserError
 from asvit.export import formats
 from asvit.export.card import model_card
-from asvit.export.release import drawn, trained
-from asvit.export_options import CardOptions, DrawOptions, ExportOptions
-from asvit.jobs import write_family
+from asvit.export.job import run_export
+from asvit.export.release import Release, drawn, trained
+from asvit.export.settings import ExportSettings
 from asvit.networks.architecture import Architecture, Task
-from asvit.records import open_run
+from asvit.networks.building import build
+from asvit.networks.named import parse_network
+from asvit.runs.records import open_run
 from asvit.training.augment import evaluation_transform
 from asvit.training.checkpoint import MODEL, State, with_prefix, write_checkpoint
-from asvit.training.network import build
-from asvit.training.trained import ClassifierHeader, load_network
+from asvit.training.trained import ClassifierHeader, load_checkpoint
 
 TINY = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|32,8"
 DIGITS = Task(image_size=(32, 32), in_chans=1, num_classes=10)
@@ -78,7 +79,7 @@ def images() -> Tensor:
 def logits(folder, images) -> Tensor:
     """Of the network that `asvit evaluate` scores."""
     with torch.no_grad():
-        return load_network(folder / "run").model(images)
+        return load_checkpoint(folder / "run").model(images)
 
 
 @pytest.mark.parametrize("name", ["timm", "onnx", "torch"])
@@ -170,13 +171,17 @@ def test_published_networks_as_graphs(tmp_path, name, side, to):
     assert file["difference"] < 1e-5
 
 
+def tiny() -> Release:
+    return drawn(Architecture.parse(TINY), Task(image_size=(32, 32)), seed=0)
+
+
 def checkpoint(path: Path, name: str, task: Task) -> Path:
     """Of a classifier that was never trained."""
     torch.manual_seed(0)
     header = ClassifierHeader(
         network=name, task=task, classes=tuple("abc"), test_crop=0.9, coarseness=1, state=State(epoch=1)
     )
-    write_checkpoint(path, with_prefix(build(name, task).state_dict(), MODEL), header)
+    write_checkpoint(path, with_prefix(build(parse_network(name), task).state_dict(), MODEL), header)
     return path
 
 
@@ -191,7 +196,7 @@ def test_a_model_of_timm_that_we_trained_goes_back_to_timm(tmp_path):
     assert type(model).__name__ == "VisionTransformer"
     x = torch.randn(2, 3, 160, 160)
     with torch.no_grad():
-        torch.testing.assert_close(model(x), load_network(file).model(x))
+        torch.testing.assert_close(model(x), load_checkpoint(file).model(x))
 
 
 def shifted(folder: Path) -> None:
@@ -213,9 +218,9 @@ def test_a_file_with_other_logits_is_refused_and_leaves_nothing(tmp_path, monkey
 
     damaged = replace(formats.FORMATS["timm"], write=write_and_damage)
     monkeypatch.setattr(formats, "FORMATS", {**formats.FORMATS, "timm": damaged})
-    options = ExportOptions(out=tmp_path / "out")
+    settings = ExportSettings(out=tmp_path / "out")
     with pytest.raises(UserError, match=f"logits of model.safetensors differ from torch's by {said}: expected at most"):
-        export_jobs.run_export(TINY, options, DrawOptions(image_size="32"), CardOptions())
+        run_export(tiny(), settings, design=None)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -224,8 +229,8 @@ def test_timms_own_function_publishes(tmp_path, monkeypatch):
     monkeypatch.setattr(timm.models, "push_to_hf_hub", lambda *args, **options: calls.append((args, options)))
     file = checkpoint(tmp_path / "c.safetensors", TINY, Task(image_size=(32, 32), num_classes=3))
     (tmp_path / "out").mkdir()  # an empty folder may be there
-    options = ExportOptions(out=tmp_path / "out", push_to_hub="owner/name")
-    export_jobs.run_export(str(file), options, DrawOptions(), CardOptions())
+    settings = ExportSettings(out=tmp_path / "out", push_to_hub="owner/name")
+    run_export(trained(file), settings, design=None)
     (((model, repository), said),) = calls
     assert repository == "owner/name"
     assert said["safe_serialization"] is True
@@ -239,9 +244,9 @@ def test_timms_own_function_publishes(tmp_path, monkeypatch):
 def test_a_hub_that_does_not_answer_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
     monkeypatch.setattr("huggingface_hub.hf_api.constants.ENDPOINT", "http://127.0.0.1:9")
-    options = ExportOptions(out=tmp_path / "out", push_to_hub="owner/name")
+    settings = ExportSettings(out=tmp_path / "out", push_to_hub="owner/name")
     with pytest.raises(UserError, match=r"^cannot push to owner/name: [^\n]*refused[^\n]*$"):
-        export_jobs.run_export(TINY, options, DrawOptions(image_size="32"), CardOptions())
+        run_export(tiny(), settings, design=None)
     assert list(tmp_path.iterdir()) == []  # the same command can be repeated
 
 

@@ -9,7 +9,7 @@ from fakes import fake_measure, fake_meter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asvit.budget import Budget
+from asvit.design.budget import Budget
 from asvit.design.costs import LONG, SHORT, Costs
 from asvit.design.family import (
     FamilySettings,

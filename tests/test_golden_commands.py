@@ -38,7 +38,7 @@ def described(argument: Any) -> dict[str, Any]:
 
 
 def now() -> dict[str, list[dict[str, Any]]]:
-    from asvit.cli import app
+    from asvit.commands.app import app
 
     return dict(commands(app))
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from fakes import fake_measure
 
-from asvit.budget import Budget
+from asvit.design.budget import Budget
 from asvit.design.costs import Costs
 from asvit.design.family import FamilySettings, check_budgets, fit_width, grow_family, growth_limits, within_any
 from asvit.design.grow import GrowthSettings, grow, scaling_choices

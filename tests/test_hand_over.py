@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from asvit import hand_over
-from asvit.errors import UserError
-from asvit.extras import from_plain_install
+from asvit.commands import hand_over
+from asvit.errors import UserError, from_plain_install
 from asvit.measure.photos import BuiltIn
 
 MISSING = ("altair", "skimage", "sklearn", "vl_convert")
@@ -92,13 +91,13 @@ def forget_reports(monkeypatch):
 
 def test_what_jobs_export_needs_no_package_of_the_reports(monkeypatch):
     forget_reports(monkeypatch)
-    for name in ("asvit.export_jobs", "asvit.export.origin"):
+    for name in ("asvit.commands.export", "asvit.export.origin"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     for name in MISSING:
         monkeypatch.setitem(sys.modules, name, None)
-    import asvit.export_jobs
+    import asvit.commands.export
 
-    assert list(asvit.export_jobs.RESULTS) == ["search", "grow", "design"]
+    assert list(asvit.commands.export.RESULTS) == ["search", "grow", "design"]
 
 
 def test_without_scikit_image_a_kernel_asks_for_images(monkeypatch):

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from cyclopts import App, CycloptsError
 
-from asvit.cli import app
-from asvit.help import complaint
-from asvit.records import open_run, to_json
-from asvit.welcome import START, latest_run, next_steps, show_welcome
+from asvit.commands.app import app
+from asvit.commands.help import complaint
+from asvit.commands.welcome import START, latest_run, next_steps, show_welcome
+from asvit.runs.records import open_run, to_json
 
 ASVIT = Path(sys.executable).parent / "asvit"
 
@@ -68,7 +68,7 @@ def test_help_shows_patterns_as_they_are(help_of):
 
 
 def test_help_and_welcome_need_no_torch():
-    program = "import sys; from asvit.cli import main\n"
+    program = "import sys; from asvit.commands.app import main\n"
     program += "try: main(sys.argv[1:])\nexcept SystemExit as end: assert end.code == 0\n"
     program += "assert 'torch' not in sys.modules"
     for words in ([], ["--help"], ["design", "--help"]):

@@ -5,14 +5,17 @@ import torch
 from torch import nn
 
 from asvit.errors import UserError
+from asvit.measure.estimates import Estimate
 from asvit.measure.ledger import Cost, Entry, Ledger
-from asvit.measure.measurer import Estimate, Measurer
+from asvit.measure.measurer import Measurer
 from asvit.measure.metrics import METRICS
 from asvit.measure.photos import BuiltIn
 from asvit.measure.probe import Draw, orthonormal_pair
 from asvit.measure.settings import Settings
 from asvit.measure.subject import ArchitectureSubject, Subject, TimmSubject
 from asvit.networks.architecture import Architecture, Task
+from asvit.networks.building import create_in_timm
+from asvit.networks.named import TimmModel
 
 TASK = Task(image_size=(32, 32))
 SETTINGS = Settings(repeats=2, angles=3, kernel_images=4)
@@ -178,7 +181,7 @@ def test_fan_in_gives_every_linear_weight_its_own_spread():
             assert torch.equal(layer.weight, usual.weight)
 
 
-@pytest.mark.parametrize("subject", [TINY, TimmSubject("vit_tiny_patch16_224", Task(image_size=(64, 64)))])
+@pytest.mark.parametrize("subject", [TINY, TimmSubject(TimmModel("vit_tiny_patch16_224"), Task(image_size=(64, 64)))])
 def test_length_and_kernel_of_logits(subject):
     features, logits = (
         Measurer(Settings(repeats=2, angles=3, kernel_images=4, output=output), subject.task)(subject)
@@ -193,22 +196,24 @@ def test_length_and_kernel_of_logits(subject):
 def test_timm_keeps_its_own_initialisation():
     task = Task(image_size=(64, 64))
     with pytest.raises(UserError, match="timm:resnet18 keeps its own initialisation, not fan-in"):
-        Measurer(Settings(repeats=1, initialisation="fan-in"), task)(TimmSubject("resnet18", task))
+        Measurer(Settings(repeats=1, initialisation="fan-in"), task)(TimmSubject(TimmModel("resnet18"), task))
 
 
 def test_timm_models_are_measured_with_fused_attention_off():
     task = Task(image_size=(64, 64))
-    subject = TimmSubject("vit_tiny_patch16_224", task)
+    subject = TimmSubject(TimmModel("vit_tiny_patch16_224"), task)
     measurement = Measurer(SETTINGS, task, metrics=["length", "ntk", "curvature", "params", "macs"])(subject)
     assert measurement.valid
-    assert measurement.estimates["params"].mean == sum(p.numel() for p in subject.create(1000).parameters())
+    assert measurement.estimates["params"].mean == sum(
+        p.numel() for p in create_in_timm(subject.model, task, num_classes=1000).parameters()
+    )
 
 
 def test_timm_refusals():
     with pytest.raises(UserError, match="no model named 'vit_tinyy'"):
-        TimmSubject("vit_tinyy", TASK)
+        TimmSubject(TimmModel("vit_tinyy"), TASK)
     task = Task(image_size=(64, 64))
-    resnet = TimmSubject("resnet18", task)
+    resnet = TimmSubject(TimmModel("resnet18"), task)
     layer = Settings(repeats=1, angles=2, kernel_images=2, norm="layer")
     assert Measurer(layer, task, metrics=["length"])(resnet).valid
     with pytest.raises(UserError, match="BatchNorm2d"):

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from asvit.budget import Budget
-from asvit.complexity.speed import Usage, computing_threads, peak_memory, processor_name
+from asvit.complexity.speed import computing_threads, peak_memory, processor_name
+from asvit.complexity.usage import Usage
+from asvit.design.budget import Budget
 from asvit.design.family import FamilySettings
+from asvit.design.job import check_measured_budgets
 from asvit.errors import UserError
-from asvit.jobs import check_measured_budgets
 from asvit.measure import meter as module
 from asvit.measure.ledger import Ledger
 from asvit.measure.meter import UsageMeter

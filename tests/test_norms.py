@@ -7,7 +7,7 @@ from torch import nn
 from torch.func import jvp
 
 from asvit.errors import UserError
-from asvit.measure.norms import WrittenOutNorm, is_norm, remove_norms, write_out_norms
+from asvit.measure.differentiable import WrittenOutNorm, is_norm, remove_norms, write_out_norms
 
 DOUBLE = torch.float64
 

@@ -14,8 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import asvit
-from asvit.errors import UserError
-from asvit.extras import Extra, from_extra
+from asvit.errors import Extra, UserError, from_extra
 
 ROOT = Path(asvit.__file__).parent
 PROJECT = tomllib.loads((ROOT.parents[1] / "pyproject.toml").read_text())["project"]

@@ -8,16 +8,17 @@ import commands
 import pytest
 from fakes import fake_meter
 
-from asvit.budget import Budget
+from asvit.design.budget import Budget
 from asvit.design.family import FamilySettings
-from asvit.design.pipeline import DesignSettings, design
+from asvit.design.pipeline import design
 from asvit.design.recipes import RECIPES
 from asvit.design.search import SearchSettings
+from asvit.design.settings import DesignSettings
 from asvit.errors import UserError
 from asvit.measure.measurer import Measurer
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import Topology
-from asvit.records import to_json
+from asvit.runs.records import to_json
 
 RECIPE, TASK = RECIPES["smoke"], Task(image_size=(32, 32), num_classes=10)
 SETTINGS = DesignSettings.of(RECIPE, TASK, [Budget.parse("params", "1M")])

@@ -4,8 +4,8 @@ import io
 
 from rich.console import Console
 
-from asvit import progress
-from asvit.progress import ProgressDisplay
+from asvit.runs import progress
+from asvit.runs.progress import ProgressDisplay
 
 
 def test_lines_where_there_is_no_terminal(monkeypatch):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from asvit.design.ranking import OBJECTIVES, Objective, parse_score, rank_sum_order
 from asvit.errors import UserError
-from asvit.measure.measurer import Estimate, Measurement
+from asvit.measure.estimates import Estimate, Measurement
 
 
 def measured(length: float, ntk: float) -> Measurement:

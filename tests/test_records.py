@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import pytest
 
 from asvit.errors import UserError
-from asvit.records import (
+from asvit.networks.named import read_architecture, read_task
+from asvit.runs.records import (
     default_path,
     open_run,
-    read_architecture,
     read_file,
     read_record,
-    read_task,
     recorded,
     to_json,
     write_file,
@@ -85,7 +84,7 @@ def test_the_same_job_goes_on_and_another_configuration_is_refused_with_the_diff
 def test_two_processes_in_one_directory(tmp_path):
     path = tmp_path / "run"
     program = (
-        "import sys; from pathlib import Path; from asvit.records import open_run\n"
+        "import sys; from pathlib import Path; from asvit.runs.records import open_run\n"
         f"with open_run(Path({str(path)!r}), 'design', {CONFIG!r}, {ENVIRONMENT!r}, ''):\n"
         "    print('in', flush=True); sys.stdin.read()"
     )

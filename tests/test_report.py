@@ -12,20 +12,22 @@ import pytest
 from fakes import fake_meter
 from PIL import Image
 
-from asvit.budget import Budget, format_cost
-from asvit.design.family import DesignResult, FamilySettings, GrowResult, grow_family
+from asvit.design.budget import Budget
+from asvit.design.family import FamilySettings, GrowResult, grow_family
 from asvit.design.grow import GrowthSettings
 from asvit.design.ranking import parse_score
+from asvit.design.results import DesignResult
 from asvit.design.search import SearchResult, SearchSettings, search
 from asvit.errors import UserError
-from asvit.measure.measurer import Estimate, Measurement
+from asvit.measure.estimates import Estimate, Measurement
 from asvit.measure.metrics import METRICS
 from asvit.measure.settings import Settings
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import Topology
-from asvit.records import REPORT, RESULT, RUN, to_json, write_file, write_record
 from asvit.report import write_picture, write_report
 from asvit.report.markup import symbol
+from asvit.runs.records import REPORT, RESULT, RUN, to_json, write_file, write_record
+from asvit.units import format_cost
 
 TASK = Task(image_size=(64, 96), num_classes=10)
 BUDGETS = (Budget.parse("params", "3M"), Budget.parse("params", "6M"), Budget.parse("macs", "60M"))

@@ -7,7 +7,7 @@ from image_sets import image_folder
 from PIL import Image
 
 from asvit.errors import UserError
-from asvit.measure.photos import normalise
+from asvit.images import normalise
 from asvit.training import resident as room
 from asvit.training.augment import evaluation_transform
 from asvit.training.data import EvaluationOrder, TrainingOrder

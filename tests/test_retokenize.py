@@ -11,18 +11,8 @@ import asvit.zoo  # noqa: F401, registers the models
 from asvit.errors import UserError
 from asvit.networks.architecture import Architecture
 from asvit.networks.model import AsViT, pad_images
-from asvit.training.retokenize import (
-    PAPER_SCHEDULES,
-    coarseness_at,
-    dilation_at,
-    enter,
-    named_schedule,
-    retokenize,
-    saved_share,
-    schedule_of,
-    stage_costs,
-    take_any_size,
-)
+from asvit.training.retokenize import dilation_at, enter, retokenize, stage_costs, take_any_size
+from asvit.training.schedule import PAPER_SCHEDULES, coarseness_at, named_schedule, saved_share, schedule_of
 
 SMALL = "8,2,2,1|3,1,2,1|2,2,2,1|2,1,2,1|32,8"
 

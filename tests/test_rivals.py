@@ -10,16 +10,16 @@ from fakes import fake_measure, heads, kernels_and_expansions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asvit.design.comparison import Yardstick, compare
-from asvit.design.optuna_search import log_tradeoff
 from asvit.design.ranking import OBJECTIVES, parse_score, rank_sum_order, rank_sums
-from asvit.design.rivals import SEARCHERS, evolution_search, mutated, random_search
 from asvit.design.search import SearchSettings, search
-from asvit.design.trace import Trace, Trial
 from asvit.errors import UserError
-from asvit.measure.measurer import Estimate, Measurement
+from asvit.measure.estimates import Estimate, Measurement
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import SPACE, TABLE_1, Topology
+from asvit.study.comparison import Yardstick, compare
+from asvit.study.optuna_search import log_tradeoff
+from asvit.study.rivals import SEARCHERS, evolution_search, mutated, random_search
+from asvit.study.trace import Trace, Trial
 
 MEASURE = fake_measure(kernels_and_expansions, heads)
 INVALID_BELOW_6 = fake_measure(kernels_and_expansions, heads, invalid=lambda a: a.topology.kernels[0] < 6)

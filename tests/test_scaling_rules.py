@@ -9,15 +9,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asvit.budget import Budget
+from asvit.design.budget import Budget
 from asvit.design.costs import Costs
 from asvit.design.family import within_any
 from asvit.design.grow import GrowthSettings, scaling_choices
-from asvit.design.published_rules import RULES, four_stages
-from asvit.design.scaling_rules import RandomScaling, plane, random_band, scaled_by
 from asvit.errors import UserError
-from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
+from asvit.networks.architecture import ARCHITECTURES, Architecture, Task, plane
 from asvit.networks.space import TABLE_1
+from asvit.study.published_rules import RULES, four_stages
+from asvit.study.scaling_rules import RandomScaling, random_band, scaled_by
 
 SEED = ARCHITECTURES["seed"]
 BUDGETS = [Budget.parse("params", text) for text in ("30M", "55M", "90M")]

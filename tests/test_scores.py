@@ -19,6 +19,7 @@ from asvit.measure.settings import Settings
 from asvit.measure.subject import ArchitectureSubject, Subject, TimmSubject
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.attention import WindowAttention, fused_attention
+from asvit.networks.named import TimmModel
 
 DOUBLE = torch.float64
 TASK = Task(image_size=(64, 64), num_classes=10)
@@ -190,7 +191,7 @@ def test_attention_entropy_refuses_what_it_cannot_see():
 
 
 def test_attention_entropy_of_a_timm_model_agrees_with_its_queries_and_keys():
-    network = TimmSubject("vit_tiny_patch16_224", TASK).network(0, output="logits").double()
+    network = TimmSubject(TimmModel("vit_tiny_patch16_224"), TASK).network(0, output="logits").double()
     entropies: list[Tensor] = []
 
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], qkv: Tensor) -> None:
@@ -236,7 +237,7 @@ def test_token_entropy_is_that_of_the_singular_values():
 
 @pytest.mark.parametrize("name", ["tiny", "vit_tiny_patch16_224"])
 def test_every_score_is_measured_and_repeats_bit_for_bit(name: str):
-    subject: Subject = TINY if name == "tiny" else TimmSubject(name, TASK)
+    subject: Subject = TINY if name == "tiny" else TimmSubject(TimmModel(name), TASK)
     first, second = (Measurer(SETTINGS, TASK, metrics=SCORES)(subject) for _ in range(2))
     assert first.valid
     assert first == second
@@ -250,7 +251,7 @@ def test_counts_of_an_architecture():
     found = Measurer(SETTINGS, TASK, metrics=COUNTS)(TINY)
     assert [found.estimates[name].mean for name in COUNTS] == [5, 15, 17]
     with pytest.raises(UserError, match="timm:resnet18 has no depth, expansion and kernel"):
-        Measurer(SETTINGS, TASK, metrics=["depth"])(TimmSubject("resnet18", TASK))
+        Measurer(SETTINGS, TASK, metrics=["depth"])(TimmSubject(TimmModel("resnet18"), TASK))
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,7 @@ def test_counts_of_an_architecture():
 )
 def test_a_network_without_attention_is_refused_in_one_line(metric: str, match: str):
     with pytest.raises(UserError, match=f"timm:resnet18 cannot be measured here: the network has {match}"):
-        Measurer(SETTINGS, TASK, metrics=[metric])(TimmSubject("resnet18", TASK))
+        Measurer(SETTINGS, TASK, metrics=[metric])(TimmSubject(TimmModel("resnet18"), TASK))
 
 
 class Toy(Subject):

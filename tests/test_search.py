@@ -18,7 +18,7 @@ from asvit.design.search import (
     statistics_of_policy,
 )
 from asvit.errors import UserError
-from asvit.measure.measurer import Estimate, Measurement
+from asvit.measure.estimates import Estimate, Measurement
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import SPACE, TABLE_1, Topology
 

@@ -12,12 +12,14 @@ from test_measure import TINY, Toy
 from test_report import charts_of, text_of, write_run
 
 from asvit.errors import UserError
-from asvit.measure.measurer import Estimate, Measurer
+from asvit.measure.compared import SIDE_BY_SIDE, Cell, Row, SideBySide
+from asvit.measure.estimates import Estimate
+from asvit.measure.measurer import Measurer
 from asvit.measure.settings import Settings, Use
-from asvit.measure.side_by_side import SIDE_BY_SIDE, Cell, Entrant, Row, SideBySide, measure_side_by_side
+from asvit.measure.side_by_side import Entrant, measure_side_by_side
 from asvit.networks.architecture import Task
-from asvit.records import REPORT, read_record, write_record
 from asvit.report import write_report, write_side_by_side
+from asvit.runs.records import REPORT, read_record, write_record
 
 TASK = Task(image_size=(32, 32))
 SETTINGS = Settings(repeats=2, angles=3, kernel_images=4)

@@ -11,7 +11,7 @@ from image_sets import CLASSES, array_folder, image_folder, pixels, png, shard, 
 from PIL import Image
 
 from asvit.errors import UserError
-from asvit.measure.photos import open_raster
+from asvit.images import open_raster
 from asvit.training.sources import Digits, check_classes, open_source
 
 

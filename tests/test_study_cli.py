@@ -14,14 +14,14 @@ import pytest
 import torch
 from test_cli import ASVIT, asvit
 
-from asvit.cli import main
+from asvit.commands.app import main
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import Topology
 from asvit.study.plan import PlanSettings, planned
 from asvit.study.recipes import RECIPES
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.resident import Resident, stored_size
-from asvit.training.retokenize import named_schedule
+from asvit.training.schedule import named_schedule
 from asvit.training.sources import open_source
 
 BARE = ("study", "--data", "digits", "--recipe", "smoke", "--threads", "1")

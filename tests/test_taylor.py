@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 import asvit.measure.taylor
 from asvit.complexity import curve
-from asvit.measure.norms import remove_norms, write_out_norms
+from asvit.measure.differentiable import remove_norms, write_out_attention, write_out_norms
 from asvit.measure.probe import orthonormal_pair
 from asvit.measure.settings import Initialisation, Output
 from asvit.measure.subject import ArchitectureSubject
 from asvit.measure.taylor import attend_jets, carry_jets, circle_jet
 from asvit.networks.architecture import Architecture, Task
-from asvit.networks.attention import plain_attention, write_out_attention
+from asvit.networks.attention import plain_attention
 
 DOUBLE = torch.float64
 CLOSE = {"rtol": 1e-10, "atol": 1e-13}

@@ -15,6 +15,7 @@ from asvit.measure.stacked import StackedConv2d, StackedLinear, parameters_of, s
 from asvit.measure.subject import ArchitectureSubject, TimmSubject
 from asvit.measure.together import Together
 from asvit.networks.architecture import Architecture, Task
+from asvit.networks.named import TimmModel
 
 TASK = Task(image_size=(32, 32))
 ARCHITECTURES = ["4,2,2|2,1,2|2,1,2|2,1,2|16", "7,4,6,2|3,2,3,1|2,1,4,2|4,1,5,1|16,20"]
@@ -102,7 +103,7 @@ def test_a_small_memory_takes_fewer_angles_and_keeps_less(at_once):
 
 def test_models_of_others_are_measured_one_by_one(at_once, monkeypatch):
     monkeypatch.setattr(Together, "probes", None)
-    model = TimmSubject("resnet18", Task(image_size=(32, 32)))
+    model = TimmSubject(TimmModel("resnet18"), Task(image_size=(32, 32)))
     assert Measurer(Settings(repeats=2, angles=2), model.task, metrics=["length"])(model).valid
 
 

@@ -12,11 +12,11 @@ from test_report import charts_of, text_of
 
 from asvit.errors import UserError
 from asvit.networks.architecture import Task
-from asvit.records import REPORT, RESULT, RUN, to_json, write_file, write_record
 from asvit.report import write_picture, write_report
+from asvit.runs.records import REPORT, RESULT, RUN, to_json, write_file, write_record
 from asvit.training.recipe import RECIPES
 from asvit.training.results import Epoch, TrainResult, best_of
-from asvit.training.retokenize import StageCost, saved_share, schedule_of
+from asvit.training.schedule import StageCost, saved_share, schedule_of
 
 IMAGES = 1000
 COSTS = {1: 4_000_000, 2: 1_500_000, 4: 800_000}

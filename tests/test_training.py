@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from asvit.errors import UserError
+from asvit.networks.named import parse_network
 from asvit.training.checkpoint import (
     State,
     checkpoints,
@@ -21,10 +22,10 @@ from asvit.training.classifier import ClassifierTraining
 from asvit.training.parallel import Processes
 from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.results import Epoch, best_of, saved_time
-from asvit.training.retokenize import schedule_of
-from asvit.training.running import Running
+from asvit.training.schedule import schedule_of
+from asvit.training.settings import Running
 from asvit.training.sources import Digits, Split
-from asvit.training.trained import ClassifierHeader, load_network
+from asvit.training.trained import ClassifierHeader, load_checkpoint
 
 TINY = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|32,8"
 CPU = torch.device("cpu")
@@ -45,7 +46,9 @@ def training(
 ) -> ClassifierTraining:
     """Eleven steps an epoch of 32 images, on a few digits."""
     sources, schedule = (few("train", images), few("val", 40)), schedule_of(stages)
-    return ClassifierTraining(name, *sources, recipe, schedule, seed=0, device=CPU, running=Running(**running))
+    return ClassifierTraining(
+        parse_network(name), *sources, recipe, schedule, seed=0, device=CPU, running=Running(**running)
+    )
 
 
 def ignore(training: ClassifierTraining) -> None:
@@ -88,7 +91,7 @@ def kill_in_step(one: ClassifierTraining, number: int) -> None:
 
 @pytest.mark.parametrize("step", [1, 11, 12, 15, 22])
 def test_killed_in_any_step_the_weights_end_the_same_bit_for_bit(finished, tmp_path, step):
-    one = training(MIXED, minutes=0.0)
+    one = training(MIXED, checkpoint_minutes=0.0)
     kill_in_step(one, step)
     with pytest.raises(Killed):
         one.run(tmp_path, ignore)
@@ -98,7 +101,7 @@ def test_killed_in_any_step_the_weights_end_the_same_bit_for_bit(finished, tmp_p
 
 
 def test_a_checkpoint_within_an_epoch_says_where_it_stands(tmp_path):
-    one = training(minutes=0.0)
+    one = training(checkpoint_minutes=0.0)
     kill_in_step(one, 15)
     with pytest.raises(Killed):
         one.run(tmp_path, ignore)
@@ -120,7 +123,7 @@ def test_it_learns(tmp_path):
     images = 11 * 32
     assert one.planned_macs == 3 * images * (3 * macs[4] + 2 * macs[2] + 3 * macs[1])
     assert result.saved_macs == pytest.approx(1 - (3 * macs[4] + 2 * macs[2] + 3 * macs[1]) / (8 * macs[1]))
-    trained = load_network(tmp_path / Path(result.checkpoint).name)
+    trained = load_checkpoint(tmp_path / Path(result.checkpoint).name)
     assert trained.classes == tuple("0123456789")
     assert trained.model(torch.zeros(1, 1, 32, 32)).shape == (1, 10)
 
@@ -189,7 +192,7 @@ class Colours(Digits):
 def in_colour(recipe: TrainRecipe, **running) -> ClassifierTraining:
     sources = Colours("train"), Colours("val")
     return ClassifierTraining(
-        TINY, *sources, recipe, schedule_of([1, 1]), seed=0, device=CPU, running=Running(**running)
+        parse_network(TINY), *sources, recipe, schedule_of([1, 1]), seed=0, device=CPU, running=Running(**running)
     )
 
 
@@ -197,7 +200,7 @@ def test_channels_last_goes_on_bit_for_bit_and_agrees_with_channels_first(tmp_pa
     whole = in_colour(PLAIN, channels_last=True)
     assert whole.model.patch_embedding.proj.weight.is_contiguous(memory_format=torch.channels_last)
     whole.run(tmp_path / "whole", ignore)
-    one = in_colour(PLAIN, channels_last=True, minutes=0.0)
+    one = in_colour(PLAIN, channels_last=True, checkpoint_minutes=0.0)
     kill_in_step(one, 5)
     with pytest.raises(Killed):
         one.run(tmp_path / "parts", ignore)
@@ -278,7 +281,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_its_last_good_checkpoi
     assert all(x.isfinite().all() for x in weights(tmp_path).values())
 
 
-@pytest.mark.parametrize("running", [{"keep": 0}, {"accumulate": 0}, {"workers": -1}, {"minutes": -1.0}])
+@pytest.mark.parametrize("running", [{"keep": 0}, {"accumulate": 0}, {"workers": -1}, {"checkpoint_minutes": -1.0}])
 def test_ways_to_run_that_make_no_sense_are_refused(running):
     (name,) = running
     with pytest.raises(UserError, match=f"{name} is .*: expected at least"):
@@ -295,7 +298,7 @@ def test_too_many_unreadable_images_end_the_training():
 
 
 def test_an_infinite_gradient_ends_the_training_before_its_weights_are_kept(tmp_path):
-    one = training(PLAIN, minutes=0.0)
+    one = training(PLAIN, checkpoint_minutes=0.0)
     real = one.step
 
     def step(number, batch):
@@ -335,18 +338,18 @@ def test_checkpoints_that_cannot_be_read(finished, tmp_path):
         training(MIXED).run(tmp_path, ignore)
     save_file({"x": torch.zeros(1)}, cut)
     with pytest.raises(UserError, match="is not a checkpoint of `asvit train`: it has no header of ours"):
-        load_network(cut)
+        load_checkpoint(cut)
     cut.write_bytes(path.read_bytes())
     with pytest.raises(UserError, match=r"are of another network: .*position"):
         training(MIXED, name=TINY.replace("|32,8", "|32,12")).run(tmp_path, ignore)
     with pytest.raises(UserError, match="cannot read the checkpoint"):
-        load_network(tmp_path / "nothing.safetensors")
+        load_checkpoint(tmp_path / "nothing.safetensors")
 
 
 def test_averaged_and_raw_weights(finished):
     folder, whole = finished
     path = last_checkpoint(folder)
-    averaged, raw = load_network(path).model, load_network(path, averaged=False).model
+    averaged, raw = load_checkpoint(path).model, load_checkpoint(path, averaged=False).model
     assert_same(averaged.state_dict(), whole.average.module.state_dict())
     assert_same(raw.state_dict(), whole.model.state_dict())
 

@@ -10,7 +10,7 @@ from image_sets import array_folder, image_folder, tar_of
 from PIL import Image
 
 from asvit.errors import UserError
-from asvit.measure.photos import normalise
+from asvit.images import normalise
 from asvit.training.augment import evaluation_transform, training_transform
 from asvit.training.data import Draws, EvaluationOrder, Examples, Labelled, TrainingOrder, batches, seed_everything
 from asvit.training.recipe import RECIPES

@@ -1,5 +1,5 @@
 """``python -m asvit``, which torchrun can start: ``torchrun --nproc-per-node 8 -m asvit train ...``."""
 
-from asvit.cli import main
+from asvit.commands.app import main
 
 main()

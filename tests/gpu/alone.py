@@ -23,7 +23,7 @@ STEPS, KILLED_IN = 24, 24 + 23
 
 
 def training(device: torch.device, processes: Processes = Processes()) -> ClassifierTraining:
-    return classifier(device, EPOCHS, steps=STEPS, processes=processes, minutes=0.0)
+    return classifier(device, EPOCHS, steps=STEPS, processes=processes, checkpoint_minutes=0.0)
 
 
 def kill_in_step(one: ClassifierTraining, number: int) -> None:

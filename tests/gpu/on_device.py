@@ -9,11 +9,12 @@ import torch
 from image_sets import CLASSES, pixels
 from PIL import Image
 
+from asvit.networks.named import parse_network
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.parallel import Processes
 from asvit.training.recipe import TrainRecipe
-from asvit.training.retokenize import named_schedule
-from asvit.training.running import Running
+from asvit.training.schedule import named_schedule
+from asvit.training.settings import Running
 from asvit.training.sources import Source
 
 ON_DEVICE = [
@@ -74,7 +75,7 @@ def classifier(
     schedule = named_schedule(recipe.schedule, recipe.epochs)
     how = Running(**running)
     return ClassifierTraining(
-        TINY, train, val, recipe, schedule, seed=0, device=device, running=how, processes=processes
+        parse_network(TINY), train, val, recipe, schedule, seed=0, device=device, running=how, processes=processes
     )
 
 

@@ -8,10 +8,10 @@ import torch
 from on_device import ON_DEVICE, PRECISION, TINY
 from torch import Tensor
 
-from asvit.cli import main
+from asvit.commands.app import main
 from asvit.export import formats
-from asvit.measure.work import device_name
-from asvit.training.trained import load_network
+from asvit.runs.devices import device_name
+from asvit.training.trained import load_checkpoint
 
 pytestmark = [*ON_DEVICE, pytest.mark.usefixtures("exact")]
 
@@ -58,7 +58,7 @@ def test_what_was_trained_is_evaluated_and_predicts(run, images, device, capsys)
 def logits_there(run: Path, images: Tensor, device: torch.device) -> Tensor:
     """Of the network on the device that trained it."""
     with torch.no_grad():
-        return load_network(run).model.to(device)(images.to(device)).cpu()
+        return load_checkpoint(run).model.to(device)(images.to(device)).cpu()
 
 
 @pytest.mark.parametrize("to", ["timm", "onnx"])

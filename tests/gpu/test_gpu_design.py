@@ -3,10 +3,11 @@
 import torch
 from on_device import CPU, ON_DEVICE
 
-from asvit.budget import Budget
-from asvit.design.family import DesignResult
-from asvit.design.pipeline import DesignSettings, design
+from asvit.design.budget import Budget
+from asvit.design.pipeline import design
 from asvit.design.recipes import RECIPES
+from asvit.design.results import DesignResult
+from asvit.design.settings import DesignSettings
 from asvit.measure.measurer import Measurer
 from asvit.networks.architecture import Task
 

@@ -16,7 +16,8 @@ from asvit.detection.scores import Detection
 from asvit.detection.settings import Resize
 from asvit.detection.trained import load_detector
 from asvit.detection.training import DetectorTraining, plan
-from asvit.training.running import Running
+from asvit.networks.named import parse_network
+from asvit.training.settings import Running
 
 pytestmark = [*ON_DEVICE, pytest.mark.usefixtures("exact")]
 
@@ -35,7 +36,7 @@ def root(tmp_path_factory) -> Path:
 
 def training(root: Path, device: torch.device, recipe=PLAIN, **running) -> DetectorTraining:
     train, val = (Scenes(find_coco(root, split)) for split in ("train", "val"))
-    spec = plan(TINY, train, recipe)
+    spec = plan(parse_network(TINY), train, recipe)
     return DetectorTraining(spec, train, val, recipe, seed=0, device=device, running=Running(**running))
 
 

@@ -7,15 +7,15 @@ import torch
 from on_device import CPU, ON_DEVICE, TINY
 
 from asvit.complexity import curve
+from asvit.measure.differentiable import remove_norms, write_out_attention
 from asvit.measure.measurer import Measurer
-from asvit.measure.metrics import _BY_NAME as metrics_by_name
+from asvit.measure.metric_functions import FUNCTIONS
 from asvit.measure.metrics import METRICS, Metric
-from asvit.measure.norms import remove_norms
 from asvit.measure.probe import Draw, Probe
 from asvit.measure.settings import Settings
 from asvit.measure.subject import ArchitectureSubject, Subject, TimmSubject
 from asvit.networks.architecture import Architecture, Task
-from asvit.networks.attention import write_out_attention
+from asvit.networks.named import TimmModel
 
 pytestmark = ON_DEVICE
 
@@ -55,8 +55,8 @@ SUBJECTS: dict[str, tuple[Subject, list[str]]] = {
         ["length", "curvature", "length_of_curvature", "ntk", "attention_entropy"],
     ),
     "proxy": (ArchitectureSubject(Architecture.parse("small"), Task(image_size=(32, 32)), 4), ["length", "ntk"]),
-    "transformer of timm": (TimmSubject("test_vit", TASK), OF_ANY),
-    "convolutions of timm": (TimmSubject("test_convnext", TASK), WITHOUT_ATTENTION),
+    "transformer of timm": (TimmSubject(TimmModel("test_vit"), TASK), OF_ANY),
+    "convolutions of timm": (TimmSubject(TimmModel("test_convnext"), TASK), WITHOUT_ATTENTION),
 }
 
 
@@ -122,8 +122,9 @@ def test_float32_is_not_less_than_float32(name, preferred, device, photographs, 
     Weights rounded as TF32 does move these velocities by 4e-4; in float32 a CPU's are off by 5e-7.
     """
     subject, seen = SUBJECTS[name][0], Seen()
-    metric = Metric(name="seen", symbol="", title="", better="higher", source="", of=seen)
-    monkeypatch.setitem(metrics_by_name, "seen", metric)
+    metric = Metric(name="seen", symbol="", title="", better="higher", source="")
+    monkeypatch.setitem(METRICS, "seen", metric)
+    monkeypatch.setitem(FUNCTIONS, "seen", seen)
     measurer = Measurer(SETTINGS, TASK, metrics=["seen"], photographs=photographs, device=device)
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = True

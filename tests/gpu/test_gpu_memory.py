@@ -12,7 +12,8 @@ from torch import nn
 
 from asvit.complexity.speed import peak_memory, usage
 from asvit.errors import NotAdmitted
-from asvit.measure.measurer import Measurement, Measurer
+from asvit.measure.estimates import Measurement
+from asvit.measure.measurer import Measurer
 from asvit.measure.settings import Settings, Use
 from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture, Task

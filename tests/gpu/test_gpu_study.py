@@ -12,15 +12,16 @@ from on_device import CPU, ON_DEVICE, PRECISION
 
 from asvit.measure.measurer import Measurer
 from asvit.measure.subject import ArchitectureSubject
-from asvit.measure.work import device_name
 from asvit.networks.architecture import Architecture, Task
+from asvit.networks.named import parse_network
+from asvit.runs.devices import device_name
 from asvit.study.plan import PlanSettings, planned
 from asvit.study.recipes import RECIPES
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.recipe import TrainRecipe
 from asvit.training.resident import Resident, stored_size
-from asvit.training.retokenize import named_schedule
-from asvit.training.running import Running
+from asvit.training.schedule import named_schedule
+from asvit.training.settings import Running
 from asvit.training.sources import open_source
 
 pytestmark = ON_DEVICE
@@ -64,7 +65,9 @@ def by_itself(row: dict[str, str], images: Path, recipe: TrainRecipe, device: to
     )
     name, schedule = str(Architecture.parse(row["network"])), named_schedule("none", recipe.epochs)
     how = Running(precision=PRECISION.get(device.type, "float32"))
-    one = ClassifierTraining(name, train, val, recipe, schedule, seed=int(row["seed"]), device=device, running=how)
+    one = ClassifierTraining(
+        parse_network(name), train, val, recipe, schedule, seed=int(row["seed"]), device=device, running=how
+    )
     one.train_epoch(Path("nowhere"), lambda training: None)
     scores = one.evaluate()
     return scores.top1, scores.loss

@@ -63,7 +63,7 @@ def velocity_and_acceleration(
     """``v(θ)`` and ``a(θ) = ∂_θ v(θ)`` by a Jacobian-vector product of the Jacobian-vector product.
 
     torch's own layer, batch and instance norms give silently wrong second derivatives in forward mode: write them out
-    before (:func:`asvit.measure.norms.write_out_norms`).
+    before (:func:`asvit.measure.differentiable.write_out_norms`).
 
     >>> curve = image_of_circle(lambda x: x, torch.eye(2), radius=3.0)
     >>> v, a = velocity_and_acceleration(curve, torch.zeros(1))

@@ -66,7 +66,7 @@ def synflow(network: nn.Module, shape: Sequence[int]) -> float:
     positive numbers saturate it, and nothing flows.
 
     Args:
-        network: without norms (:func:`asvit.measure.norms.remove_norms`).
+        network: without norms (:func:`asvit.measure.differentiable.remove_norms`).
         shape: of an image.
 
     Every path counts once a layer: two layers of one weight each, 2 and -3, have 6 + 6.

@@ -6,50 +6,21 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-Precision = Literal["float32", "bfloat16"]
-"""Of a forward pass: as the weights are, or under autocast."""
+from asvit.complexity.usage import Precision, Usage
 
 WARM_UP = 3
 """Passes before the first that counts: kernels are chosen and caches filled in them."""
 RUNS = 20
 """Passes that count."""
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Latency and memory of one forward pass."""
-
-    latency: float
-    """Seconds of a batch, the median over runs."""
-    spread: float
-    """Half the range between the quartiles of the runs, seconds."""
-    memory: int
-    """Bytes at the peak: weights, input, and the activations that live at a time."""
-    batch_size: int
-    precision: str
-    device: str
-    """Name of the processor or of the GPU."""
-    threads: int | None
-    """That computed; None on a GPU."""
-
-    @property
-    def throughput(self) -> float:
-        """Images per second.
-
-        >>> Usage(0.02, 0.001, 10**6, batch_size=4, precision="float32", device="laptop", threads=2).throughput
-        200.0
-        """
-        return self.batch_size / self.latency
 
 
 def usage(

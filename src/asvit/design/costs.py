@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from asvit.budget import Kind
-from asvit.complexity.speed import Usage
+from asvit.complexity.usage import Usage
 from asvit.errors import UserError
 from asvit.networks.architecture import Architecture, Task
+from asvit.units import Kind
 
 SHORT, LONG = 10, 50
 """Passes that a latency is the median of: while networks are compared, and before one is handed over."""
@@ -22,7 +22,7 @@ def no_meter(architecture: Architecture, runs: int) -> Usage:
 
 @dataclass(frozen=True)
 class Costs:
-    """What networks cost for a task, by kind; a :data:`~asvit.budget.Cost`.
+    """What networks cost for a task, by kind; a :data:`~asvit.design.budget.Cost`.
 
     >>> Costs()("macs", Architecture.parse("small"))
     5132134656

@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from asvit.budget import Budget
-from asvit.complexity.speed import Usage
+from asvit.complexity.usage import Usage
+from asvit.design.budget import Budget, bounds_of
 from asvit.design.costs import Costs, Meter, no_meter
-from asvit.design.grow import Growth, GrowthSettings, grow
+from asvit.design.grow import Growth, GrowthSettings, OnMeasured, grow, told_nothing
 from asvit.design.recipes import Recipe
-from asvit.design.search import SearchRun
 from asvit.errors import UserError
-from asvit.measure.measurer import Measure, Measurement
+from asvit.measure.estimates import Measure, Measurement
 from asvit.networks.architecture import SEED_WIDTH, Architecture, Task
 from asvit.networks.space import TABLE_1, Space, Topology
 
@@ -75,7 +74,7 @@ def check_budgets(
 
     >>> check_budgets([Budget.parse("params", "200k")], Costs(Task(image_size=(32, 32), num_classes=10)), fit=True)
     """
-    for bound in dict.fromkeys(bound for budget in budgets for bound in budget.bounds):
+    for bound in bounds_of(budgets):
         which = "smallest" if bound.measured else "largest"
         smallest = narrowest(start or Architecture(_extreme_topology(space, which), width=SEED_WIDTH), fit=fit)
         if not bound.admits(smallest, costs.careful):
@@ -254,7 +253,7 @@ class FamilySettings:
             raise UserError(f"there are several budgets of {min(alike)}: expected budgets that are written differently")
         if start is not None:
             start.proxy(growth.width_divisor)  # refuses a width that is no multiple
-        counted = [bound for budget in budgets for bound in budget.bounds if not bound.measured]
+        counted = [bound for bound in bounds_of(budgets) if not bound.measured]
         check_budgets(counted, Costs(task), fit=fit, space=space, start=start)
         least = [] if recipe.grow_to is None else [Budget.parse("params", recipe.grow_to)]
         return cls(task=task, budgets=budgets, limits=tuple(growth_limits(budgets, least)), fit=fit, growth=growth)
@@ -274,7 +273,7 @@ def within_reach(measure: Measure, family: FamilySettings, costs: Costs) -> Meas
     >>> measure(Architecture.parse("seed")).valid
     True
     """
-    bounds = dict.fromkeys(bound for budget in family.budgets for bound in budget.bounds if bound.measured)
+    bounds = [bound for bound in bounds_of(family.budgets) if bound.measured]
 
     def measured(architecture: Architecture) -> Measurement:
         least = narrowest(architecture, fit=family.fit)
@@ -296,17 +295,6 @@ class GrowResult:
     family: tuple[Member, ...]
 
 
-@dataclass(frozen=True)
-class DesignResult:
-    """What `asvit design` hands over: a search, the growth of its result, and the family."""
-
-    task: Task
-    search: SearchRun | None
-    """None where the start was given."""
-    growth: Growth
-    family: tuple[Member, ...]
-
-
 def grow_family(
     start: Architecture,
     settings: FamilySettings,
@@ -314,7 +302,7 @@ def grow_family(
     measure: Measure,
     measure_proxy: Measure,
     meter: Meter = no_meter,
-    on_measured: Callable[[int, Architecture, int, int], None] = lambda step, current, done, of: None,
+    on_measured: OnMeasured = told_nothing,
 ) -> GrowResult:
     """Grow ``start`` up to the limits (Algorithm 2) and pick a member for every budget.
 
@@ -326,10 +314,8 @@ def grow_family(
         meter: of latency and memory, where a budget bounds them.
         on_measured: as in :func:`~asvit.design.grow.grow`.
 
-    >>> from asvit.measure.measurer import Estimate
-    >>> def measure(architecture):
-    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
-    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> from asvit.measure.estimates import measured_by
+    >>> measure = measured_by(lambda architecture: {"length": architecture.params(), "ntk": 1.0})
     >>> budgets = [Budget.parse("params", "4M")]
     >>> settings = FamilySettings(task=Task(), budgets=tuple(budgets), limits=tuple(budgets))
     >>> result = grow_family(Architecture.parse("seed"), settings, measure=measure, measure_proxy=measure)

@@ -5,9 +5,17 @@ from dataclasses import dataclass, replace
 
 from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.errors import UserError
-from asvit.measure.measurer import Measure, Measurement
+from asvit.measure.estimates import Measure, Measurement
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import STAGES
+
+OnMeasured = Callable[[int, Architecture, int, int], None]
+"""Told of every measurement of growth: the step, the present network, how many of the step's choices are done, of how
+many."""
+
+
+def told_nothing(step: int, current: Architecture, done: int, choices: int) -> None:
+    """Where nobody listens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +83,7 @@ def grow(
     admits: Callable[[Architecture], bool],
     settings: GrowthSettings = GrowthSettings(),
     *,
-    on_measured: Callable[[int, Architecture, int, int], None] = lambda step, current, done, of: None,
+    on_measured: OnMeasured = told_nothing,
 ) -> Growth:
     """Algorithm 2: take the scaling choice with the smallest sum of ranks, again and again.
 
@@ -86,10 +94,8 @@ def grow(
         settings: choices of width, and the width of the proxy.
         on_measured: told after every measurement: step, current network, choices measured, choices of this step.
 
-    >>> from asvit.measure.measurer import Estimate
-    >>> def measure(architecture):
-    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
-    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> from asvit.measure.estimates import measured_by
+    >>> measure = measured_by(lambda architecture: {"length": architecture.params(), "ntk": 1.0})
     >>> seed = Architecture.parse("seed")
     >>> growth = grow(seed, measure, admits=lambda architecture: architecture.params() < 3_000_000)
     >>> growth.steps[1].architecture, growth.stopped

@@ -1,53 +1,16 @@
 """The whole design in one call: search a topology, or take one, grow it, fit a member to every budget."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
-from asvit.budget import Budget
 from asvit.design.costs import Costs, Meter, no_meter
-from asvit.design.family import DesignResult, FamilySettings, grow_family, within_reach
-from asvit.design.recipes import Recipe, StartFrom
-from asvit.design.search import SearchSettings, SearchStep, search
+from asvit.design.family import grow_family, within_reach
+from asvit.design.grow import OnMeasured, told_nothing
+from asvit.design.results import DesignResult
+from asvit.design.search import SearchStep, search
+from asvit.design.settings import DesignSettings
 from asvit.errors import UserError
-from asvit.measure.measurer import Measurement, Measurer
-from asvit.networks.architecture import Architecture, Task
-from asvit.networks.space import TABLE_1, Space
-
-
-@dataclass(frozen=True, kw_only=True)
-class DesignSettings:
-    """How a family is designed.
-
-    >>> from asvit.design.recipes import RECIPES
-    >>> settings = DesignSettings.of(RECIPES["quick"], Task(image_size=(96, 96)), [Budget.parse("params", "3M")])
-    >>> settings.search.steps, settings.start_from, [str(limit) for limit in settings.family.limits]
-    (50, 'best-ranked', ['3M parameters'])
-    """
-
-    family: FamilySettings
-    space: Space = TABLE_1
-    """What is searched."""
-    search: SearchSettings = field(default_factory=SearchSettings)
-    start_from: StartFrom = "most-probable"
-    """Topology of the search that growth starts from."""
-    start: Architecture | None = None
-    """Network of one's own that growth starts from instead, as it is; nothing is searched."""
-
-    @classmethod
-    def of(
-        cls, recipe: Recipe, task: Task = Task(), budgets: Sequence[Budget] = (), *, space: Space = TABLE_1
-    ) -> "DesignSettings":
-        """A recipe's settings for a task and a space; the recipe's budgets where none are given.
-
-        Raises:
-            UserError: a budget is below the smallest network that every topology of the space has.
-        """
-        return cls(
-            family=FamilySettings.of(recipe, task, budgets, space=space),
-            space=space,
-            search=SearchSettings(steps=recipe.steps),
-            start_from=recipe.start_from,
-        )
+from asvit.measure.estimates import Measurement
+from asvit.measure.measurer import Measurer
 
 
 def design(
@@ -56,7 +19,7 @@ def design(
     *,
     meter: Meter = no_meter,
     on_step: Callable[[SearchStep, Measurement], None] = lambda step, measurement: None,
-    on_measured: Callable[[int, Architecture, int, int], None] = lambda step, current, done, of: None,
+    on_measured: OnMeasured = told_nothing,
 ) -> DesignResult:
     """Algorithm 1, Algorithm 2 from its result, and a member for every budget. Nothing is written.
 
@@ -77,7 +40,10 @@ def design(
         UserError: the measurer is for another task or lacks a metric, no grown network is within a budget, or no
             measured topology is valid.
 
+    >>> from asvit.design.budget import Budget
     >>> from asvit.design.recipes import RECIPES
+    >>> from asvit.design.settings import DesignSettings
+    >>> from asvit.networks.architecture import Task
     >>> recipe, task = RECIPES["smoke"], Task(image_size=(32, 32), num_classes=10)
     >>> settings = DesignSettings.of(recipe, task, [Budget.parse("params", "600k")])
     >>> result = design(settings, Measurer(recipe.settings(), task, metrics=["length", "ntk"], seed=0))

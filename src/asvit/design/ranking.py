@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asvit.errors import UserError
-from asvit.measure.measurer import Measurement
+from asvit.measure.estimates import Measurement
 from asvit.measure.metrics import Metric, parse_metrics
 
 
@@ -66,7 +66,7 @@ def rank_sum_order(measurements: Sequence[Measurement], objectives: Sequence[Obj
     Sums are those of :func:`rank_sums`. Ties go to the better one by the measure whose relative range is larger, then
     to the next measure, then to the earlier one.
 
-    >>> from asvit.measure.measurer import Estimate
+    >>> from asvit.measure.estimates import Estimate
     >>> def measured(length, ntk):
     ...     return Measurement("", {"length": Estimate.of([length]), "ntk": Estimate.of([ntk])})
     >>> found = [measured(1.0, 9.0), measured(3.0, 8.0), Measurement("", {}, "singular"), measured(2.0, 7.0)]
@@ -85,7 +85,7 @@ def rank_sums(measurements: Sequence[Measurement], objectives: Sequence[Objectiv
     A network's rank by one measure is the number of valid ones that are strictly better; ranks times weights are added
     up.
 
-    >>> from asvit.measure.measurer import Estimate
+    >>> from asvit.measure.estimates import Estimate
     >>> found = [Measurement("", {"length": Estimate.of([length])}) for length in (1.0, 3.0, 2.0)]
     >>> rank_sums(found, parse_score("length"))
     {0: 2.0, 1: 0.0, 2: 1.0}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from asvit.budget import Budget
+from asvit.design.budget import Budget
 from asvit.measure.settings import Carefulness
 from asvit.networks.architecture import Task
 

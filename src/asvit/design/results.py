@@ -1,6 +1,22 @@
 """The jobs that design, and the record that each writes."""
 
-from asvit.design.family import DesignResult, GrowResult
-from asvit.design.search import SearchResult
+from dataclasses import dataclass
+
+from asvit.design.family import GrowResult, Member
+from asvit.design.grow import Growth
+from asvit.design.search import SearchResult, SearchRun
+from asvit.networks.architecture import Task
+
+
+@dataclass(frozen=True)
+class DesignResult:
+    """What `asvit design` hands over: a search, the growth of its result, and the family."""
+
+    task: Task
+    search: SearchRun | None
+    """None where the start was given."""
+    growth: Growth
+    family: tuple[Member, ...]
+
 
 RESULTS = {"search": SearchResult, "grow": GrowResult, "design": DesignResult}

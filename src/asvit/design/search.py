@@ -9,7 +9,7 @@ from asvit.design.policy import Policy
 from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.design.recipes import StartFrom
 from asvit.errors import UserError
-from asvit.measure.measurer import Measure, Measurement
+from asvit.measure.estimates import Measure, Measurement
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import SPACE, TABLE_1, Space, Topology
 
@@ -88,7 +88,7 @@ class Reward:
     Measures count by their weights. The first valid step gets 0, a range of 0 counts 0, an invalid step gets the worst
     reward so far and is not remembered as the previous one.
 
-    >>> from asvit.measure.measurer import Estimate
+    >>> from asvit.measure.estimates import Estimate
     >>> reward = Reward(OBJECTIVES)
     >>> for length, ntk in ((1.0, 9.0), (3.0, 9.0), (2.0, 5.0)):
     ...     print(reward(Measurement("", {"length": Estimate.of([length]), "ntk": Estimate.of([ntk])})))
@@ -161,10 +161,8 @@ def search(
         seed: of the policy; the measure has its own.
         on_step: told of every step.
 
-    >>> from asvit.measure.measurer import Estimate
-    >>> def measure(architecture):
-    ...     values = {"length": float(architecture.params()), "ntk": 1.0}
-    ...     return Measurement(str(architecture), {name: Estimate.of([value]) for name, value in values.items()})
+    >>> from asvit.measure.estimates import measured_by
+    >>> measure = measured_by(lambda architecture: {"length": architecture.params(), "ntk": 1.0})
     >>> run = search(measure, SearchSettings(steps=20), seed=0)
     >>> len(run.steps), run.best_ranked == max(run.measurements, key=lambda t: Architecture.parse(t).params())
     (20, True)
@@ -199,7 +197,7 @@ def search(
 def best_ranked(measurements: Mapping[str, Measurement], score: Sequence[Objective]) -> str | None:
     """The valid topology with the smallest weighted sum of ranks.
 
-    >>> from asvit.measure.measurer import Estimate
+    >>> from asvit.measure.estimates import Estimate
     >>> from asvit.design.ranking import parse_score
     >>> found = {name: Measurement(name, {"length": Estimate.of([value])}) for name, value in (("a", 1.0), ("b", 2.0))}
     >>> best_ranked(found, parse_score("length"))

@@ -21,8 +21,9 @@ class PyramidBackbone(nn.Module):
 
     >>> import torch
     >>> from asvit.networks.architecture import Task
-    >>> from asvit.training.network import build
-    >>> backbone = PyramidBackbone(build("seed", Task(image_size=(64, 64))), channels=16)
+    >>> from asvit.networks.named import parse_network
+    >>> from asvit.networks.building import build
+    >>> backbone = PyramidBackbone(build(parse_network("seed"), Task(image_size=(64, 64))), channels=16)
     >>> {level: tuple(x.shape) for level, x in backbone(torch.zeros(1, 3, 64, 96)).items()}["pool"]
     (1, 16, 1, 2)
     """

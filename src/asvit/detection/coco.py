@@ -14,7 +14,7 @@ from faster_coco_eval.core import mask as rle
 from msgspec import Struct
 
 from asvit.errors import UserError
-from asvit.measure.photos import ARRAYS, UNREADABLE, load_array
+from asvit.images import ARRAYS, UNREADABLE, load_array
 
 SMALLEST_SIDE = 0.01
 """Pixels of a box within its picture that are still a side when it is resized in float32."""

@@ -1,39 +1,14 @@
 """What a detector costs, part by part: parameters and multiply-adds of one image (Table 8)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from asvit.complexity.cost import count_macs, count_params
 from asvit.detection.cascade import BOX_SIDE, MASK_SIDE, POSITIVE_SHARE
 from asvit.detection.detector import CascadeMaskRCNN
+from asvit.detection.results import PartCost
 from asvit.detection.settings import STRIDES, DetectorSettings
-from asvit.measure.subject import refusing
-
-
-@dataclass(frozen=True)
-class PartCost:
-    """A part of a detector."""
-
-    part: str
-    params: int
-    """Trainable ones."""
-    macs: int
-    """Multiply-adds when it is used."""
-    training_macs: int
-    """Of its forward pass in training, where other numbers of boxes are looked at."""
-
-
-def whole(parts: Sequence[PartCost]) -> PartCost:
-    """All parts together."""
-    return PartCost(
-        "detector",
-        sum(part.params for part in parts),
-        sum(part.macs for part in parts),
-        sum(part.training_macs for part in parts),
-    )
+from asvit.networks.refusing import refusing
 
 
 class _Levels(nn.Module):

@@ -14,9 +14,8 @@ from asvit.detection.coco import Coco
 from asvit.detection.recipe import Augmentation
 from asvit.detection.settings import Resize
 from asvit.errors import UserError
-from asvit.measure.photos import GREY_MEAN, RGB_MEAN
+from asvit.images import mean_and_std, open_image
 from asvit.training.augment import to_tensor
-from asvit.training.data import open_image
 from asvit.training.sources import channels_of
 
 SMALLEST_SIDE = 1.0
@@ -48,7 +47,7 @@ class Scenes:
         """An image ``C x H x W`` from 0 to 1, and its objects but for crowds; ``index`` says which picture it is.
 
         Raises:
-            One of :data:`asvit.measure.photos.UNREADABLE`: the picture is damaged.
+            One of :data:`asvit.images.UNREADABLE`: the picture is damaged.
         """
         image = tv_tensors.Image(to_tensor(open_image(Path(self.file(index)), self.channels)))
         objects = self.coco.learned(index)
@@ -75,7 +74,7 @@ class Prepare:
             if not resize.square:
                 raise UserError("large-scale jitter cuts squares: choose a square size, or no --jitter")
             side = [resize.long_side] * 2
-            fill: Any = {tv_tensors.Image: list(RGB_MEAN) if channels == 3 else [GREY_MEAN] * channels, "others": 0}
+            fill: Any = {tv_tensors.Image: list(mean_and_std(channels)[0]), "others": 0}
             steps += [
                 v2.ScaleJitter((side[0], side[1]), augmentation.jitter, antialias=True),
                 v2.RandomCrop(side, pad_if_needed=True, fill=fill),

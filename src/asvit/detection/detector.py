@@ -11,7 +11,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from asvit.detection.backbone import PyramidBackbone
 from asvit.detection.cascade import CascadeHeads
 from asvit.detection.settings import STRIDES, DetectorSettings
-from asvit.measure.photos import GREY_MEAN, GREY_STD, RGB_MEAN, RGB_STD
+from asvit.images import mean_and_std
 
 RATIOS = (0.5, 1.0, 2.0)
 """Height over width of the anchors."""
@@ -27,10 +27,12 @@ class CascadeMaskRCNN(GeneralizedRCNN):
 
     >>> import torch
     >>> from asvit.networks.architecture import Task
-    >>> from asvit.training.network import build
+    >>> from asvit.networks.named import parse_network
+    >>> from asvit.networks.building import build
     >>> from asvit.detection.settings import Resize
     >>> settings = DetectorSettings(resize=Resize.to_square(64), channels=16, hidden=32)
-    >>> model = CascadeMaskRCNN(build("seed", Task(image_size=(64, 64))), num_classes=80, settings=settings)
+    >>> backbone = build(parse_network("seed"), Task(image_size=(64, 64)))
+    >>> model = CascadeMaskRCNN(backbone, num_classes=80, settings=settings)
     >>> sorted(model.eval()([torch.zeros(3, 50, 40)])[0])
     ['boxes', 'labels', 'masks', 'scores']
     """
@@ -93,7 +95,7 @@ class ProposalHead(RPNHead):
 def fitting(settings: DetectorSettings, in_chans: int) -> GeneralizedRCNNTransform:
     """Normalise images, resize them with their targets, and pad them to one size."""
     resize = settings.resize
-    mean, std = (RGB_MEAN, RGB_STD) if in_chans == 3 else ((GREY_MEAN,) * in_chans, (GREY_STD,) * in_chans)
+    mean, std = mean_and_std(in_chans)
     divisible: Any = resize.long_side if resize.square else STRIDES[-1]
     return GeneralizedRCNNTransform(
         resize.short_side, resize.long_side, list(mean), list(std), size_divisible=divisible

@@ -7,15 +7,16 @@ from itertools import chain
 import torch
 from torch import nn
 
+from asvit.complexity.usage import Precision
 from asvit.detection.batch import SceneBatch
 from asvit.detection.coco import Coco
 from asvit.detection.data import Scenes, plain
-from asvit.detection.scores import CocoScores, Detection, coco_scores, detections_of
+from asvit.detection.results import CocoScores
+from asvit.detection.scores import Detection, coco_scores, detections_of
 from asvit.errors import UserError
-from asvit.measure.settings import Precision
 from asvit.training.data import EvaluationOrder, Examples, batches
 from asvit.training.parallel import Processes
-from asvit.training.running import Running
+from asvit.training.settings import Running
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,72 @@
-"""What a detector's training records: an epoch, and the whole."""
+"""What is recorded of a detector: COCO's numbers, costs, an epoch of training, and the whole. Needs no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from asvit.detection.cost import PartCost
-from asvit.detection.scores import CocoScores
 from asvit.networks.architecture import Task
 from asvit.training.results import EpochRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocoScores:
+    """COCO's twelve numbers, from 0 to 1; None where there is no object to find."""
+
+    ap: float | None
+    """Average precision, a mean over overlaps from 0.50 to 0.95 and over categories."""
+    ap50: float | None
+    ap75: float | None
+    ap_small: float | None
+    """Of objects under 32² pixels."""
+    ap_medium: float | None
+    ap_large: float | None
+    """Of objects over 96² pixels."""
+    ar_1: float | None
+    """Average recall with one object an image."""
+    ar_10: float | None
+    ar_100: float | None
+    ar_small: float | None
+    ar_medium: float | None
+    ar_large: float | None
+
+
+TWELVE = {
+    "ap": "AP    overlap 0.50:0.95, all sizes",
+    "ap50": "AP    overlap 0.50",
+    "ap75": "AP    overlap 0.75",
+    "ap_small": "AP    small objects, under 32²",
+    "ap_medium": "AP    medium objects",
+    "ap_large": "AP    large objects, over 96²",
+    "ar_1": "AR    1 detection an image",
+    "ar_10": "AR    10 detections an image",
+    "ar_100": "AR    100 detections an image",
+    "ar_small": "AR    small objects",
+    "ar_medium": "AR    medium objects",
+    "ar_large": "AR    large objects",
+}
+"""COCO's numbers, in COCO's order."""
+
+
+@dataclass(frozen=True)
+class PartCost:
+    """A part of a detector."""
+
+    part: str
+    params: int
+    """Trainable ones."""
+    macs: int
+    """Multiply-adds when it is used."""
+    training_macs: int
+    """Of its forward pass in training, where other numbers of boxes are looked at."""
+
+
+def whole(parts: Sequence[PartCost]) -> PartCost:
+    """All parts together."""
+    return PartCost(
+        "detector",
+        sum(part.params for part in parts),
+        sum(part.macs for part in parts),
+        sum(part.training_macs for part in parts),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

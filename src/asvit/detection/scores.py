@@ -1,7 +1,7 @@
 """How good a detector is: COCO's twelve numbers for boxes and for masks, by faster-coco-eval."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from faster_coco_eval.core import mask as rle
 from torch import Tensor
 
 from asvit.detection.coco import Coco, run_lengths
+from asvit.detection.results import CocoScores
 
 Kind = Literal["bbox", "segm"]
 Detection = dict[str, Any]
@@ -18,45 +19,6 @@ Detection = dict[str, Any]
 
 MASK_THRESHOLD = 0.5
 """Probability from which a pixel belongs to an object."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CocoScores:
-    """COCO's twelve numbers, from 0 to 1; None where there is no object to find."""
-
-    ap: float | None
-    """Average precision, a mean over overlaps from 0.50 to 0.95 and over categories."""
-    ap50: float | None
-    ap75: float | None
-    ap_small: float | None
-    """Of objects under 32² pixels."""
-    ap_medium: float | None
-    ap_large: float | None
-    """Of objects over 96² pixels."""
-    ar_1: float | None
-    """Average recall with one object an image."""
-    ar_10: float | None
-    ar_100: float | None
-    ar_small: float | None
-    ar_medium: float | None
-    ar_large: float | None
-
-
-TWELVE = {
-    "ap": "AP    overlap 0.50:0.95, all sizes",
-    "ap50": "AP    overlap 0.50",
-    "ap75": "AP    overlap 0.75",
-    "ap_small": "AP    small objects, under 32²",
-    "ap_medium": "AP    medium objects",
-    "ap_large": "AP    large objects, over 96²",
-    "ar_1": "AR    1 detection an image",
-    "ar_10": "AR    10 detections an image",
-    "ar_100": "AR    100 detections an image",
-    "ar_small": "AR    small objects",
-    "ar_medium": "AR    medium objects",
-    "ar_large": "AR    large objects",
-}
-"""COCO's numbers, in COCO's order."""
 
 
 def detections_of(found: dict[str, Tensor], coco: Coco, index: int) -> list[Detection]:

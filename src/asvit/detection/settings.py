@@ -1,6 +1,8 @@
 """What a detector is: the sizes of its parts and how images are fitted to it."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 from asvit.errors import UserError
 
@@ -35,6 +37,19 @@ class Resize:
         Resize(short_side=1024, long_side=1024, square=True)
         """
         return cls(short_side=side, long_side=side, square=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneData:
+    """Where pictures with objects are."""
+
+    data: Path
+    """Folder laid out like COCO: annotations/*train*.json and *val*.json, with pictures in a folder named after each
+    (train2017 for instances_train2017.json), in train and val, or in images."""
+    in_chans: Literal[1, 3] | None = None
+    """Read pictures in grey (1) or colour (3; default). Arrays have the channels they have."""
+    max_left_out: int = 0
+    """Annotations that may be left out since their boxes have no area or they lie beside their picture."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,11 +12,11 @@ from asvit.detection.detector import CascadeMaskRCNN
 from asvit.detection.results import DetectEpoch
 from asvit.detection.settings import DetectorSettings
 from asvit.errors import UserError
-from asvit.measure.subject import TIMM
 from asvit.networks.architecture import Task
+from asvit.networks.building import build
+from asvit.networks.named import Network, TimmModel, parse_network
 from asvit.training.checkpoint import Header, State, fill, load_weights
-from asvit.training.network import build
-from asvit.training.trained import load_network, load_pretrained
+from asvit.training.trained import load_checkpoint, load_pretrained
 
 START_TIMM = "timm"
 """Names timm's own pretrained weights as a start."""
@@ -44,7 +44,7 @@ class DetectorSpec:
         3
         """
         model = CascadeMaskRCNN(
-            build(self.network, self.task, drop_path=drop_path),
+            build(parse_network(self.network), self.task, drop_path=drop_path),
             num_classes=self.task.num_classes,
             settings=self.settings,
             in_chans=self.task.in_chans,
@@ -86,7 +86,7 @@ class Start:
         network.load_state_dict({name: self.weights[name] for name in wanted})
 
 
-def load_start(start: str, network: str) -> Start:
+def load_start(start: str, network: Network) -> Start:
     """A trained classifier.
 
     Args:
@@ -94,13 +94,13 @@ def load_start(start: str, network: str) -> Start:
         network: that it has to be.
     """
     if start == START_TIMM:
-        if not network.startswith(TIMM):
+        if not isinstance(network, TimmModel):
             raise UserError(f"timm has no weights of {network}: give a checkpoint of `asvit train`")
-        trained = load_pretrained(network.removeprefix(TIMM))
+        trained = load_pretrained(network)
     else:
-        trained = load_network(Path(start))
-        if trained.name != network:
-            raise UserError(f"{start} is a training of {trained.name}, the backbone is {network}: expected the same")
+        trained = load_checkpoint(Path(start))
+        if trained.network != network:
+            raise UserError(f"{start} is a training of {trained.network}, the backbone is {network}: expected the same")
     return Start(f"{start} ({network})", trained.task, trained.model.state_dict())
 
 

@@ -9,21 +9,21 @@ from torch import Tensor
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from asvit.detection.batch import SceneBatch
-from asvit.detection.cost import PartCost, detector_costs, padded_image
+from asvit.detection.cost import detector_costs, padded_image
 from asvit.detection.data import Prepare, Scenes
 from asvit.detection.evaluate import evaluation_batches, find_all
 from asvit.detection.recipe import DetectRecipe
-from asvit.detection.results import DetectEpoch, DetectResult, best_of
-from asvit.detection.scores import CocoScores
+from asvit.detection.results import CocoScores, DetectEpoch, DetectResult, PartCost, best_of
 from asvit.detection.trained import DetectorHeader, DetectorSpec, Start
 from asvit.networks.architecture import Task
+from asvit.networks.named import Network
 from asvit.training.checkpoint import State, checkpoint_path
 from asvit.training.data import Draws, Examples, batches, seed_everything
 from asvit.training.loop import Training
-from asvit.training.network import set_checkpointing
 from asvit.training.parallel import Processes
+from asvit.training.placing import set_checkpointing
 from asvit.training.results import BACKWARD
-from asvit.training.running import Running
+from asvit.training.settings import Running
 
 PARTS = {
     "proposal_loss": ("loss_objectness", "loss_rpn_box_reg"),
@@ -34,11 +34,11 @@ PARTS = {
 """What the names of the losses that are recorded together begin with: of all stages of the cascade."""
 
 
-def plan(network: str, train: Scenes, recipe: DetectRecipe, start: Start | None = None) -> DetectorSpec:
+def plan(network: Network, train: Scenes, recipe: DetectRecipe, start: Start | None = None) -> DetectorSpec:
     """What the detector will be.
 
     Args:
-        network: backbone: text form of an architecture, or ``timm:NAME``.
+        network: backbone: architecture, or model of timm.
         train: pictures to learn from.
         recipe: how to train.
         start: classifier that the backbone starts from, at whose image size it then stays laid out.
@@ -48,7 +48,7 @@ def plan(network: str, train: Scenes, recipe: DetectRecipe, start: Start | None 
     """
     size = (recipe.backbone_size, recipe.backbone_size) if start is None else start.task.image_size
     task = Task(image_size=size, in_chans=train.channels, num_classes=len(train.coco.categories))
-    spec = DetectorSpec(network=network, task=task, settings=recipe.detector, frozen_norms=start is not None)
+    spec = DetectorSpec(network=str(network), task=task, settings=recipe.detector, frozen_norms=start is not None)
     with torch.device("meta"):
         spec.build(drop_path=recipe.drop_path)
     return spec

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from timm.models._hub import generate_readme
 
-from asvit.budget import format_size
 from asvit.complexity.cost import count_macs, count_params
 from asvit.export.release import Release
 from asvit.export.written import Written
-from asvit.measure.subject import TIMM
-from asvit.training.retokenize import share_of_tokens
+from asvit.networks.named import TimmModel
+from asvit.training.schedule import share_of_tokens
+from asvit.units import format_size
 
 CITATION = """@inproceedings{chen2022autoscaling,
   title     = {Auto-scaling Vision Transformers without Training},
@@ -60,7 +60,7 @@ def model_card(release: Release, origin: str, files: Sequence[Written], *, sourc
     return {
         "license": license,
         "tags": ["image-classification", "timm", "asvit"],
-        "description": "An image classifier of timm." if release.name.startswith(TIMM) else DESIGNED,
+        "description": "An image classifier of timm." if isinstance(release.network, TimmModel) else DESIGNED,
         "details": details,
         "usage": "\n".join(USAGE[file.format](release, source) for file in files),
         "citation": CITATION,
@@ -137,7 +137,7 @@ def outputs(release: Release) -> str:
 def timm_usage(release: Release, source: str) -> str:
     """Load with timm."""
     shape = ", ".join(map(str, release.preprocessing["input_size"]))
-    ours = not release.name.startswith(TIMM)
+    ours = not isinstance(release.network, TimmModel)
     registered = "import asvit.zoo  # registers the architecture; pip install asvit\n" if ours else ""
     return f"""```python
 import timm

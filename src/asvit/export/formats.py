@@ -11,11 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from asvit.errors import UserError
+from asvit.errors import UserError, from_extra
 from asvit.export.release import Release
 from asvit.export.written import FormatName, Written
-from asvit.extras import from_extra
-from asvit.measure.subject import refusing
+from asvit.networks.refusing import refusing
 
 Images = Float[Tensor, "B in_chans height width"]
 Network = Callable[[Images], Float[Tensor, "B outputs"]]

@@ -5,10 +5,9 @@ from typing import Any
 
 import timm
 
-from asvit.errors import UserError
+from asvit.errors import UserError, one_line
 from asvit.export.formats import model_config
 from asvit.export.release import Release
-from asvit.measure.subject import one_line
 
 
 def check_repository(repository: str) -> None:

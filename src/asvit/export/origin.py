@@ -2,34 +2,35 @@
 
 from pathlib import Path
 
-from asvit.design.family import DesignResult, GrowResult, Member
-from asvit.design.results import RESULTS
+from asvit.design.family import GrowResult, Member
+from asvit.design.results import RESULTS, DesignResult
 from asvit.design.search import SearchResult
 from asvit.errors import UserError
-from asvit.measure.measurer import Measurement
+from asvit.measure.estimates import Measurement
 from asvit.measure.metrics import METRICS
-from asvit.measure.subject import TIMM
+from asvit.measure.words import format_measure
 from asvit.networks.architecture import ARCHITECTURES
-from asvit.records import RESULT, RUN, Json, read_record, recorded
-from asvit.show import format_measure
+from asvit.networks.named import Network, TimmModel
+from asvit.runs.records import RESULT, RUN, Json, read_record, recorded
 
 
-def origin(name: str, design: Path | None) -> str:
+def origin(network: Network, design: Path | None) -> str:
     """One sentence on how an architecture was found.
 
     Args:
-        name: its text form, or ``timm:NAME``.
+        network: architecture, or model of timm.
         design: run directory of the job that found it; None: nobody said.
 
-    >>> origin("8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,88", None)
+    >>> from asvit.networks.architecture import Architecture
+    >>> origin(Architecture.parse("8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,88"), None)
     'published as small (As-ViT, Table 4)'
     """
     if design is not None:
-        return found(name, design)
-    if name.startswith(TIMM):
+        return found(str(network), design)
+    if isinstance(network, TimmModel):
         return "in timm"
-    published = {str(architecture): short for short, architecture in ARCHITECTURES.items()}
-    return f"published as {published[name]} (As-ViT, Table 4)" if name in published else "not recorded"
+    published = {architecture: name for name, architecture in ARCHITECTURES.items()}
+    return f"published as {published[network]} (As-ViT, Table 4)" if network in published else "not recorded"
 
 
 def found(name: str, run: Path) -> str:

@@ -10,14 +10,15 @@ import timm
 import torch
 from torch import nn
 
-import asvit.zoo
+import asvit.networks.timm_model
 from asvit.errors import UserError
-from asvit.measure.photos import GREY_MEAN, GREY_STD, RGB_MEAN, RGB_STD
-from asvit.measure.subject import TIMM, refusing
+from asvit.images import mean_and_std
 from asvit.networks.architecture import Architecture, Task
-from asvit.records import RUN, Json, recorded
+from asvit.networks.building import build
+from asvit.networks.named import Network, TimmModel, parse_network
+from asvit.networks.refusing import refusing
+from asvit.runs.records import RUN, Json, recorded
 from asvit.training.checkpoint import fill, load_weights
-from asvit.training.network import build
 from asvit.training.results import Epoch
 from asvit.training.trained import ClassifierHeader
 
@@ -34,8 +35,8 @@ class Release:
     ((1, 32, 32), (0.449,))
     """
 
-    name: str
-    """Text form of an architecture, or ``timm:NAME``."""
+    network: Network
+    """Architecture, or model of timm."""
     model: nn.Module
     """Made by timm, so that it knows its arguments."""
     task: Task
@@ -51,15 +52,20 @@ class Release:
     """What `asvit train` was asked, where its run directory is still around the checkpoint."""
 
     @property
+    def name(self) -> str:
+        """Text form of an architecture, or ``timm:NAME``."""
+        return str(self.network)
+
+    @property
     def preprocessing(self) -> dict[str, Any]:
         """From an image to what the network reads, in timm's words."""
         channels = self.task.in_chans
-        rgb = channels == 3
+        mean, std = mean_and_std(channels)
         return {
             "input_size": (channels, *self.task.image_size),
-            "mean": RGB_MEAN if rgb else (GREY_MEAN,) * channels,
-            "std": RGB_STD if rgb else (GREY_STD,) * channels,
-            "interpolation": "bicubic" if rgb else "bilinear",
+            "mean": mean,
+            "std": std,
+            "interpolation": "bicubic" if channels == 3 else "bilinear",
             "crop_pct": self.test_crop,
             "crop_mode": "center",
         }
@@ -81,8 +87,8 @@ def drawn(architecture: Architecture, task: Task, *, seed: int) -> Release:
     """A freshly drawn network of an architecture."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = in_timm(str(architecture), task)
-    return Release(name=str(architecture), model=model.eval(), task=task, seed=seed)
+        model = in_timm(architecture, task)
+    return Release(network=architecture, model=model.eval(), task=task, seed=seed)
 
 
 def trained(path: Path) -> Release:
@@ -100,11 +106,12 @@ def trained(path: Path) -> Release:
             f"{file} was saved while tokens were still {header.coarseness} times coarser, which other tools do not "
             "know: expected a checkpoint of the last stage of its schedule, such as the run directory's best"
         )
-    model = in_timm(header.network, header.task)
+    network = parse_network(header.network)
+    model = in_timm(network, header.task)
     fill(model, weights, file)
     scored = header.state.epochs[-1] if header.state.epochs and not header.state.step else None
     return Release(
-        name=header.network,
+        network=network,
         model=model.eval(),
         task=header.task,
         classes=header.classes,
@@ -114,13 +121,13 @@ def trained(path: Path) -> Release:
     )
 
 
-def in_timm(name: str, task: Task) -> nn.Module:
+def in_timm(network: Network, task: Task) -> nn.Module:
     """A network as timm's factory makes it."""
-    if name.startswith(TIMM):
-        return build(name, task)
+    if isinstance(network, TimmModel):
+        return build(network, task)
     return timm.create_model(
-        asvit.zoo.ANY,
-        architecture=name,
+        asvit.networks.timm_model.ANY,
+        architecture=str(network),
         img_size=task.image_size,
         in_chans=task.in_chans,
         num_classes=task.num_classes,

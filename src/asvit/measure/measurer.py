@@ -1,11 +1,10 @@
 """Measure networks at initialisation: repeats with their own weights, circle and images, error bars, validity."""
 
 import math
-import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 
 import torch
@@ -14,15 +13,18 @@ from asvit.complexity.ntk import SingularKernel
 from asvit.complexity.precision import full_float32
 from asvit.complexity.speed import computing_threads, processor_name
 from asvit.errors import NotAdmitted
+from asvit.measure.estimates import Estimate, Measure, Measurement
 from asvit.measure.ledger import Cost, Entry, Ledger
+from asvit.measure.metric_functions import FUNCTIONS
 from asvit.measure.metrics import METRICS, Metric, parse_metrics
 from asvit.measure.photos import BuiltIn, Photographs
 from asvit.measure.probe import Draw, Probe
 from asvit.measure.settings import Settings, Use
 from asvit.measure.subject import ArchitectureSubject, Subject
 from asvit.measure.together import Together
-from asvit.measure.work import default_work_memory, device_name
-from asvit.networks.architecture import Architecture, Task
+from asvit.measure.work import default_work_memory
+from asvit.networks.architecture import Task
+from asvit.runs.devices import device_name
 
 VERSION = 2
 """Raised whenever the same settings would give other values; a ledger keeps its entries under it."""
@@ -31,57 +33,12 @@ TOGETHER = {"cuda"}
 one by one, with what it computes in its cache."""
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A measure over repeats."""
-
-    mean: float
-    standard_error: float | None
-    """Of the mean; None with a single repeat."""
-    values: tuple[float, ...]
-    """One a repeat."""
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> "Estimate":
-        """Mean and standard error ``s / √n``.
-
-        >>> Estimate.of([1.0, 3.0])
-        Estimate(mean=2.0, standard_error=1.0, values=(1.0, 3.0))
-        """
-        error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
-        return cls(statistics.fmean(values), error, tuple(values))
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What was found for one network: an estimate for every metric, or the reason why it is invalid.
-
-    >>> Measurement("seed", {}, invalid="ntk, repeat 0: the kernel is singular").valid
-    False
-    """
-
-    subject: str
-    estimates: Mapping[str, Estimate]
-    """By metric; empty where the measurement is invalid."""
-    invalid: str | None = None
-    """Why the network has no place in a ranking: a singular kernel, or an output that is not finite."""
-
-    @property
-    def valid(self) -> bool:
-        """Whether the network may be ranked."""
-        return self.invalid is None
-
-
-Measure = Callable[[Architecture], Measurement]
-"""All that search and growth know of measuring."""
-
-
 class Measurer:
     """Measures subjects under fixed settings and remembers them in a ledger.
 
-    >>> from asvit.measure.subject import parse_subject
+    >>> from asvit.measure.subject import subject_of
     >>> measure = Measurer(Settings(repeats=2, angles=4), Task(image_size=(32, 32)), metrics=["length"], seed=7)
-    >>> measurement = measure(parse_subject("seed", measure.task))
+    >>> measurement = measure(subject_of(parse_network("seed"), measure.task))
     >>> measurement.valid, len(measurement.estimates["length"].values)
     (True, 2)
     """
@@ -314,9 +271,10 @@ def evaluate(metric: Metric, probe: Probe) -> Entry:
     """One metric of one probe, timed.
 
     >>> from asvit.measure.metrics import METRICS
-    >>> from asvit.measure.subject import parse_subject
+    >>> from asvit.measure.subject import subject_of
+    >>> from asvit.networks.named import parse_network
     >>> measurer = Measurer(task=Task(image_size=(32, 32)))
-    >>> subject = parse_subject("seed", measurer.task)
+    >>> subject = subject_of(parse_network("seed"), measurer.task)
     >>> probe = Probe(subject, measurer.draws[0], measurer.settings, measurer.device, measurer.work_memory)
     >>> evaluate(METRICS["depth"], probe).value
     4.0
@@ -324,7 +282,7 @@ def evaluate(metric: Metric, probe: Probe) -> Entry:
     start = time.perf_counter()
     try:
         with nullcontext() if metric.in_use else full_float32():
-            value = metric.of(probe)
+            value = FUNCTIONS[metric.name](probe)
         invalid = None if math.isfinite(value) else f"{metric.title} is {value}"
     except SingularKernel as error:
         value, invalid = None, str(error)

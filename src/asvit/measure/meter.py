@@ -5,16 +5,41 @@ from dataclasses import asdict
 
 import torch
 
-from asvit.complexity.speed import Usage, computing_threads, processor_name, usage
+from asvit.complexity.speed import RUNS, computing_threads, processor_name, usage
+from asvit.complexity.usage import Usage
 from asvit.measure.ledger import Entry, Ledger
 from asvit.measure.settings import Use
-from asvit.measure.subject import ArchitectureSubject, fitting, refusing
+from asvit.measure.subject import ArchitectureSubject, Subject, fitting
 from asvit.networks.architecture import Architecture, Task
+from asvit.networks.refusing import refusing
 
 VERSION = 1
 """Raised whenever the same network would be measured otherwise; a ledger keeps its entries under it."""
 
 _MEASURED = ("latency", "spread", "memory")
+
+
+def usage_of(subject: Subject, use: Use, device: torch.device, *, runs: int = RUNS) -> Usage:
+    """Latency and memory of a whole network as it is used, on random images: what budgets and comparisons go by.
+
+    Args:
+        subject: network to use.
+        use: images at a time, and precision.
+        device: where.
+        runs: passes that the latency is the median of.
+
+    Raises:
+        NotAdmitted: it cannot be used so, or does not fit the device's memory.
+
+    >>> seed = ArchitectureSubject(Architecture.parse("seed"), Task(image_size=(32, 32)))
+    >>> usage_of(seed, Use(batch_size=2), torch.device("cpu"), runs=2).batch_size
+    2
+    """
+    task, generator = subject.task, torch.Generator().manual_seed(0)
+    images = torch.randn(use.batch_size, task.in_chans, *task.image_size, generator=generator)
+    advice = "choose --precision float32, other metrics, another image size or another network"
+    with refusing(subject.name, advice=advice), fitting(subject.name, use, device):
+        return usage(subject.in_use().to(device), images.to(device), precision=use.precision, runs=runs)
 
 
 class UsageMeter:
@@ -86,11 +111,6 @@ class UsageMeter:
     def _measure(self, architecture: Architecture, runs: int) -> dict[str, Entry]:
         """Latency, spread and memory, each as an entry of a ledger."""
         begin = time.perf_counter()
-        network = ArchitectureSubject(architecture, self.task).in_use().to(self.device)
-        generator = torch.Generator().manual_seed(0)
-        images = torch.randn(self.use.batch_size, self.task.in_chans, *self.task.image_size, generator=generator)
-        name = str(architecture)
-        with refusing(name, advice="choose --precision float32"), fitting(name, self.use, self.device):
-            found = usage(network, images.to(self.device), precision=self.use.precision, runs=runs)
+        found = usage_of(ArchitectureSubject(architecture, self.task), self.use, self.device, runs=runs)
         seconds = time.perf_counter() - begin
         return {name: Entry(float(getattr(found, name)), None, seconds, "") for name in _MEASURED}

@@ -14,16 +14,24 @@ from torch import Tensor, nn
 from asvit.complexity import curve, ntk
 from asvit.complexity.copies import fresh_copy
 from asvit.complexity.layerwise import layerwise_kernel
-from asvit.complexity.speed import Usage, usage
+from asvit.complexity.usage import Usage
 from asvit.errors import NotAdmitted
-from asvit.measure.norms import refuse_functional_norms, remove_norms, write_out_norms
+from asvit.measure.differentiable import (
+    differentiable_attention,
+    fuse_attention,
+    refuse_functional_norms,
+    remove_norms,
+    write_out_attention,
+    write_out_norms,
+)
+from asvit.measure.meter import usage_of
 from asvit.measure.photos import Photographs
 from asvit.measure.settings import Output, Settings, Use
-from asvit.measure.subject import MeasuredAsViT, Subject, fitting, refusing
+from asvit.measure.subject import MeasuredAsViT, Subject
 from asvit.measure.taylor import carry_jets, circle_jet
 from asvit.measure.work import Work
 from asvit.networks.architecture import Task
-from asvit.networks.attention import differentiable_attention, fuse_attention, write_out_attention
+from asvit.networks.refusing import refusing
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,10 +149,8 @@ class Probe:
 
     @cached_property
     def usage(self) -> Usage:
-        """Latency and memory of the network in use, on the draw's images, as many as are used at a time."""
-        images = self.images[torch.arange(self.use.batch_size, device=self.device) % len(self.images)]
-        with refusing(self.subject.name), fitting(self.subject.name, self.use, self.device):
-            return usage(self.subject.in_use().to(self.device), images, precision=self.use.precision)
+        """Latency and memory of the network in use."""
+        return usage_of(self.subject, self.use, self.device)
 
     @cached_property
     def velocity(self) -> Float[Tensor, "angles D"]:

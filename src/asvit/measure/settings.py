@@ -1,16 +1,15 @@
 """How a network is measured: the settings, each with the paper's way and the authors' release's."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from asvit.complexity.usage import Precision
 from asvit.errors import UserError
 from asvit.networks.architecture import Initialisation
 
 Output = Literal["features", "logits"]
 """Pooled last map before the final norm, or class logits before the softmax."""
-
-Precision = Literal["float32", "bfloat16"]
-"""Of the network in use; measures at initialisation are always in float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,3 +71,14 @@ class Settings:
         for name, least in (("repeats", 1), ("angles", 1), ("kernel_images", 2)):
             if getattr(self, name) < least:
                 raise UserError(f"{name} is {getattr(self, name)}: expected at least {least}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """How a job measures: the settings of its measures, the images that the kernel sees, and memory."""
+
+    settings: Settings = Settings()
+    images: Path | None = None
+    """Folder of images for the kernel; None: photographs that come with scikit-image."""
+    work_memory: int | None = None
+    """Bytes for activations at a time; None: 2 GB on a CPU, half of a GPU's."""

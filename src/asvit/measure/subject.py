@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -16,12 +15,12 @@ from torch import Tensor, nn
 
 from asvit.complexity.cost import activation_bytes, count_macs, count_params
 from asvit.errors import NotAdmitted, UserError
-from asvit.extras import from_extra
 from asvit.measure.settings import Output, Use
 from asvit.networks.architecture import Architecture, Initialisation, Task
-from asvit.networks.callables import Make, digest, find_classifier, load_callable, make_network, names_callable
-
-TIMM = "timm:"
+from asvit.networks.building import check_in_timm, create_in_timm
+from asvit.networks.callables import Make, digest, find_classifier, load_callable, make_network
+from asvit.networks.named import Network, NetworkFunction, TimmModel
+from asvit.networks.refusing import refusing
 
 
 class Subject(ABC):
@@ -215,62 +214,38 @@ class ModelSubject(Subject):
 class TimmSubject(ModelSubject):
     """A classifier of timm with timm's own initialisation.
 
-    >>> subject = TimmSubject("resnet18", Task(image_size=(32, 32)))
+    >>> subject = TimmSubject(TimmModel("resnet18"), Task(image_size=(32, 32)))
     >>> subject.name, subject.params
     ('timm:resnet18', 11689512)
     """
 
-    model_name: str
+    model: TimmModel
     task: Task
 
     def __post_init__(self) -> None:
-        with from_extra("train"):
-            import timm
-
-        if not timm.is_model(self.model_name):
-            close = ", ".join(timm.list_models(f"*{self.model_name}*")[:3])
-            hint = f"did you mean {close}?" if close else "see timm.list_models()"
-            raise UserError(f"timm has no model named {self.model_name!r}: {hint}")
+        check_in_timm(self.model)
 
     @property
     def name(self) -> str:
         """``timm:NAME``."""
-        return TIMM + self.model_name
-
-    def create(self, num_classes: int, **options: Any) -> nn.Module:
-        """The timm model for the task, laid out for its image size where the model needs to know it."""
-        with from_extra("train"):
-            import timm
-
-        config = timm.get_pretrained_cfg(self.model_name)
-        if config is not None and config.fixed_input_size:
-            options["img_size"] = self.task.image_size
-        try:
-            return timm.create_model(
-                self.model_name, num_classes=num_classes, in_chans=self.task.in_chans, **options
-            ).eval()
-        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-            height, width = self.task.image_size
-            raise UserError(
-                f"timm cannot build {self.model_name} for {height}x{width} images of {self.task.in_chans} channels: "
-                f"{one_line(error)}; choose the size and channels that the model expects"
-            ) from error
+        return str(self.model)
 
     def draw(self, output: Output) -> nn.Module:
         """Pooled features are what timm has without classes."""
-        return self.create(num_classes=0 if output == "features" else self.task.num_classes)
+        num_classes = 0 if output == "features" else self.task.num_classes
+        return create_in_timm(self.model, self.task, num_classes=num_classes)
 
 
 @dataclass(frozen=True)
 class CallableSubject(ModelSubject):
     """What a function of the user's own makes, by the convention of :mod:`asvit.networks.callables`.
 
-    >>> subject = CallableSubject("torchvision.models:resnet18", Task(image_size=(32, 32)))
+    >>> subject = CallableSubject(NetworkFunction("torchvision.models:resnet18"), Task(image_size=(32, 32)))
     >>> subject.name, subject.params
     ('torchvision.models:resnet18', 11689512)
     """
 
-    callable_name: str
+    function: NetworkFunction
     task: Task
 
     def __post_init__(self) -> None:
@@ -279,7 +254,7 @@ class CallableSubject(ModelSubject):
     @property
     def name(self) -> str:
         """``package.module:callable``."""
-        return self.callable_name
+        return str(self.function)
 
     @property
     def key(self) -> str:
@@ -298,7 +273,7 @@ class CallableSubject(ModelSubject):
 
     @cached_property
     def _make(self) -> Make:
-        return load_callable(self.callable_name)
+        return load_callable(self.function)
 
     @cached_property
     def _classifier(self) -> str | None:
@@ -327,38 +302,18 @@ class CallableSubject(ModelSubject):
         return network
 
 
-def parse_subject(text: str, task: Task) -> Subject:
-    """What ``text`` names: ``timm:NAME``, ``package.module:callable``, a published architecture or a text form.
+def subject_of(network: Network, task: Task) -> Subject:
+    """What is measured of a network, on images and classes of a task.
 
-    >>> parse_subject("small", Task()).params
+    >>> subject_of(Architecture.parse("small"), Task()).params
     29051296
     """
-    if text.startswith(TIMM):
-        return TimmSubject(text.removeprefix(TIMM), task)
-    if names_callable(text):
-        return CallableSubject(text, task)
-    return ArchitectureSubject(Architecture.parse(text), task)
-
-
-@contextmanager
-def refusing(
-    name: str,
-    done: str = "measured",
-    advice: str = "choose other metrics, another image size or another network",
-) -> Iterator[None]:
-    """Refuse a network that lacks a derivative or does not take these images, naming torch's reason.
-
-    >>> with refusing("net", "counted", "choose another network"):
-    ...     raise RuntimeError("no such operator")
-    Traceback (most recent call last):
-    asvit.errors.NotAdmitted: net cannot be counted here: no such operator; choose another network
-    """
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, AssertionError, AttributeError, TypeError, LookupError) as error:
-        raise NotAdmitted(f"{name} cannot be {done} here: {one_line(error)}; {advice}") from error
+    match network:
+        case TimmModel():
+            return TimmSubject(network, task)
+        case NetworkFunction():
+            return CallableSubject(network, task)
+    return ArchitectureSubject(network, task)
 
 
 @contextmanager
@@ -377,12 +332,3 @@ def fitting(name: str, use: Use, device: torch.device) -> Iterator[None]:
             f"{name} with {use.batch_size} images at a time does not fit the memory of {device}: choose a smaller "
             "--batch-size"
         ) from error
-
-
-def one_line(error: BaseException) -> str:
-    """First line of an error's message.
-
-    >>> one_line(RuntimeError("first line\\nsecond"))
-    'first line'
-    """
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -13,14 +13,13 @@ from functools import partial
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.func import jvp
 
-from asvit.measure.norms import WrittenOutNorm, is_norm
+from asvit.measure.differentiable import WrittenOutNorm, is_norm
 from asvit.measure.stacked import StackedConv2d, StackedLinear
-from asvit.networks.attention import WindowAttention
+from asvit.networks.attention import WindowAttention, pad_columns
 from asvit.networks.model import DropPath
 
 Jet = Float[Tensor, "J ..."]
@@ -165,12 +164,3 @@ def blocks(heads: int, length: int, *, at_most: int) -> Iterator[tuple[slice, sl
     for i in range(0, heads, g):
         for j in range(0, length, rows):
             yield slice(i, i + g), slice(j, j + rows)
-
-
-def pad_columns(x: Float[Tensor, "*heads D"]) -> Float[Tensor, "*heads padded"]:
-    """Zeros up to a multiple of 8 columns and at least 16, with which a CPU multiplies matrices at full speed.
-
-    >>> pad_columns(torch.zeros(3, 8)).shape, pad_columns(torch.zeros(3, 22)).shape
-    (torch.Size([3, 16]), torch.Size([3, 24]))
-    """
-    return F.pad(x, (0, max(16, -(-x.shape[-1] // 8) * 8) - x.shape[-1]))

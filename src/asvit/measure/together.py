@@ -18,7 +18,8 @@ from asvit.measure.settings import Settings, Use
 from asvit.measure.stacked import stack_into
 from asvit.measure.subject import ArchitectureSubject, MeasuredAsViT
 from asvit.measure.taylor import carry_jets, circle_jet
-from asvit.measure.work import Work, usable_cores
+from asvit.measure.work import Work
+from asvit.runs.devices import usable_cores
 
 
 @dataclass(frozen=True)

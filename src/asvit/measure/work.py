@@ -1,39 +1,12 @@
 """How much of a measurement is done at a time: bounded by memory, and less where a device runs out of it."""
 
 import math
-import os
 from dataclasses import dataclass
 
 import torch
 
 from asvit.measure.settings import Settings
-
-
-def device_name(device: torch.device) -> str:
-    """What results say that they were computed on: a CUDA device's model, or ``cpu`` or ``mps``.
-
-    >>> device_name(torch.device("cpu"))
-    'cpu'
-    """
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def usable_cores() -> int:
-    """Processor cores that this process may use.
-
-    >>> 1 <= usable_cores() <= os.cpu_count()
-    True
-    """
-    if hasattr(os, "sched_getaffinity"):  # macOS binds no process to cores
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def memory(device: torch.device) -> int:
-    """Bytes of a device; an Apple GPU shares the machine's."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+from asvit.runs.devices import memory
 
 
 def default_work_memory(device: torch.device) -> int:

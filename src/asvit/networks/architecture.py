@@ -262,3 +262,13 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
     }
 )
 """The published networks (Table 4)."""
+
+
+def plane(architecture: Architecture) -> tuple[int, int]:
+    """Total depth, the number of blocks, and total width, the sum of their output channels (Fig. 3).
+
+    >>> plane(Architecture.parse("small"))
+    (10, 3256)
+    """
+    depths = architecture.depths
+    return sum(depths), sum(depth * dim for depth, dim in zip(depths, architecture.dims, strict=True))

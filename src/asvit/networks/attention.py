@@ -4,14 +4,12 @@ Shapes: ``B`` images or windows, ``H`` x ``W`` map, ``h`` x ``w`` window, ``C`` 
 window, ``D`` channels of a head.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Heads = Float[Tensor, "B N L D"]
 Mask = Bool[Tensor, "B 1 1 L"] | None
@@ -29,11 +27,21 @@ def plain_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> 
 def fused_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> Heads:
     """The same by torch's fused kernel, which knows reverse-mode derivatives of first order only."""
     columns = q_BNLD.shape[-1]
-    narrow = max(16, -(-columns // 8) * 8) - columns if q_BNLD.device.type == "cpu" else 0
-    if narrow:  # the CPU's matrix products are slow at under 16 columns and at other than multiples of 8
-        q_BNLD, k_BNLD, v_BNLD = (F.pad(x, (0, narrow)) for x in (q_BNLD, k_BNLD, v_BNLD))
+    if q_BNLD.device.type == "cpu":
+        q_BNLD, k_BNLD, v_BNLD = map(pad_columns, (q_BNLD, k_BNLD, v_BNLD))
     out = F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, attn_mask=mask, scale=columns**-0.5)
     return out[..., :columns]
+
+
+def pad_columns(x: Float[Tensor, "*heads D"]) -> Float[Tensor, "*heads padded"]:
+    """Zeros up to a multiple of 8 columns and at least 16, with which a CPU multiplies matrices at full speed.
+
+    >>> pad_columns(torch.zeros(3, 8)).shape, pad_columns(torch.zeros(3, 22)).shape
+    (torch.Size([3, 16]), torch.Size([3, 24]))
+    """
+    columns = x.shape[-1]
+    padded = max(16, -(-columns // 8) * 8)
+    return x if padded == columns else F.pad(x, (0, padded - columns))
 
 
 class WindowAttention(nn.Module):
@@ -99,48 +107,3 @@ def padding_mask(
     """Which keys of each window are tokens and which are padding, for a map that ``pad`` rows and columns enlarge."""
     real = torch.ones_like(x_BHWC[..., :1], dtype=torch.bool)
     return split_windows(F.pad(real, (0, 0, 0, pad[1], 0, pad[0])), window).transpose(1, 2)[:, None]
-
-
-def write_out_attention(network: nn.Module) -> None:
-    """Switch fused attention off wherever a network has it, in place: ours and timm's (``fused_attn``)."""
-    for module in network.modules():
-        if isinstance(module, WindowAttention):
-            module.attend = plain_attention
-        elif hasattr(module, "fused_attn"):
-            vars(module).update(fused_attn=False)
-
-
-@contextmanager
-def differentiable_attention() -> Iterator[None]:
-    """While it is entered, torch's own attention is a softmax between products, with derivatives in any mode.
-
-    Its fused kernels have none in forward mode.
-
-    >>> x = torch.eye(2)[None]
-    >>> with differentiable_attention():
-    ...     torch.func.jvp(lambda v: F.scaled_dot_product_attention(0 * x, x, v), (x,), (x,))[1].tolist()
-    [[[0.5, 0.5], [0.5, 0.5]]]
-    """
-    with layer_by_layer(), sdpa_kernel(SDPBackend.MATH):
-        yield
-
-
-@contextmanager
-def layer_by_layer() -> Iterator[None]:
-    """While it is entered, torch's transformer modules call their layers, of which some may have been replaced.
-
-    Otherwise ``nn.MultiheadAttention`` and ``nn.TransformerEncoderLayer`` may be one operator on all of their weights.
-    """
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-
-
-def fuse_attention(network: nn.Module) -> None:
-    """Switch fused attention on wherever a model of timm has it, in place: some leave it off by default."""
-    for module in network.modules():
-        if hasattr(module, "fused_attn"):
-            vars(module).update(fused_attn=True)

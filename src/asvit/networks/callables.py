@@ -29,38 +29,27 @@ from torch import nn
 
 from asvit.errors import UserError
 from asvit.networks.architecture import Task
+from asvit.networks.named import NetworkFunction
 
 Make = Callable[..., Any]
 
-_NAME = re.compile(r"(?P<module>[^\W\d][\w.]*):(?P<attribute>[^\W\d][\w.]*)")
 _GIVEN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _COLLECTING = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def names_callable(text: str) -> bool:
-    """Whether a text has the form ``package.module:callable``.
+def load_callable(function: NetworkFunction) -> Make:
+    """The function itself, from the current folder or an installed package.
 
-    >>> names_callable("my.nets:tiny"), names_callable("8,2,3|4,1,2|4,1,4|4,1,6|32")
-    (True, False)
-    """
-    return _NAME.fullmatch(text) is not None
-
-
-def load_callable(name: str) -> Make:
-    """The function of a name, from the current folder or an installed package.
-
-    >>> load_callable("torch.nn:Linear").__name__
+    >>> load_callable(NetworkFunction("torch.nn:Linear")).__name__
     'Linear'
     """
-    match = _NAME.fullmatch(name)
-    if match is None:
-        raise UserError(f"{name!r} names no function: expected package.module:callable")
-    found: Any = _import(match["module"], name)
-    for attribute in match["attribute"].split("."):
+    name = str(function)
+    found: Any = _import(function.module, name)
+    for attribute in function.attribute.split("."):
         if not hasattr(found, attribute):
             close = difflib.get_close_matches(attribute, dir(found), 3)
             hint = f"did you mean {', '.join(close)}?" if close else "expected a function that makes a network"
-            raise UserError(f"{match['module']} has no {match['attribute']}: {hint}")
+            raise UserError(f"{function.module} has no {function.attribute}: {hint}")
         found = getattr(found, attribute)
     if isinstance(found, nn.Module):
         raise UserError(f"{name} is a network: expected a function or class that makes one, anew in every call")

@@ -3,18 +3,15 @@
 Imports the room of the kind alone: the report of a design needs no package for training or detection.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asvit.errors import UserError
-from asvit.extras import from_extra
+from asvit.design.results import RESULTS
+from asvit.errors import UserError, from_extra
 from asvit.report.charts import Panel
 from asvit.report.parts import Page
-from asvit.report.read import RunFile, read_run
-
-JOBS = ("search", "grow", "design", "train", "detect", "study", "study-search", "study-scaling")
-"""That have a report, by their names in ``run.json``."""
+from asvit.runs.read import RunFile, read_run
 
 
 @dataclass(frozen=True)
@@ -25,6 +22,62 @@ class Kind:
     panels: Callable[[Path], Sequence[Panel]]
 
 
+def _design() -> Kind:
+    from asvit.report.design.page import design_page
+    from asvit.report.design.panels import design_panels
+
+    return Kind(design_page, design_panels)
+
+
+def _training() -> Kind:
+    with from_extra("train"):
+        from asvit.report.training.page import training_page
+        from asvit.report.training.panels import training_panels
+
+    return Kind(training_page, training_panels)
+
+
+def _detection() -> Kind:
+    with from_extra("detect"):
+        from asvit.report.detection.page import detection_page
+        from asvit.report.detection.panels import detection_panels
+
+    return Kind(detection_page, detection_panels)
+
+
+def _study() -> Kind:
+    with from_extra("study"):
+        from asvit.report.study.page import study_page
+        from asvit.report.study.panels import study_panels
+
+    return Kind(study_page, study_panels)
+
+
+def _search_contest() -> Kind:
+    with from_extra("study"):
+        from asvit.report.study.contests import search_contest_page, search_contest_panels
+
+    return Kind(search_contest_page, search_contest_panels)
+
+
+def _scaling_contest() -> Kind:
+    with from_extra("study"):
+        from asvit.report.study.contests import scaling_contest_page, scaling_contest_panels
+
+    return Kind(scaling_contest_page, scaling_contest_panels)
+
+
+KINDS: Mapping[str, Callable[[], Kind]] = {
+    **dict.fromkeys(RESULTS, _design),
+    "train": _training,
+    "detect": _detection,
+    "study": _study,
+    "study-search": _search_contest,
+    "study-scaling": _scaling_contest,
+}
+"""Of every job that has a report, by its name in ``run.json``."""
+
+
 def kind_of(directory: Path) -> Kind:
     """Kind of the job that a run directory is of.
 
@@ -32,38 +85,6 @@ def kind_of(directory: Path) -> Kind:
         UserError: ``run.json`` is missing or damaged, the job has no report, or a package for it is missing.
     """
     job = read_run(directory, RunFile).job
-    match job:
-        case "search" | "grow" | "design":
-            from asvit.report.design.page import design_page
-            from asvit.report.design.panels import design_panels
-
-            return Kind(design_page, design_panels)
-        case "train":
-            with from_extra("train"):
-                from asvit.report.training.page import training_page
-                from asvit.report.training.panels import training_panels
-
-            return Kind(training_page, training_panels)
-        case "detect":
-            with from_extra("detect"):
-                from asvit.report.detection.page import detection_page
-                from asvit.report.detection.panels import detection_panels
-
-            return Kind(detection_page, detection_panels)
-        case "study":
-            with from_extra("study"):
-                from asvit.report.study.page import study_page
-                from asvit.report.study.panels import study_panels
-
-            return Kind(study_page, study_panels)
-        case "study-search":
-            with from_extra("study"):
-                from asvit.report.study.contests import search_contest_page, search_contest_panels
-
-            return Kind(search_contest_page, search_contest_panels)
-        case "study-scaling":
-            with from_extra("study"):
-                from asvit.report.study.contests import scaling_contest_page, scaling_contest_panels
-
-            return Kind(scaling_contest_page, scaling_contest_panels)
-    raise UserError(f"{directory} is of the job {job!r}, which has no report: expected {', '.join(JOBS)}")
+    if job not in KINDS:
+        raise UserError(f"{directory} is of the job {job!r}, which has no report: expected {', '.join(KINDS)}")
+    return KINDS[job]()

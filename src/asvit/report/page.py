@@ -7,14 +7,14 @@ from string import Template
 
 import vl_convert
 
-from asvit.measure.side_by_side import SIDE_BY_SIDE
-from asvit.records import REPORT, RUN, flat, read_file, write_file
+from asvit.measure.compared import SIDE_BY_SIDE
 from asvit.report.charts import VEGA_LITE
 from asvit.report.kinds import kind_of
 from asvit.report.markup import escape, escape_json, join
 from asvit.report.parts import Page, settings
 from asvit.report.side_by_side.page import SIDE_BY_SIDE_PAGE, link_to_side_by_side, side_by_side_page
 from asvit.report.theme import DARK, LIGHT
+from asvit.runs.records import REPORT, RUN, flat, read_file, write_file
 
 
 def write_report(directory: Path) -> Path:

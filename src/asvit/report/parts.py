@@ -6,7 +6,7 @@ from typing import Any
 
 from asvit.networks.architecture import Task
 from asvit.report.markup import Markup, join, table, tag
-from asvit.report.read import RunFile
+from asvit.runs.read import RunFile
 
 MOST_SHOWN = 10
 """Longer lists are folded."""

@@ -10,10 +10,10 @@ import vl_convert
 from PIL import Image
 
 from asvit.errors import UserError
-from asvit.records import write_file
 from asvit.report.charts import VEGA_LITE, Panel, chart
 from asvit.report.kinds import kind_of
 from asvit.report.theme import LIGHT
+from asvit.runs.records import write_file
 
 WIDTH, HEIGHT = 840, 240
 """Of all panels together, and of one, in points; a PNG has two pixels a point."""

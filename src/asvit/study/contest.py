@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from asvit.design.comparison import MethodScore
-from asvit.measure.measurer import Estimate
+from asvit.measure.estimates import Estimate
 from asvit.networks.architecture import Task
+from asvit.study.comparison import MethodScore
 from asvit.study.plan import Planned
 from asvit.study.results import Trained, by_network
 

@@ -37,6 +37,17 @@ class PlanSettings:
     seed: int
     """Of the sample."""
 
+    @classmethod
+    def of(cls, *, topologies: int, seeds: int, seed: int, repeated: int | None = None) -> "PlanSettings":
+        """A plan; if nothing else is said a third of the topologies is trained repeatedly, at least the pilot's.
+
+        >>> PlanSettings.of(topologies=30, seeds=2, seed=0).repeated
+        10
+        """
+        third = min(topologies, max(PILOT_TOPOLOGIES, topologies // 3))
+        repeated = third if repeated is None else repeated
+        return cls(topologies=topologies, seeds=seeds, repeated=repeated, seed=seed)
+
     def __post_init__(self) -> None:
         if self.topologies < 3 or self.seeds < PILOT_SEEDS:
             raise UserError(

@@ -17,13 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock
 
-from asvit.design.optuna_search import import_optuna
-from asvit.errors import UserError
-from asvit.extras import from_extra
-from asvit.measure.subject import one_line
+from asvit.errors import UserError, from_extra, one_line
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import table_at
-from asvit.records import Json, refuse_difference, without_password
+from asvit.runs.records import Json, refuse_difference, without_password
+from asvit.study.optuna_search import import_optuna
 from asvit.study.plan import Planned
 from asvit.study.results import Trained
 

@@ -10,7 +10,7 @@ import msgspec
 
 from asvit.errors import UserError
 from asvit.networks.architecture import Task
-from asvit.records import Json
+from asvit.runs.records import Json
 from asvit.study.correlation import Interval
 from asvit.study.noise import Variance
 from asvit.study.plan import Planned

@@ -6,7 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
-from asvit.measure.measurer import Estimate
+from asvit.measure.estimates import Estimate
 from asvit.measure.metrics import METRICS, Metric
 from asvit.study.correlation import Interval, kendall, mean_of_top, partial, rank_sum, resamples, same_band
 from asvit.study.noise import Variance, ceiling, measurement_reliability

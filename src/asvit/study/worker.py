@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from asvit.measure.subject import one_line
+from asvit.errors import one_line
 from asvit.study.noise import Variance, variance_of
 from asvit.study.plan import Planned
 from asvit.study.queue import Queue

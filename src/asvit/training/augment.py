@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as V
 
-from asvit.measure.photos import RGB_MEAN, RGB_STD, normalise
+from asvit.images import RGB_MEAN, RGB_STD, normalise
 from asvit.training.recipe import TrainRecipe
 
 Transform = Callable[[Any], Tensor]
@@ -54,8 +54,8 @@ def evaluation_transform(
     image_size: tuple[int, int],
     test_crop: float,
     *,
-    mean: tuple[float, float, float] = RGB_MEAN,
-    std: tuple[float, float, float] = RGB_STD,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
     interpolation: str = "bicubic",
 ) -> Transform:
     """The central part of the image, resized.
@@ -63,14 +63,20 @@ def evaluation_transform(
     Args:
         image_size: height and width in pixels.
         test_crop: share of a side that is kept.
-        mean: of photographs, by channel; timm's pretrained models have means of their own.
+        mean: by channel; timm's pretrained models have means of their own, ours those of
+            :func:`~asvit.images.mean_and_std`.
         std: the same for standard deviations.
         interpolation: of photographs.
     """
     photographs: Any = create_transform(
-        (3, *image_size), crop_pct=test_crop, interpolation=interpolation, mean=mean, std=std
+        (3, *image_size),
+        crop_pct=test_crop,
+        interpolation=interpolation,
+        mean=RGB_MEAN if mean is None else mean,
+        std=RGB_STD if std is None else std,
     )
-    arrays = v2.Compose([to_tensor, partial(resize_centre, size=image_size, share=test_crop), normalise_one])
+    normalised = normalise_one if mean is None or std is None else v2.Normalize(list(mean), list(std))
+    arrays = v2.Compose([to_tensor, partial(resize_centre, size=image_size, share=test_crop), normalised])
     return ByKind(photographs, arrays)
 
 

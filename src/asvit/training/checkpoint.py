@@ -112,7 +112,7 @@ def read_checkpoint(
 
 def best_checkpoint(run: Path, job: str) -> Path:
     """Checkpoint that a finished training of a job names as its best."""
-    from asvit.records import RESULT, read_file
+    from asvit.runs.records import RESULT, read_file
 
     result = read_file(run / RESULT)
     if result.get("job") != job or "checkpoint" not in result:

@@ -11,18 +11,21 @@ from torch import Tensor
 from asvit.complexity.cost import count_params
 from asvit.errors import UserError
 from asvit.networks.architecture import Task
+from asvit.networks.building import build
+from asvit.networks.named import Network
 from asvit.training.augment import evaluation_transform, training_transform
 from asvit.training.checkpoint import State, checkpoint_path
 from asvit.training.data import Batch, Draws, EvaluationOrder, Examples, Labelled, batches, seed_everything
 from asvit.training.evaluate import Scores, evaluate
 from asvit.training.loop import Training
-from asvit.training.network import build, set_checkpointing
 from asvit.training.parallel import Processes
+from asvit.training.placing import memory_format, set_checkpointing
 from asvit.training.recipe import TrainRecipe
 from asvit.training.resident import RandomCrops, Resident, ResidentBatches, centre
 from asvit.training.results import BACKWARD, Epoch, TrainResult, best_of, saved_time
-from asvit.training.retokenize import Schedule, StageCost, coarseness_at, enter, saved_share, stage_costs
-from asvit.training.running import Running
+from asvit.training.retokenize import enter, stage_costs
+from asvit.training.schedule import Schedule, StageCost, coarseness_at, saved_share
+from asvit.training.settings import Running
 from asvit.training.sources import Source
 from asvit.training.trained import ClassifierHeader
 
@@ -34,7 +37,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
 
     def __init__(
         self,
-        name: str,
+        network: Network,
         train: Source,
         val: Source,
         recipe: TrainRecipe,
@@ -48,7 +51,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
         """Draw the network and set up its training.
 
         Args:
-            name: text form of an architecture, or ``timm:NAME``.
+            network: architecture, or model of timm.
             train: images to learn from.
             val: images to evaluate on, of the same classes.
             recipe: how to train.
@@ -58,13 +61,13 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
             running: how to run it.
             processes: this one among those that train together.
         """
-        self.name, self.recipe, self.schedule = name, recipe, schedule
+        self.network, self.recipe, self.schedule = network, recipe, schedule
         self.train_source, self.val_source = train, val
         if sum(stage.epochs for stage in schedule) != recipe.epochs:
             raise UserError(f"the schedule's epochs are not the recipe's {recipe.epochs}: expected as many")
         self.task = Task(image_size=recipe.image_size, in_chans=train.channels, num_classes=len(train.classes))
         seed_everything(Draws.WEIGHTS, seed)
-        model = build(name, self.task, drop_path=recipe.drop_path)
+        model = build(network, self.task, drop_path=recipe.drop_path)
         self.stages = stage_costs(model, schedule, torch.zeros(1, self.task.in_chans, *self.task.image_size))
         if running.checkpointing:
             set_checkpointing(model)
@@ -120,7 +123,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
 
     def prepare(self, batch: Batch) -> Batch:
         """A batch on the device, its images mixed."""
-        batch = batch.to(self.device, self.running.memory_format)
+        batch = batch.to(self.device, memory_format(self.running.channels_last))
         if self.mix is None:
             return batch
         return Batch(*self.mix(batch.images, batch.labels), batch.problems)
@@ -141,7 +144,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
             device=self.device,
             precision=self.running.precision,
             processes=self.processes,
-            memory_format=self.running.memory_format,
+            memory_format=memory_format(self.running.channels_last),
         )
 
     def finish_epoch(self) -> Epoch:
@@ -165,7 +168,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
         """What a checkpoint of the present state says."""
         trained = self.state.epoch if self.state.step else self.state.epoch - 1
         return ClassifierHeader(
-            network=self.name,
+            network=str(self.network),
             task=self.task,
             classes=self.train_source.classes,
             test_crop=self.recipe.test_crop,
@@ -178,7 +181,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
         best = best_of(self.state.epochs)
         assert best is not None  # the last stage of a schedule is at full resolution
         return TrainResult(
-            network=self.name,
+            network=str(self.network),
             task=self.task,
             classes=self.train_source.classes,
             params=count_params(self.model),

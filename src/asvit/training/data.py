@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
-from pathlib import Path
 from threading import Thread
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -20,9 +19,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from asvit.errors import UserError
-from asvit.measure.photos import UNREADABLE
+from asvit.images import UNREADABLE, check_size
 from asvit.training.augment import Transform
-from asvit.training.sources import decode
 
 REPLACEMENTS = 10
 """Images in a row that are tried before a sample is given up."""
@@ -68,7 +66,7 @@ class Readable(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> tuple[Any, Any]:
-        """An image and what is known about it; one of :data:`asvit.measure.photos.UNREADABLE` where it is damaged."""
+        """An image and what is known about it; one of :data:`asvit.images.UNREADABLE` where it is damaged."""
         ...
 
     def file(self, index: int) -> str:
@@ -163,36 +161,6 @@ class Examples(Dataset[Example]):
             except UNREADABLE as error:
                 problem = problem or f"{self.source.file(i)}: {error}"
         return Example(None, problem)
-
-
-def open_image(path: Path, channels: int) -> Any:
-    """Decode an image file: a PIL image, or of an array file a tensor from 0 to 1.
-
-    Raises:
-        One of :data:`asvit.measure.photos.UNREADABLE`: it is missing, damaged or too small.
-    """
-    with open(path, "rb") as file:
-        return check_size(decode(file, path.suffix, channels))
-
-
-def read_image(path: Path, channels: int) -> Any:
-    """An image that somebody named.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return open_image(path, channels)
-    except UNREADABLE as error:
-        raise UserError(f"cannot read the image {path}: {error}; expected a JPEG, PNG, .npy or TIFF file") from error
-
-
-def check_size(image: Any) -> Any:
-    """The image, if there is something to see."""
-    height, width = image.shape[-2:] if isinstance(image, Tensor) else (image.height, image.width)
-    if min(height, width) < 2:
-        raise ValueError(f"it is {height}x{width} pixels: too small")
-    return image
 
 
 def collate(batch_type: Any, examples: list[Example]) -> Any:

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from asvit.complexity.precision import float64_device, in_float64
+from asvit.complexity.usage import Precision
 from asvit.errors import UserError
-from asvit.measure.settings import Precision
 from asvit.training.data import Batch
 from asvit.training.parallel import Processes
 

@@ -42,11 +42,11 @@ from asvit.training.checkpoint import (
     write_checkpoint,
 )
 from asvit.training.data import Draws, TrainingOrder, seed_everything
-from asvit.training.network import place
 from asvit.training.parallel import Processes
+from asvit.training.placing import memory_format, place
 from asvit.training.recipe import LoopRecipe
 from asvit.training.results import BACKWARD, EpochRecord
-from asvit.training.running import Running
+from asvit.training.settings import Running
 
 PENDING = {"cpu": 1, "cuda": 20}
 """Steps whose losses are read together, by device: reading makes a CPU wait for its GPU."""
@@ -122,7 +122,7 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
         self.seed, self.device, self.running, self.processes = seed, device, running, processes
         self.loop = recipe
         self.state: State[EpochT] = State()
-        self.model = place(model, device, running.memory_format)
+        self.model = place(model, device, memory_format(running.channels_last))
         self.optimiser = create_optimizer_v2(
             self.model, "adamw", lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
         )
@@ -312,7 +312,9 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
 
     def due(self, saved: float) -> bool:
         """Whether it is time for a checkpoint; all processes go by the first one's clock."""
-        late = torch.tensor(float(self.processes.first and time.monotonic() - saved > 60 * self.running.minutes))
+        late = torch.tensor(
+            float(self.processes.first and time.monotonic() - saved > 60 * self.running.checkpoint_minutes)
+        )
         return bool(self.processes.total(late.to(self.device)))
 
     def epoch_facts(self) -> dict[str, Any]:

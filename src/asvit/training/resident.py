@@ -12,8 +12,8 @@ from torch.utils.data import Sampler
 from torchvision.transforms.v2 import functional as V
 
 from asvit.errors import UserError
-from asvit.measure.photos import normalise
-from asvit.measure.work import memory
+from asvit.images import normalise
+from asvit.runs.devices import memory
 from asvit.training.augment import resize_centre
 from asvit.training.data import REPLACEMENTS, Batch, Draws, Examples, Labelled, Place, generator_of
 from asvit.training.recipe import TrainRecipe

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 import msgspec
 
 from asvit.networks.architecture import Task
-from asvit.records import flat
-from asvit.training.retokenize import StageCost
+from asvit.runs.records import flat
+from asvit.training.schedule import StageCost
 
 BACKWARD = 3
 """A training step costs three forward passes: one forward, two products for each backward."""

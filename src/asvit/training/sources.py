@@ -5,7 +5,7 @@ Every source is a list that can be read in any order, by any process: so an epoc
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from io import BufferedIOBase, BytesIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asvit.errors import UserError
-from asvit.extras import from_extra
-from asvit.measure.photos import ARRAYS, RASTER, UNREADABLE, load_array, open_array, open_raster
+from asvit.errors import UserError, from_extra
+from asvit.images import ARRAYS, RASTER, UNREADABLE, decode, load_array
+from asvit.training.settings import DIGITS, ImageData
 from asvit.training.tars import Member, index, key_of
 
 Split = Literal["train", "val"]
@@ -47,7 +47,7 @@ class Source(ABC):
         """A PIL image (one or three channels) or a tensor ``C x H x W`` from 0 to 1, and its label.
 
         Raises:
-            One of :data:`asvit.measure.photos.UNREADABLE`: the image is damaged.
+            One of :data:`asvit.images.UNREADABLE`: the image is damaged.
         """
 
     @abstractmethod
@@ -145,15 +145,6 @@ class Digits(Source):
         return f"digit {index}"
 
 
-def decode(file: BufferedIOBase, suffix: str, channels: int) -> Any:
-    """An image file: a PIL image of one or three channels, or of an array file a tensor from 0 to 1."""
-    if suffix.lower() in ARRAYS:
-        return open_array(file, suffix, channels)
-    if channels not in (1, 3):
-        raise ValueError(f"it holds at most three channels, but the network reads {channels}")
-    return open_raster(file, "RGB" if channels == 3 else "L")
-
-
 def open_source(where: str, split: Split, *, folder: Path | None = None, in_chans: int | None = None) -> Source:
     """Training or validation images.
 
@@ -175,12 +166,24 @@ def open_source(where: str, split: Split, *, folder: Path | None = None, in_chan
         case "torch":
             source = _torchvision(name, split, folder, in_chans)
         case _:
-            source = Digits(split) if where == "digits" else _part(Path(where), split, in_chans)
+            source = Digits(split) if where == DIGITS else _part(Path(where), split, in_chans)
     if len(source) == 0:
         raise UserError(f"{source.name} has no images: expected {KINDS}")
     if len(source.classes) < 2:
         raise UserError(f"{source.name} has a single class, {', '.join(source.classes)}: expected two or more")
     return source
+
+
+def open_data(data: ImageData, split: Split) -> Source:
+    """Images of a split of a data set that somebody named."""
+    return open_source(data.data, split, folder=data.data_folder, in_chans=data.in_chans)
+
+
+def open_both(data: ImageData) -> tuple[Source, Source]:
+    """Training and validation images of a data set, of the same classes and channels."""
+    train, val = open_data(data, "train"), open_data(data, "val")
+    check_classes(train, val)
+    return train, val
 
 
 def check_classes(train: Source, val: Source) -> None:

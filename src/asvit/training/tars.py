@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from asvit.errors import UserError
-from asvit.measure.photos import ARRAYS, RASTER
+from asvit.images import ARRAYS, RASTER
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,23 @@
 """A trained classifier: from a checkpoint of ours, or timm's pretrained weights."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from torch import nn
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
 
-from asvit.errors import UserError
-from asvit.measure.subject import TIMM, one_line
+from asvit.errors import UserError, one_line
+from asvit.images import from_array
 from asvit.networks.architecture import Task
+from asvit.networks.building import build
+from asvit.networks.named import TIMM, Network, TimmModel, parse_network
+from asvit.training.augment import Transform, evaluation_transform
 from asvit.training.checkpoint import Header, State, fill, load_weights
-from asvit.training.network import build
 from asvit.training.results import Epoch
 from asvit.training.retokenize import enter
 
@@ -34,19 +40,76 @@ class ClassifierHeader(Header):
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A trained network and what one needs to know to use it."""
+class Classifier:
+    """A trained network, and what one needs to know to use it.
 
-    name: str
-    """Text form of an architecture, or ``timm:NAME``."""
+    >>> classifier = read_classifier("runs/digits")  # doctest: +SKIP
+    >>> classifier.predict(PIL.Image.open("four.png"))[0]  # doctest: +SKIP
+    ('4', 0.97)
+    """
+
+    network: Network
+    """Architecture, or model of timm."""
     model: nn.Module
+    """In evaluation mode: logits of normalised images ``B x channels x height x width``."""
     task: Task
     classes: tuple[str, ...]
+    """Names, in the order of the logits."""
     looking: dict[str, Any]
     """Of :func:`asvit.training.augment.evaluation_transform`: how it looks at an image, its size aside."""
 
+    @property
+    def transform(self) -> Transform:
+        """From an image to what the model reads, as in evaluation."""
+        return evaluation_transform(self.task.image_size, **self.looking)
 
-def load_network(path: Path, *, averaged: bool = True) -> Trained:
+    def predict(
+        self, image: Any, top: int = 5, *, device: torch.device = torch.device("cpu")
+    ) -> list[tuple[str, float]]:
+        """Classes of an image with their probabilities, the likeliest first.
+
+        Args:
+            image: PIL image; array ``height x width x channels``, whole numbers up to the largest of their type or
+                floats from 0 to 1; or tensor ``channels x height x width`` from 0 to 1.
+            top: classes, at most as many as there are.
+            device: of the model.
+
+        Raises:
+            UserError: an array has another number of channels, or values that are not finite.
+        """
+        with torch.inference_mode():
+            shares = self.model(self.transform(self._readable(image))[None].to(device)).softmax(1)[0].cpu()
+        best = shares.topk(min(top, len(self.classes)))
+        return [(self.classes[i], share) for i, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
+
+    def _readable(self, image: Any) -> Any:
+        """An image as a source would read it."""
+        if isinstance(image, np.ndarray):
+            try:
+                image = from_array(image[:, :, None] if image.ndim == 2 else image, self.task.in_chans)
+            except ValueError as error:
+                raise UserError(f"cannot read the image: {error}") from error
+        return image if isinstance(image, Tensor) else image.convert("RGB" if self.task.in_chans == 3 else "L")
+
+
+def read_classifier(text: str | Path, *, averaged: bool = True) -> Classifier:
+    """A trained network from what a user wrote.
+
+    Args:
+        text: checkpoint, run directory of `asvit train` (its best checkpoint), folder that `asvit export` wrote for
+            timm, or ``timm:NAME`` for timm's pretrained weights.
+        averaged: whether to take the moving average of a checkpoint's weights where there is one.
+
+    Raises:
+        UserError: there is no such thing, or it is damaged.
+    """
+    if str(text).startswith(TIMM):
+        return load_pretrained(TimmModel(str(text).removeprefix(TIMM)))
+    path = Path(text)
+    return load_exported(path) if (path / "config.json").exists() else load_checkpoint(path, averaged=averaged)
+
+
+def load_checkpoint(path: Path, *, averaged: bool = True) -> Classifier:
     """The network of a checkpoint with its weights, in evaluation mode.
 
     Args:
@@ -54,35 +117,64 @@ def load_network(path: Path, *, averaged: bool = True) -> Trained:
         averaged: whether to take the moving average of the weights where there is one.
     """
     weights, header, file = load_weights(path, ClassifierHeader, averaged=averaged)
-    model = build(header.network, header.task)
+    network = parse_network(header.network)
+    model = build(network, header.task)
     fill(model, weights, file)
     if header.coarseness > 1:
         enter(model, header.coarseness)
-    return Trained(header.network, model.eval(), header.task, header.classes, {"test_crop": header.test_crop})
+    return Classifier(network, model.eval(), header.task, header.classes, {"test_crop": header.test_crop})
 
 
-def load_pretrained(model_name: str) -> Trained:
+def load_pretrained(network: TimmModel) -> Classifier:
     """A pretrained timm model in evaluation mode.
 
     Raises:
         UserError: timm has no such model or weights, or cannot fetch them.
     """
     import timm
-    from timm.data.imagenet_info import ImageNetInfo
 
+    model_name = network.model_name
     if not timm.is_model(model_name):
         raise UserError(f"timm has no model named {model_name!r}: see timm.list_models(pretrained=True)")
     try:
-        model: Any = timm.create_model(model_name, pretrained=True).eval()
+        return made_by_timm(network, timm.create_model(model_name, pretrained=True))
     except (RuntimeError, OSError, ValueError) as error:
         raise UserError(f"timm has no weights of {model_name} here: {one_line(error)}") from error
-    config = model.pretrained_cfg
+
+
+def load_exported(folder: Path) -> Classifier:
+    """The network of a folder that `asvit export` wrote for timm, in evaluation mode.
+
+    Raises:
+        UserError: it is damaged, or holds no weights.
+    """
+    import timm
+
+    import asvit.networks.timm_model  # noqa: F401, registers our networks
+
+    try:
+        config = json.loads((folder / "config.json").read_text())
+        model: Any = timm.create_model(f"local-dir:{folder.resolve()}", pretrained=True)
+        text = config.get("model_args", {}).get("architecture")
+        network = TimmModel(config["architecture"]) if text is None else parse_network(text)
+    except (RuntimeError, OSError, ValueError, LookupError, SafetensorError) as error:
+        raise UserError(
+            f"cannot load {folder}: {one_line(error)}; expected a folder that `asvit export` wrote"
+        ) from error
+    return made_by_timm(network, model)
+
+
+def made_by_timm(network: Network, model: Any) -> Classifier:
+    """A model of timm's factory with its weights, by what timm knows of it."""
+    from timm.data.imagenet_info import ImageNetInfo
+
+    config, count = model.pretrained_cfg, model.num_classes
     in_chans, *size = config["input_size"]
-    count = model.num_classes
-    names = ImageNetInfo().label_names() if count == 1000 else map(str, range(count))
+    known = ImageNetInfo().label_names() if count == 1000 else map(str, range(count))
     task = Task(image_size=(size[0], size[1]), in_chans=in_chans, num_classes=count)
-    looking = {key: config[key] for key in ("mean", "std", "interpolation")} | {"test_crop": config["crop_pct"]}
-    return Trained(TIMM + model_name, model, task, tuple(names), looking)
+    looking = {"mean": tuple(config["mean"]), "std": tuple(config["std"]), "interpolation": config["interpolation"]}
+    looking |= {"test_crop": config["crop_pct"]}
+    return Classifier(network, model.eval(), task, tuple(config.get("label_names") or known), looking)
 
 
 def labels_of(classes: Sequence[str], outputs: Sequence[str], network: str) -> tuple[int, ...]:

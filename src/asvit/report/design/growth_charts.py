@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 import altair as alt
 
-from asvit.budget import format_size
-from asvit.design.scaling_rules import plane
-from asvit.measure.measurer import Measurement
-from asvit.networks.architecture import Architecture, Task
+from asvit.design.record import Grown
+from asvit.measure.estimates import Measurement
+from asvit.networks.architecture import Architecture, Task, plane
 from asvit.report.charts import Row, layered, tooltips
 from asvit.report.design.plane import Plane, estimates_row, measure_tooltips
-from asvit.report.design.record import Grown
 from asvit.report.theme import ACCENT, FAINT, FOUND
+from asvit.units import format_size
 
 LABELS = 10
 """Steps of a trajectory that get their number, about."""

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from asvit.complexity.speed import Usage
+from asvit.complexity.usage import Usage
 from asvit.design.recipes import RECIPES
+from asvit.design.record import DesignReport, Grown, read_design
 from asvit.design.search import SearchResult, statistics_of_policy
 from asvit.measure.metrics import METRICS
+from asvit.measure.words import how_used
 from asvit.report.charts import figure
 from asvit.report.design.growth_charts import depth_and_width_chart, measures_chart
 from asvit.report.design.plane import better_corner, trade_off, trade_off_heading
-from asvit.report.design.record import DesignReport, Grown, read_design
 from asvit.report.design.search_charts import (
     PAPER_ENTROPY,
     entropy_chart,
@@ -21,7 +22,6 @@ from asvit.report.design.search_charts import (
 from asvit.report.design.tables import family_table, found_table, invalid_list, statistics_table
 from asvit.report.markup import Markup, architecture, tag
 from asvit.report.parts import Page, count, head, images, span
-from asvit.show import how_used
 
 PAPER = RECIPES["paper"]
 

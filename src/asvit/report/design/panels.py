@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from asvit.design.record import read_design
 from asvit.errors import UserError
 from asvit.report.charts import Panel
 from asvit.report.design.growth_charts import measures_chart
 from asvit.report.design.plane import trade_off, trade_off_heading
-from asvit.report.design.record import read_design
 from asvit.report.design.search_charts import entropy_chart, topologies_chart
 
 

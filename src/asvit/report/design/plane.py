@@ -6,10 +6,10 @@ from typing import Any
 
 import altair as alt
 
-from asvit.measure.measurer import Estimate, Measurement
+from asvit.measure.estimates import Estimate, Measurement
 from asvit.measure.metrics import METRICS
+from asvit.measure.words import format_measure
 from asvit.report.charts import Row, chart, counting_axis
-from asvit.show import format_measure
 
 _FORMAT = {
     "length": ",~f",

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from asvit.budget import format_size
+from asvit.design.record import DesignReport, Grown
 from asvit.design.search import Statistic
-from asvit.measure.measurer import Measurement
+from asvit.measure.estimates import Measurement
 from asvit.measure.metrics import METRICS
-from asvit.report.design.record import DesignReport, Grown
+from asvit.measure.words import format_measure, format_usage
 from asvit.report.design.search_charts import marked_as
 from asvit.report.markup import Markup, architecture, symbol, table, tag
 from asvit.report.parts import MOST_SHOWN, folded, unbroken
-from asvit.show import format_measure, format_usage
+from asvit.units import format_size
 
 TABLE_3: Mapping[str, tuple[float, float]] = {
     "K1": (7.3, 0.1),

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from asvit.budget import format_size
-from asvit.detection.cost import whole
+from asvit.detection.results import whole
 from asvit.report.charts import figure
 from asvit.report.detection.charts import loss_chart, precision_chart
 from asvit.report.detection.record import DetectReport, read_detection
-from asvit.report.detection.tables import costs_table, epochs_of, left_out_list, per_cent, scores_table
+from asvit.report.detection.tables import costs_table, epochs_of, left_out_list, scores_table
 from asvit.report.markup import Markup, architecture, join, tag
 from asvit.report.parts import Page, classes_list, count, head, unreadable_list, wrapped
+from asvit.units import format_share, format_size
 
 
 def detection_page(directory: Path) -> Page:
@@ -49,8 +49,8 @@ def _found(report: DetectReport) -> Markup:
     params = whole(result.costs).params
     return tag(
         "p",
-        f"Best epoch {best.epoch} of {len(result.epochs)}: average precision {per_cent(best.boxes.ap)} % of boxes, "
-        f"{per_cent(best.masks.ap)} % of masks; {format_size(params)} parameters, in ",
+        f"Best epoch {best.epoch} of {len(result.epochs)}: average precision {format_share(best.boxes.ap)} % of boxes, "
+        f"{format_share(best.masks.ap)} % of masks; {format_size(params)} parameters, in ",
         tag("code", wrapped(result.checkpoint)),
         ".",
     )

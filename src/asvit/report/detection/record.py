@@ -5,8 +5,8 @@ from pathlib import Path
 
 from asvit.detection.recipe import DetectRecipe
 from asvit.detection.results import DetectResult
-from asvit.records import RESULT
-from asvit.report.read import Config, RunFile, damaged, read_result, read_run
+from asvit.runs.read import Config, RunFile, damaged, read_result, read_run
+from asvit.runs.records import RESULT
 
 
 @dataclass(frozen=True)

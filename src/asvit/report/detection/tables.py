@@ -1,29 +1,18 @@
 """Tables of a detector's training."""
 
-from asvit.budget import format_size
-from asvit.detection.cost import whole
-from asvit.detection.results import DetectEpoch, DetectResult
-from asvit.detection.scores import TWELVE
+from asvit.detection.results import TWELVE, DetectEpoch, DetectResult, whole
 from asvit.report.markup import Markup, table, tag
 from asvit.report.parts import count, epochs_table, folded, learning_rate, wrapped
+from asvit.units import format_share, format_size
 
 
 def scores_table(epoch: DetectEpoch) -> Markup:
     """COCO's twelve numbers of an epoch."""
     rows = (
-        [words, *(per_cent(getattr(scores, name)) for scores in (epoch.boxes, epoch.masks))]
+        [words, *(format_share(getattr(scores, name)) for scores in (epoch.boxes, epoch.masks))]
         for name, words in TWELVE.items()
     )
     return table(["%", "boxes", "masks"], rows, class_="numbers")
-
-
-def per_cent(share: float | None) -> str:
-    """A share without its sign; a dash where there is nothing to find.
-
-    >>> per_cent(0.5271), per_cent(None)
-    ('52.7', '–')
-    """
-    return "–" if share is None else f"{100 * share:.1f}"
 
 
 def costs_table(result: DetectResult) -> Markup:
@@ -46,7 +35,7 @@ def _cells(epoch: DetectEpoch) -> list[str]:
         str(epoch.epoch),
         learning_rate(epoch.lr),
         f"{epoch.train_loss:.4f}",
-        *("" if scores is None else per_cent(scores.ap) for scores in (epoch.boxes, epoch.masks)),
+        *("" if scores is None else format_share(scores.ap) for scores in (epoch.boxes, epoch.masks)),
         f"{epoch.seconds:,.1f}",
         f"{epoch.images_per_second:,.3g}",
         f"{epoch.waiting:.1%}",

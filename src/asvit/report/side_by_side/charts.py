@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 
 import altair as alt
 
-from asvit.budget import format_size
-from asvit.measure.side_by_side import Row as Network
+from asvit.measure.compared import Row as Network
 from asvit.report.charts import Row, diamond, layered, tooltips
 from asvit.report.design.plane import Plane, estimate_fields, measure_tooltips
 from asvit.report.side_by_side.record import SideBySideReport
 from asvit.report.theme import ACCENT, FOUND
+from asvit.units import format_size
 
 LABELLED = 12
 """Networks up to which each has its name at its point."""

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from asvit.measure.metrics import METRICS
-from asvit.records import REPORT, flat
 from asvit.report.charts import figure
 from asvit.report.markup import Markup, tag
 from asvit.report.parts import Page, count, head, images, settings
 from asvit.report.side_by_side.charts import has_both, measure_chart
 from asvit.report.side_by_side.record import SideBySideReport, read_side_by_side
 from asvit.report.side_by_side.tables import missing_list, networks_table
+from asvit.runs.records import REPORT, flat
 
 SIDE_BY_SIDE_PAGE = "side-by-side.html"
 """Beside the report."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
+from asvit.measure.compared import SIDE_BY_SIDE, Row, SideBySide
 from asvit.measure.metrics import METRICS
-from asvit.measure.side_by_side import SIDE_BY_SIDE, Row, SideBySide
-from asvit.records import read_record
-from asvit.report.read import Environment, RunFile, damaged, read_run
+from asvit.runs.read import Environment, RunFile, damaged, read_run
+from asvit.runs.records import read_record
 
 
 @dataclass(frozen=True)

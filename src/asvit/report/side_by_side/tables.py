@@ -1,11 +1,11 @@
 """The table of networks side by side, and the list of what is missing in it."""
 
+from asvit.measure.compared import Row
 from asvit.measure.metrics import METRICS
-from asvit.measure.side_by_side import Row
+from asvit.measure.words import format_measure
 from asvit.report.markup import Markup, architecture, join, symbol, table, tag
 from asvit.report.parts import MOST_SHOWN, folded, unbroken, wrapped
 from asvit.report.side_by_side.record import SideBySideReport
-from asvit.show import format_measure
 
 
 def networks_table(report: SideBySideReport) -> Markup:

@@ -2,12 +2,12 @@
 
 import altair as alt
 
-from asvit.budget import format_size
 from asvit.measure.metrics import METRICS
 from asvit.report.charts import Row, chart, layered, tooltips
 from asvit.report.theme import ACCENT, FAINT, FOUND
 from asvit.study.correlation import Interval
 from asvit.study.results import Point, Scored, StudyResult
+from asvit.units import format_size
 
 ROW_HEIGHT = 22
 """Of a score among the correlations, in points."""

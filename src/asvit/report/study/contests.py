@@ -6,15 +6,15 @@ from statistics import fmean
 
 import altair as alt
 
-from asvit.budget import format_size
 from asvit.measure.metrics import METRICS
+from asvit.measure.words import format_estimate, in_per_cent
 from asvit.report.charts import Panel, Row, chart, counting_axis, figure, layered, tooltips
 from asvit.report.markup import Markup, architecture, symbol, table, tag
 from asvit.report.parts import Page, count, folded, head, images
-from asvit.report.read import RunFile, read_result, read_run
-from asvit.show import format_estimate, in_per_cent
+from asvit.runs.read import RunFile, read_result, read_run
 from asvit.study.contest import Contestant, ScalingContest, SearchContest, Standing
 from asvit.study.results import Trained
+from asvit.units import format_size
 
 
 def search_contest_page(directory: Path) -> Page:

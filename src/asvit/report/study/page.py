@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from asvit.measure.metrics import METRICS
-from asvit.records import flat
+from asvit.measure.words import or_dash
 from asvit.report.charts import figure
 from asvit.report.markup import Markup, architecture, join, symbol, table, tag
 from asvit.report.parts import Page, count, folded, head, images, settings, unbroken
 from asvit.report.study.charts import ROW_HEIGHT, accuracy_chart, correlation_chart
 from asvit.report.study.record import StudyReport, read_study
-from asvit.show import or_dash
+from asvit.runs.records import flat
 from asvit.study.noise import Variance
 from asvit.study.results import Scored, StudyResult
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from asvit.records import RESULT
-from asvit.report.read import Config, RunFile, damaged, read_result, read_run
+from asvit.runs.read import Config, RunFile, damaged, read_result, read_run
+from asvit.runs.records import RESULT
 from asvit.study.plan import PlanSettings
 from asvit.study.results import StudyResult
 from asvit.training.recipe import TrainRecipe

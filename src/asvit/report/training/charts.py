@@ -8,7 +8,7 @@ from asvit.report.charts import Row, chart, counting_axis, diamond, layered, poi
 from asvit.report.theme import ACCENT, FAINT, SECOND
 from asvit.report.training.record import TrainReport
 from asvit.training.results import Epoch
-from asvit.training.retokenize import share_of_tokens
+from asvit.training.schedule import share_of_tokens
 
 Spent = Literal["epoch", "macs"]
 """What a chart's horizontal axis counts."""

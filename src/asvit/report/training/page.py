@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from asvit.budget import format_size
 from asvit.report.charts import figure
 from asvit.report.markup import Markup, architecture, join, tag
 from asvit.report.parts import Page, classes_list, count, head, images, unreadable_list, wrapped
@@ -10,6 +9,7 @@ from asvit.report.training.charts import accuracy_chart, loss_chart
 from asvit.report.training.record import TrainReport, read_training
 from asvit.report.training.tables import epochs_of, stages_table
 from asvit.training.results import TrainResult
+from asvit.units import format_size
 
 
 def training_page(directory: Path) -> Page:

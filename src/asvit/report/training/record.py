@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from asvit.records import RESULT
-from asvit.report.read import Config, RunFile, damaged, read_result, read_run
+from asvit.runs.read import Config, RunFile, damaged, read_result, read_run
+from asvit.runs.records import RESULT
 from asvit.training.recipe import TrainRecipe
 from asvit.training.results import TrainResult
-from asvit.training.retokenize import share_of_tokens
+from asvit.training.schedule import share_of_tokens
 
 
 @dataclass(frozen=True)

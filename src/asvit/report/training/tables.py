@@ -1,11 +1,11 @@
 """Tables of a training, and lists beside them."""
 
-from asvit.budget import format_size
 from asvit.report.markup import Markup, table
 from asvit.report.parts import epochs_table, learning_rate, unbroken
 from asvit.report.training.record import TrainReport
 from asvit.training.results import Epoch, TrainResult
-from asvit.training.retokenize import share_of_tokens
+from asvit.training.schedule import share_of_tokens
+from asvit.units import format_size
 
 
 def stages_table(report: TrainReport) -> Markup:

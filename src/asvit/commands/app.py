@@ -1,0 +1,93 @@
+"""The command line: every command under its name. Imports torch only in jobs that compute."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from asvit.commands.design import design, grow, search
+from asvit.commands.detect import detect
+from asvit.commands.doctor import doctor
+from asvit.commands.export import export
+from asvit.commands.help import InParagraphs, complaint, examples, shown_default
+from asvit.commands.measure import describe, measure, report
+from asvit.commands.said import SAID, joined_image_size
+from asvit.commands.study import study
+from asvit.commands.train import evaluate, predict, train
+from asvit.commands.welcome import show_welcome
+from asvit.errors import UserError, hush
+
+app = App(
+    name="asvit",
+    help="Design Vision Transformers without training them (As-ViT, ICLR 2022).",
+    help_format="plaintext",
+    help_formatter=InParagraphs(),
+    help_epilogue=examples("asvit design --params 3M", "asvit design --help"),
+    default_parameter=Parameter(show_default=shown_default),
+)
+app.command(detect)
+app.command(study)
+EXAMPLES = {
+    describe: ("asvit describe small", 'asvit describe "8,2,3|4,1,2|4,1,4|4,1,6|32" --image-size 96 --json'),
+    measure: (
+        "asvit measure seed small --metrics length,ntk,params --recipe quick",
+        "asvit measure seed timm:resnet18 --images path/to/images",
+    ),
+    search: ("asvit search --recipe quick", "asvit search --runs 5 --image-size 96 --score length:2,ntk"),
+    grow: (
+        'asvit grow "8,2,3|4,1,2|4,1,4|4,1,6|32" --params 3M --params 10M',
+        "asvit grow runs/search/result.json --macs 5G",
+    ),
+    design: ("asvit design", "asvit design --image-size 96 --num-classes 12 --params 3M --params 10M"),
+    train: (
+        "asvit train seed --data digits --recipe digits",
+        "asvit train runs/design/family/3M-params.json --data path/to/images",
+    ),
+    evaluate: (
+        "asvit evaluate runs/digits --data digits",
+        "asvit evaluate timm:resnet18 --data path/to/imagenet --batch-size 128",
+    ),
+    predict: ("asvit predict runs/digits four.png --top 3",),
+    export: ("asvit export runs/digits --out digits", "asvit export runs/digits --to onnx torch --out digits-graphs"),
+    doctor: ("asvit doctor", "asvit doctor --json"),
+    report: ("asvit report runs/digits", "asvit report runs/design --against small timm:resnet18"),
+}
+"""Of every command: what its help ends with."""
+for command, lines in EXAMPLES.items():
+    app.command(command, help_epilogue=examples(*lines))
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0, 2 for bad input with one line on stderr, 130 after Ctrl-C, 143 on SIGTERM."""
+    signal.signal(signal.SIGTERM, _terminate)
+    hush()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments:
+        show_welcome()
+        sys.exit(0)
+    SAID.set(tuple(arguments))
+    try:
+        app(joined_image_size(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+    except UserError as error:
+        fail(" ".join(str(error).split()), 2)
+    except CycloptsError as error:
+        fail(complaint(error), 2)
+    except KeyboardInterrupt:
+        fail("stopped; the same command goes on from what was kept", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End with one line on stderr."""
+    print(f"asvit: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _terminate(signal_number: int, frame: Any) -> NoReturn:
+    fail("terminated; the same command goes on from what was kept", 128 + signal_number)

@@ -1,0 +1,59 @@
+"""Results of detection on a terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from asvit.commands.hand_over import print_record
+from asvit.commands.tables import new_table, print_table
+from asvit.detection.job import DetectorCosts, DetectorScored
+from asvit.detection.results import TWELVE, DetectResult, whole
+from asvit.units import format_share, format_size
+
+
+def show_costs(costs: DetectorCosts, *, as_json: bool) -> None:
+    """What a detector costs, part by part."""
+    params, macs = whole(costs.parts).params, whole(costs.parts).macs
+    if as_json:
+        print_record("detect describe", {**msgspec.to_builtins(costs), "params": params, "macs": macs})
+        return
+    table = new_table()
+    table.add_column("part")
+    for header in ("parameters", "MACs of an image", "in training, forward"):
+        table.add_column(header, justify="right")
+    for part in [*costs.parts, whole(costs.parts)]:
+        table.add_row(part.part, f"{part.params:,}", format_size(part.macs), format_size(part.training_macs))
+    print_table(table)
+    position = costs.position_embedding
+    without = f" ({params - position:,} without position embedding)" if position else ""
+    height, width = costs.image_size
+    print(f"{params:,} parameters{without}, {macs:,} MACs at {height}x{width}")
+
+
+def show_detector(result: DetectResult) -> None:
+    """The best epoch."""
+    best = result.best
+    params = whole(result.costs).params
+    print(
+        f"{format_size(params)} parameters; epoch {best.epoch} of {len(result.epochs)}: "
+        f"box AP {format_share(best.boxes and best.boxes.ap)}, mask AP {format_share(best.masks and best.masks.ap)}"
+    )
+
+
+def show_coco_scores(scored: DetectorScored) -> None:
+    """COCO's twelve numbers."""
+    table = new_table()
+    table.add_column("%")
+    for kind in scored.scores:
+        table.add_column(kind, justify="right")
+    for name, words in TWELVE.items():
+        table.add_row(words, *(format_share(getattr(some, name)) for some in scored.scores.values()))
+    print_table(table)
+
+
+def show_found(rows: Sequence[Mapping[str, Any]]) -> None:
+    """What was found in some images."""
+    for row in rows:
+        words = ", ".join(f"{one['class']} {one['score']:.2f}" for one in row["objects"]) or "nothing"
+        print(f"{row['image']}: {words} -> {row['drawn']}")

@@ -1,0 +1,53 @@
+"""How commands end: the report of a run is drawn, and what was found is said, as JSON or for a reader."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from asvit.errors import missing
+from asvit.runs.job import Finished
+from asvit.runs.progress import tell
+from asvit.runs.records import SCHEMA, to_json
+
+ResultT = TypeVar("ResultT")
+
+
+def hand_over(finished: Finished[ResultT], show: Callable[[ResultT], None], *, as_json: bool) -> None:
+    """Draw the report of a finished job, and print its result.
+
+    Args:
+        finished: job with its run directory.
+        show: prints the result for a reader.
+        as_json: whether a program reads it.
+    """
+    report = drawn(finished.directory.path)
+    if as_json:
+        print_record(finished.directory.job, finished.result)
+        return
+    show(finished.result)
+    if report is not None:
+        tell(f"report: {report}")
+
+
+def print_record(job: str, record: Any) -> None:
+    """Print a record as JSON, with its schema and the job's name in front."""
+    print(to_json({"schema": SCHEMA, "job": job, **msgspec.to_builtins(record)}).decode(), end="")
+
+
+def drawn(path: Path) -> Path | None:
+    """The report of a run directory; None where a package that draws it is missing, which is said."""
+    try:
+        from asvit.report import write_report
+    except ImportError as error:
+        package = missing(error)
+        if package in (None, "asvit"):
+            raise
+        tell(
+            f"the report is not drawn, for the package {package} is missing: where `pip install asvit` has brought it, "
+            f"`{shlex.join(['asvit', 'report', str(path)])}` draws it"
+        )
+        return None
+    return write_report(path)

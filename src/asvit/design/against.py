@@ -1,0 +1,122 @@
+"""Measure a designed family beside other networks, as its run did: what `asvit report --against` runs."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from asvit.complexity.speed import computing_threads, processor_name
+from asvit.design.record import DesignReport, read_design
+from asvit.design.results import RESULTS
+from asvit.design.search import SearchResult
+from asvit.errors import UserError
+from asvit.measure.compared import SIDE_BY_SIDE, SideBySide
+from asvit.measure.job import prepare, remembering
+from asvit.measure.measurer import Measurer
+from asvit.measure.settings import Measuring, Use
+from asvit.measure.side_by_side import Entrant, measure_side_by_side
+from asvit.measure.subject import subject_of
+from asvit.networks.architecture import Task
+from asvit.networks.named import Network, TimmModel, parse_network
+from asvit.runs.devices import use_threads
+from asvit.runs.job import Finished, Job
+from asvit.runs.progress import ProgressDisplay
+from asvit.runs.read import RunFile, read_run
+from asvit.runs.records import RUN, Json, RunDirectory, alone_in, environment, read_file, write_record
+from asvit.runs.working import recorded_threads
+
+
+def run_against(
+    directory: Path,
+    against: Sequence[tuple[str, Network]],
+    metrics: Sequence[str],
+    *,
+    use: Use,
+    images: Path | None,
+    job: Job,
+) -> Finished[SideBySide]:
+    """Measure as the run did, on its device and threads unless others are given, and write what was found beside it.
+
+    Args:
+        directory: of search, grow or design.
+        against: other networks, each with the name that it was asked for by.
+        metrics: to measure.
+        use: of networks while latency and memory are measured.
+        images: folder of images for the kernel, where the run had one.
+        job: device and threads, and the command.
+
+    Raises:
+        UserError: the run designed nothing, or saw other photographs.
+    """
+    config = config_of(directory)
+    report = read_design(directory)
+    entrants = [*designed(report), *(Entrant(name, subject_of(network, report.task)) for name, network in against)]
+    settings = report.run.config.measure
+    for entrant in entrants:
+        entrant.subject.check(settings.initialisation)
+    measuring = Measuring(settings=settings, images=images, work_memory=config["work_memory"])
+    where = Job(device=config["device"] if job.device == "auto" else job.device, seed=report.run.config.seed)
+    measurer = prepare(measuring, report.task, where, metrics=metrics, use=use)
+    if measurer.photographs.digest != config["photographs"]:
+        raise UserError(
+            f"the kernel of {directory} saw other photographs: give --images with the folder of the run's command"
+        )
+    use_threads(job.threads or recorded_threads(directory))
+    with alone_in(directory), ProgressDisplay() as display:
+        run = RunDirectory(directory, "report")
+        total = measurer.settings.repeats * len(entrants)
+
+        def show(done: int, name: str) -> None:
+            display.update("side by side", done, total, count=f"{done} of {total}", facts=name)
+
+        with remembering(run.ledger, [measurer]):
+            rows = measure_side_by_side(measurer, entrants, show)
+        result = SideBySide(
+            task=report.task,
+            settings=settings,
+            use=use,
+            seed=measurer.seed,
+            photographs=measurer.photographs.digest,
+            environment=place_of(measurer, [network for _, network in against]),
+            command=job.command,
+            rows=rows,
+        )
+        write_record(directory / SIDE_BY_SIDE, run.job, result)
+    return Finished(run, result)
+
+
+def config_of(directory: Path) -> Json:
+    """What the run of a directory was asked.
+
+    Raises:
+        UserError: it is of no job that designs.
+    """
+    job = read_run(directory, RunFile).job
+    if job not in RESULTS:
+        raise UserError(
+            f"{directory} is of the job {job!r}, which designs nothing: expected one of {', '.join(RESULTS)}"
+        )
+    return read_file(directory / RUN)["config"]
+
+
+def use_in(directory: Path) -> Use:
+    """How networks were used in a run that measured latency or memory; the defaults in another."""
+    return Use(**config_of(directory).get("in_use", {}))
+
+
+def designed(report: DesignReport) -> list[Entrant]:
+    """The family, or what a search found."""
+    task: Task = report.task
+    if isinstance(report.result, SearchResult):
+        found = report.result.architecture
+        return [Entrant(found, subject_of(parse_network(found), task), "a seed topology")]
+    return [
+        Entrant(member.architecture, subject_of(parse_network(member.architecture), task), str(member.budget))
+        for member in report.result.family
+    ]
+
+
+def place_of(measurer: Measurer, against: Sequence[Network]) -> dict[str, str | int | None]:
+    """Versions and hardware that the measurements depend on."""
+    place = environment(device=processor_name(measurer.device), threads=computing_threads(measurer.device))
+    with_timm = any(isinstance(network, TimmModel) for network in against)
+    return place | ({"timm": version("timm")} if with_timm else {})

@@ -1,0 +1,152 @@
+"""Measure networks, one after the other, into a run directory: what `asvit measure` runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from asvit.errors import UserError
+from asvit.measure.estimates import Measurement
+from asvit.measure.ledger import Cost, Ledger
+from asvit.measure.measurer import Measurer
+from asvit.measure.meter import UsageMeter
+from asvit.measure.photos import BuiltIn, Folder
+from asvit.measure.settings import Measuring, Use
+from asvit.measure.subject import subject_of
+from asvit.networks.architecture import Task
+from asvit.networks.named import Network
+from asvit.runs.devices import choose_device
+from asvit.runs.job import Finished, Job
+from asvit.runs.progress import ProgressDisplay, tell
+from asvit.runs.records import Json, RunDirectory
+from asvit.runs.working import working_in
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What measuring some networks yielded."""
+
+    config: Json
+    metrics: tuple[str, ...]
+    measurements: tuple[Measurement, ...]
+    costs: tuple[Mapping[str, Cost], ...]
+    """Of each network: what its repeats took, by metric."""
+
+
+def run_measure(
+    networks: Sequence[Network],
+    metrics: Sequence[str],
+    *,
+    recipe: str,
+    task: Task,
+    measuring: Measuring,
+    use: Use = Use(),
+    job: Job = Job(),
+) -> Finished[Measured]:
+    """Measure some networks by the same draws.
+
+    Args:
+        networks: one or more.
+        metrics: names out of :data:`~asvit.measure.metrics.METRICS`.
+        recipe: its name, for the records.
+        task: images and classes.
+        measuring: how, with which images and how much memory.
+        use: of the network in use, where a metric asks for it.
+        job: where, and from which seed.
+
+    Raises:
+        UserError: there is no network, one of them does not admit a metric, or an image cannot be read.
+    """
+    if not networks:
+        raise UserError("no architecture to measure: expected one or more, such as `asvit measure small timm:resnet18`")
+    subjects = [subject_of(network, task) for network in networks]
+    measurer = prepare(measuring, task, job, metrics=metrics, use=use)
+    for subject in subjects:
+        subject.check(measurer.settings.initialisation)
+    config = measure_config(recipe, measurer) | {"metrics": list(metrics), "subjects": [s.key for s in subjects]}
+    if any(metric.in_use for metric in measurer.metrics):
+        config |= {"use": asdict(use)}
+    with working("measure", config, job, [measurer]) as directory, ProgressDisplay() as display:
+        measurements = []
+        for done, subject in enumerate(subjects, start=1):
+            measurements.append(measurer(subject))
+            display.update("measure", done, len(subjects), count=f"{done} of {len(subjects)}", facts=subject.name)
+        directory.write_result({"measurements": measurements})
+        costs = tuple(measurer.costs(subject) for subject in subjects)
+    return Finished(directory, Measured(config, tuple(metrics), tuple(measurements), costs))
+
+
+def prepare(
+    measuring: Measuring,
+    task: Task,
+    job: Job,
+    *,
+    metrics: Sequence[str] = ("length", "ntk"),
+    seed: int | None = None,
+    use: Use = Use(),
+) -> Measurer:
+    """A measurer on the job's device, with the images that the kernel will see, before anything is written.
+
+    Args:
+        measuring: how, with which images and how much memory.
+        task: images and classes.
+        job: device and seed.
+        metrics: to measure.
+        seed: other than the job's.
+        use: of the network in use.
+    """
+    measurer = Measurer(
+        measuring.settings,
+        task,
+        metrics=metrics,
+        seed=job.seed if seed is None else seed,
+        photographs=photographs_in(measuring.images),
+        device=choose_device(job.device),
+        work_memory=measuring.work_memory,
+        use=use,
+    )
+    _ = measurer.draws  # refuses unreadable images now
+    return measurer
+
+
+def photographs_in(folder: Path | None) -> BuiltIn | Folder:
+    """Images of a folder; None: the photographs that come with scikit-image."""
+    return BuiltIn() if folder is None else Folder(folder)
+
+
+@contextmanager
+def working(
+    name: str, config: Json, job: Job, measurers: Sequence[Measurer], meters: Sequence[UsageMeter] = ()
+) -> Iterator[RunDirectory]:
+    """Work in the job's run directory, with its ledger behind the measurers and meters."""
+    with working_in(name, config, job, measurers[0].device) as directory:
+        in_chans = measurers[0].task.in_chans
+        if isinstance(measurers[0].photographs, BuiltIn) and in_chans != 3:
+            tell(f"the built-in photographs have three channels: their grey values are repeated over {in_chans}")
+        with remembering(directory.ledger, measurers, meters):
+            yield directory
+
+
+@contextmanager
+def remembering(ledger: Path, measurers: Sequence[Measurer], meters: Sequence[UsageMeter] = ()) -> Iterator[None]:
+    """Measure with a ledger in a file, which is closed whatever happens."""
+    kept = Ledger(ledger)
+    try:
+        for one in (*measurers, *meters):
+            one.remember_in(kept)
+        yield
+    finally:
+        kept.close()
+
+
+def measure_config(recipe: str, measurer: Measurer) -> Json:
+    """What measurements depend on, for ``run.json``."""
+    return {
+        "recipe": recipe,
+        "task": asdict(measurer.task),
+        "seed": measurer.seed,
+        "measure": asdict(measurer.settings),
+        "photographs": measurer.photographs.digest,
+        "device": str(measurer.device),
+        "work_memory": measurer.work_memory,
+    }

@@ -1,0 +1,62 @@
+"""Processors and GPUs: names, cores, memory, and the choice of one."""
+
+import os
+
+import torch
+
+from asvit.errors import UserError
+
+
+def device_name(device: torch.device) -> str:
+    """What results say that they were computed on: a CUDA device's model, or ``cpu`` or ``mps``.
+
+    >>> device_name(torch.device("cpu"))
+    'cpu'
+    """
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use.
+
+    >>> 1 <= usable_cores() <= os.cpu_count()
+    True
+    """
+    if hasattr(os, "sched_getaffinity"):  # macOS binds no process to cores
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory(device: torch.device) -> int:
+    """Bytes of a device; an Apple GPU shares the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+DEVICES = "auto, cpu, cuda, cuda:i or mps"
+
+
+def choose_device(name: str) -> torch.device:
+    """Device of a name; ``auto`` is the first CUDA GPU where there is one, else the CPU: mps has to be asked for."""
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"unknown device {name!r}: expected {DEVICES}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"there is no device {name}: this machine has {torch.cuda.device_count()} CUDA devices, try cpu"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UserError("there is no device mps: expected a Mac with Apple's GPU and a torch built for it; try cpu")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UserError(f"cannot compute on {name}: expected {DEVICES}")
+    return device
+
+
+def use_threads(threads: int | None) -> None:
+    """Compute with some threads on the CPU; None: with as many as torch chooses."""
+    if threads is not None:
+        torch.set_num_threads(threads)

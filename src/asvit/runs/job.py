@@ -1,0 +1,57 @@
+"""Where a job computes and writes, from which seed, and what repeats it. Needs no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from asvit.errors import UserError
+from asvit.runs.records import Json, RunDirectory, default_path
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computer:
+    """Where a job computes."""
+
+    device: str = "auto"
+    """auto (the first CUDA GPU, else the CPU), cpu, cuda, cuda:i or mps (Apple's GPU, which auto never takes)."""
+    threads: int | None = None
+    """Threads on the CPU."""
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise UserError(f"threads is {self.threads}: expected at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job(Computer):
+    """Where a job computes and writes, from which seed, and by which command.
+
+    >>> Job(seed=1).directory("search", {"recipe": "quick"}).parent
+    PosixPath('runs')
+    """
+
+    out: Path | None = None
+    """Run directory."""
+    seed: int = 0
+    """Of everything random."""
+    command: str = ""
+    """What repeats the job, for its records."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.seed < 0:
+            raise UserError(f"seed is {self.seed}: expected at least 0")
+
+    def directory(self, name: str, config: Json) -> Path:
+        """Run directory: the one asked for, or one below ``runs`` that is named after the configuration."""
+        return self.out or default_path(name, config["recipe"], config)
+
+
+@dataclass(frozen=True)
+class Finished(Generic[ResultT]):
+    """A job that has ended: its run directory, and what it found."""
+
+    directory: RunDirectory
+    result: ResultT

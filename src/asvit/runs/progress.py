@@ -1,0 +1,79 @@
+"""Progress of a job on stderr: a live display on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class ProgressDisplay:
+    """How far a job is, what it has found, and how long it will take.
+
+    Each phase has a title and is measured in any unit that grows evenly with time, such as steps.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        """Write to ``console``, by default stderr."""
+        self.console = console or Console(file=sys.stderr)
+        self._live = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[count]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[facts]}"),
+            console=self.console,
+        )
+        self._phase: str | None = None
+        self._began = self._at_first = self._spoke = 0.0
+
+    def __enter__(self) -> "ProgressDisplay":
+        """Begin to show."""
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last state on the screen."""
+        if self.console.is_terminal:
+            self._live.stop()
+
+    def update(self, phase: str, completed: int | float, total: int | float, *, count: str, facts: str) -> None:
+        """Show the state of a phase; a new title begins a new one.
+
+        Args:
+            phase: title.
+            completed: of ``total``.
+            total: when the phase will be over.
+            count: how far, in words.
+            facts: what has been found so far.
+        """
+        if phase != self._phase:
+            self._phase, self._began, self._at_first, self._spoke = phase, time.monotonic(), completed, 0.0
+            if self.console.is_terminal:
+                self._task = self._live.add_task(phase, total=total, count=count, facts=facts)
+        if self.console.is_terminal:
+            self._live.update(self._task, completed=completed, total=total, count=count, facts=facts)
+        else:
+            self._say(completed, total, count, facts)
+
+    def _say(self, completed: int | float, total: int | float, count: str, facts: str) -> None:
+        now = time.monotonic()
+        if completed < total and self._spoke and now - self._spoke < SECONDS_BETWEEN_LINES:
+            return
+        self._spoke = now
+        since = completed - self._at_first  # the clock began with the phase's first update
+        left = f"{(now - self._began) / since * (total - completed):.0f} s left" if since else "time left unknown"
+        self.console.print(f"{self._phase}: {count}, {facts}, {left}", soft_wrap=True, highlight=False, markup=False)
+
+
+def tell(message: str) -> None:
+    """One line to the user, on stderr."""
+    print(message, file=sys.stderr, flush=True)

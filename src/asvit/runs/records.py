@@ -1,0 +1,245 @@
+"""Run directories and the files in them: what a job was asked, what it measured, what it found.
+
+A run directory holds ``run.json`` (configuration, versions, device), ``measurements.sqlite`` (the ledger) and, at the
+end, ``result.json``, ``report.html`` and a file for each architecture handed over. Files appear whole or not at all.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from asvit.errors import UserError
+
+SCHEMA = 1
+"""Raised when files of an earlier version can no longer be read."""
+
+Record = TypeVar("Record")
+Json = dict[str, Any]
+
+RUN, RESULT, LEDGER, REPORT = "run.json", "result.json", "measurements.sqlite", "report.html"
+_LOCK, _PID = ".lock", ".pid"
+
+
+def to_json(record: object) -> bytes:
+    """A record as indented JSON that ends in a line feed; numbers keep every digit."""
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, then rename it, so that it is there whole or not at all.
+
+    Raises:
+        UserError: it cannot be written, for example because the disk is full.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; make room or choose another --out, then repeat the command: "
+            "what was measured is kept"
+        ) from error
+
+
+def read_file(path: Path) -> Json:
+    """A JSON file of ours as a dictionary.
+
+    Raises:
+        UserError: the file is missing, not ours, or of another schema.
+    """
+    try:
+        content = msgspec.json.decode(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; expected a file that asvit wrote") from error
+    except msgspec.DecodeError as error:
+        raise UserError(f"cannot read {path}: {error}; expected a JSON file that asvit wrote, whole") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        raise UserError(
+            f"{path} is not a file of asvit with schema {SCHEMA}: repeat the job that should have written it"
+        )
+    return content
+
+
+def read_record(path: Path, record_type: type[Record]) -> Record:
+    """The typed record in a result file."""
+    content = read_file(path)
+    try:
+        return msgspec.convert(content, record_type)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path} is damaged: {error}; repeat the job that wrote it") from error
+
+
+def write_record(path: Path, job: str, record: object) -> None:
+    """Write a typed record with its schema and the job's name in front."""
+    write_file(path, to_json({"schema": SCHEMA, "job": job, **msgspec.to_builtins(record)}))
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A folder that belongs to one job with one configuration; one process at a time works in it."""
+
+    path: Path
+    job: str
+
+    @property
+    def ledger(self) -> Path:
+        """Where measurements are kept."""
+        return self.path / LEDGER
+
+    def write_result(self, record: object) -> None:
+        """Write ``result.json``."""
+        write_record(self.path / RESULT, self.job, record)
+
+
+def default_path(job: str, recipe: str, config: Json) -> Path:
+    """Folder below ``runs`` that is named after the configuration: the same command finds it again."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
+    return Path("runs") / f"{job}-{recipe}-{digest}"
+
+
+def recorded(path: Path) -> Json | None:
+    """What ``run.json`` of a folder says; None where no job has begun there."""
+    return read_file(path / RUN) if (path / RUN).exists() else None
+
+
+@contextmanager
+def open_run(path: Path, job: str, config: Json, environment: Json, command: str) -> Iterator[RunDirectory]:
+    """Begin or go on with a job in a folder, alone.
+
+    Args:
+        path: the folder, new or of an earlier run of the same job.
+        job: name of the command.
+        config: all that was asked; going on with another is refused.
+        environment: versions, device and threads; going on with another is refused too.
+        command: that repeats the job.
+
+    Raises:
+        UserError: the folder cannot be written, is another's, or another process works in it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        foreign = [p.name for p in path.iterdir() if p.name not in (_LOCK, _PID) and not p.name.endswith(".tmp")]
+    except OSError as error:
+        raise UserError(f"cannot use {path} as a run directory: {error.strerror}; choose another --out") from error
+    if foreign and not (path / RUN).exists():
+        raise UserError(f"{path} holds {foreign[0]} but no {RUN}: expected a new folder or one of an earlier run")
+    with alone_in(path):
+        asked = {"schema": SCHEMA, "job": job, "config": config, "environment": environment}
+        earlier = recorded(path)
+        if earlier is None:
+            write_file(path / RUN, to_json({**asked, "command": command, "commit": commit()}))
+        else:
+            now = json.loads(json.dumps(asked))
+            refuse_difference(str(path), {key: earlier.get(key) for key in now}, now, "another --out")
+        yield RunDirectory(path, job)
+
+
+@contextmanager
+def alone_in(path: Path) -> Iterator[None]:
+    """Work in a folder that no other process works in.
+
+    Raises:
+        UserError: one does, or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        pid = (path / _PID).read_text() if (path / _PID).exists() else "unknown"
+        raise UserError(
+            f"another job, process {pid}, is at work in {path}: wait for it, stop it, or choose another --out"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot use {path} as a run directory: {error.strerror}; choose another --out") from error
+    try:
+        write_file(path / _PID, str(os.getpid()).encode())
+        yield
+    finally:
+        (path / _PID).unlink(missing_ok=True)
+        lock.release()
+
+
+def refuse_difference(place: str, earlier: Json, now: Json, instead: str) -> None:
+    """Refuse to go on with other settings.
+
+    Args:
+        place: where the earlier ones are written down.
+        earlier: settings with which it began.
+        now: settings that were asked for.
+        instead: what one may choose to have them.
+    """
+    before, after = flat(earlier), flat(now)
+    changes = [
+        f"{key.removeprefix('config.')} was {before.get(key)}, is {after.get(key)}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    ]
+    if changes:
+        raise UserError(
+            f"{place} belongs to a run with other settings ({'; '.join(changes)}): "
+            f"repeat that run's command, or choose {instead}"
+        )
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Leaves of nested mappings by dotted names.
+
+    >>> flat({"a": 1, "b": {"c": None, "d": {"e": 2}}})
+    {'a': 1, 'b.c': None, 'b.d.e': 2}
+    """
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+    return leaves
+
+
+def without_password(word: str) -> str:
+    """An argument as it may be shown, such as a URL.
+
+    >>> without_password("--storage=postgresql://me:secret@host/db")
+    '--storage=postgresql://me:***@host/db'
+    """
+    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", word)
+
+
+def environment(*, device: str, threads: int | None) -> Json:
+    """Versions and hardware that a result depends on."""
+    from importlib.metadata import version
+
+    return {
+        "asvit": version("asvit"),
+        "torch": version("torch"),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "device": device,
+        "threads": threads,
+    }
+
+
+def commit() -> str | None:
+    """Git commit of this package's source, None outside a checkout."""
+    folder = Path(__file__).parent
+    try:
+        git = ["git", "-C", str(folder), "log", "-1", "--format=%H", "--", "."]
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip() or None
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,141 @@
+"""A worker of a study: a process of its own that measures and trains one network after the other."""
+
+import hashlib
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from asvit.errors import UserError, hush
+from asvit.measure.ledger import Ledger
+from asvit.measure.measurer import Measurer
+from asvit.measure.subject import ArchitectureSubject
+from asvit.networks.architecture import Architecture
+from asvit.runs.devices import device_name, use_threads
+from asvit.runs.progress import tell
+from asvit.runs.records import LEDGER
+from asvit.study.plan import Planned
+from asvit.study.results import Trained
+from asvit.study.setup import Crew
+from asvit.study.worker import work
+from asvit.training.classifier import ClassifierTraining
+from asvit.training.data import leave_with_parent
+from asvit.training.resident import Resident, stored_size
+
+TRAININGS = "trainings"
+"""Folder of the checkpoints of what is being trained."""
+
+
+def worker_name(pid: int) -> str:
+    """Of a process, unlike that of any other that is alive on any machine."""
+    return f"{machine()}:{pid}"
+
+
+def machine() -> str:
+    """This machine or container, since it was started: one in which a number names one process."""
+    told = socket.gethostname()
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        if os.path.lexists(path):
+            told += os.readlink(path) if os.path.islink(path) else Path(path).read_text()
+    return f"{socket.gethostname()}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+
+def may_be_alive(worker: str) -> bool:
+    """Whether a worker may be at work: one on another machine may."""
+    place, _, pid = worker.rpartition(":")
+    if place != machine():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's process
+        return True
+    return True
+
+
+def run_worker(crew: Crew, device: str) -> None:
+    """Work until the study is done; the process's exit code is 0, 2 after a UserError, 130 after Ctrl-C."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    leave_with_parent(0)
+    hush()
+    use_threads(crew.setup.threads)
+    name = worker_name(os.getpid())
+    try:
+        with crew.queue() as queue:
+            work(queue, crew.pilot, Trainer(crew, torch.device(device)), name=name, report=tell)
+    except UserError as error:
+        tell(f"asvit: worker {name}: {' '.join(str(error).split())}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+class Trainer:
+    """Measures and trains networks on one device; goes on from checkpoints of a worker that died here."""
+
+    def __init__(self, crew: Crew, device: torch.device) -> None:
+        """Read the images, once for all trainings."""
+        self.setup, self.measure, self.device = crew.setup, crew.measure, device
+        self.train, self.val = self.setup.source("train"), self.setup.source("val")
+        if self.setup.settings.resident:
+            size, share = stored_size(self.setup.settings.train), 0.25 / self.setup.devices.count(str(device))
+            self.train = Resident(self.train, size, device, images=self.setup.settings.images, share=share)
+            self.val = Resident(self.val, size, device, evaluation=True, share=share)
+
+    @cached_property
+    def measurer(self) -> Measurer:
+        """Writes into the ledger of the run directory."""
+        measurer = self.setup.measurer(str(self.device))
+        measurer.remember_in(Ledger(self.setup.path / LEDGER))
+        return measurer
+
+    def __call__(self, planned: Planned) -> tuple[Trained, Mapping[str, float]]:
+        """Measure and train a network."""
+        architecture = Architecture.parse(planned.network)
+        subject = ArchitectureSubject(architecture, self.setup.task)
+        measured = self.measurer.by_metric(subject) if self.measure else {}
+        folder = self.folder(planned)
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):  # one that was taken for dead may still be at it
+            training = ClassifierTraining(
+                architecture,
+                self.train,
+                self.val,
+                self.setup.settings.train,
+                self.setup.settings.schedule,
+                seed=planned.seed,
+                device=self.device,
+                running=self.setup.running,
+            )
+            result = training.run(folder, lambda training: None)
+        last = result.epochs[-1]
+        trained = Trained(
+            network=planned.network,
+            seed=planned.seed,
+            top1=last.top1,
+            loss=last.loss,
+            seconds=sum(epoch.seconds for epoch in result.epochs),
+            device=device_name(self.device),
+            asvit=version("asvit"),
+            torch=torch.__version__,
+        )
+        return trained, {name: estimate.mean for name, estimate in measured.items()}
+
+    def forget(self, planned: Planned) -> None:
+        """Remove the checkpoints of a training that has been entered."""
+        folder = self.folder(planned)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.with_suffix(".lock").unlink(missing_ok=True)
+
+    def folder(self, planned: Planned) -> Path:
+        """Of a training's checkpoints."""
+        return self.setup.path / TRAININGS / f"{planned.network.replace('|', '_')}-{planned.seed}"

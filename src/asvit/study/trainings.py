@@ -1,0 +1,109 @@
+"""Have a crew of workers do the trainings of a study, and watch over them."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+
+from asvit.errors import UserError
+from asvit.runs.progress import ProgressDisplay, tell
+from asvit.study.queue import Queue
+from asvit.study.results import Trained
+from asvit.study.setup import Crew
+from asvit.study.trainer import TRAININGS, may_be_alive, run_worker, worker_name
+from asvit.study.worker import Pilot
+
+LOOK = 1.0
+"""Seconds between looks at the workers."""
+Keep = Callable[[Sequence[Trained]], None]
+"""Called with all that is trained so far, whenever there is more of it."""
+
+
+def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> None:
+    """Do all trainings, or those of the pilot if it fails.
+
+    Args:
+        queue: of the study.
+        crew: that trains.
+        keep: puts what is trained so far where it outlives this process.
+
+    Raises:
+        UserError: the pilot shows that accuracies hardly differ, or all workers have died.
+    """
+    if crew.pilot is not None:
+        check_pilot(crew.pilot, queue.trained())
+    for worker in set(queue.running().values()):
+        if not may_be_alive(worker):
+            queue.give_back(worker)
+    workers: list[BaseProcess] = []
+    try:
+        if len(queue.trained()) < len(crew.plan):
+            spawn = get_context("spawn")
+            workers = [spawn.Process(target=run_worker, args=(crew, device)) for device in crew.setup.devices]
+            for worker in workers:
+                worker.start()
+        watch(queue, crew, workers, keep)
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join()
+    if crew.pilot is not None:
+        check_pilot(crew.pilot, queue.trained())
+    done, given_up = len(queue.trained()), queue.given_up()
+    for planned, error in given_up.items():
+        tell(f"given up: {planned.network}, seed {planned.seed}: {error}")
+    if done + len(given_up) < len(crew.plan):
+        codes = ", ".join(str(worker.exitcode) for worker in workers)
+        raise UserError(
+            f"{done} of {len(crew.plan)} trainings are done and {len(given_up)} given up, but all workers have ended "
+            f"(exit codes {codes}): the same command goes on, unless the pilot was given up"
+        )
+    shutil.rmtree(crew.setup.path / TRAININGS, ignore_errors=True)
+
+
+def check_pilot(pilot: Pilot, trained: Sequence[Trained]) -> None:
+    """Refuse to go on where the pilot has shown that it is not worth it."""
+    variance = pilot.variance(trained)
+    if variance is not None and not variance.reaches(pilot.least_ratio):
+        raise UserError(
+            f"in the pilot the variance between topologies is {variance} times that between seeds, less than "
+            f"{pilot.least_ratio:g}: the accuracies would decide nothing; train longer or on more images in another "
+            "--out, or go on anyway with --least-ratio 0"
+        )
+
+
+def watch(queue: Queue, crew: Crew, workers: Sequence[BaseProcess], keep: Keep) -> None:
+    """Show how far the study is until all workers have ended, and keep it; give back what dead ones had."""
+    buried: set[int | None] = set()
+    seen = -1
+    with ProgressDisplay() as display:
+        while True:
+            ended = [worker for worker in workers if not worker.is_alive()]
+            for worker in ended:
+                if worker.exitcode and worker.pid and worker.pid not in buried:
+                    buried.add(worker.pid)
+                    queue.give_back(worker_name(worker.pid))
+                    tell(f"worker {worker.pid} has died (exit code {worker.exitcode}): its training is given back")
+            trained = queue.trained()
+            done, total = len(trained), len(crew.plan)
+            if done != seen:
+                if workers and trained:  # with no workers all were done before, and kept
+                    keep(trained)
+                display.update("study", done, total, count=f"{done} of {total} trainings", facts=facts(trained, crew))
+                seen = done
+            if len(ended) == len(workers):
+                return
+            time.sleep(LOOK)
+
+
+def facts(trained: Sequence[Trained], crew: Crew) -> str:
+    """What is known so far, for the progress line."""
+    words = []
+    if trained:
+        words.append(f"top-1 {min(t.top1 for t in trained):.1%} to {max(t.top1 for t in trained):.1%}")
+    if crew.pilot is not None:
+        variance = crew.pilot.variance(trained)
+        words.append("pilot" if variance is None else f"variance ratio of the pilot {variance}")
+    return ", ".join(words) or "first trainings"

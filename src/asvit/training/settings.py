@@ -1,0 +1,61 @@
+"""Where a data set is, and how a training is run, as opposed to what is trained. Needs no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from asvit.complexity.usage import Precision
+from asvit.errors import UserError
+
+DIGITS = "digits"
+"""Names scikit-learn's handwritten digits as a data set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageData:
+    """Where the images are."""
+
+    data: str
+    """Folder or tar file with a part for train and one for val, each with a folder a class (JPEG, PNG, .npy, TIFF);
+    wds:FOLDER (WebDataset shards), hf:NAME (Hugging Face), torch:NAME (torchvision), or digits (scikit-learn's)."""
+    data_folder: Path | None = None
+    """Where Hugging Face or torchvision keep their files."""
+    in_chans: Literal[1, 3] | None = None
+    """Read images in grey (1) or colour (3; default). Arrays have the channels they have."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the data set is there already and takes no processes to load."""
+        return self.data == DIGITS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """How a training is run; precision, accumulation, compilation and layout change its rounding, the rest nothing."""
+
+    workers: int = 0
+    """Processes that load images; 0: the training process itself."""
+    precision: Precision = "float32"
+    """Of matrix products; weights and moments stay float32."""
+    accumulate: int = 1
+    """Passes over parts of a batch for one optimiser step, to fit memory."""
+    compile: bool = False
+    """Use torch.compile."""
+    channels_last: bool = False
+    """Keep images pixel by pixel in memory."""
+    checkpointing: bool = False
+    """Compute activations again in the backward pass rather than keep them."""
+    checkpoint_minutes: float = 10.0
+    """Time between checkpoints within an epoch."""
+    keep: int = 2
+    """Checkpoints that stay beside the best."""
+    max_unreadable: int = 10
+    """Training images that may be replaced because they cannot be read."""
+    tensorboard: bool = False
+    """Write TensorBoard files as well."""
+
+    def __post_init__(self) -> None:
+        least = {"workers": 0, "accumulate": 1, "checkpoint_minutes": 0, "keep": 1, "max_unreadable": 0}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise UserError(f"{name} is {getattr(self, name)}: expected at least {value}")
