@@ -30,7 +30,7 @@ from asvit.networks.named import parse_network
 from asvit.runs.devices import usable_cores
 from asvit.training.augment import training_transform
 from asvit.training.classifier import ClassifierTraining
-from asvit.training.data import Batch, Examples, Labelled, Place, batches, collate
+from asvit.training.data import Batch, EpochAndIndex, Examples, Labelled, batches, collate
 from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.schedule import named_schedule
 from asvit.training.settings import Running
@@ -60,13 +60,13 @@ class Repeated(Source):
         return self.source.file(index % len(self.source))
 
 
-class Endless(Sampler[list[Place]]):
+class Endless(Sampler[list[EpochAndIndex]]):
     """Batches of one epoch after the other."""
 
     def __init__(self, images: int, batch_size: int) -> None:
         self.images, self.batch_size = images, batch_size
 
-    def __iter__(self) -> Iterator[list[Place]]:
+    def __iter__(self) -> Iterator[list[EpochAndIndex]]:
         for start in count(step=self.batch_size):
             yield [divmod(i, self.images) for i in range(start, start + self.batch_size)]
 

@@ -35,7 +35,7 @@ from asvit.detection.results import DetectResult, PartCost
 from asvit.detection.settings import STRIDES, Resize
 from asvit.detection.trained import DetectorSpec, Start
 from asvit.detection.training import DetectorTraining, plan
-from asvit.networks.building import build
+from asvit.networks.building import build_trainable
 from asvit.networks.named import parse_network
 
 CASCADE, MASK_RCNN = "cascade", "mask-rcnn"
@@ -44,13 +44,14 @@ CASCADE, MASK_RCNN = "cascade", "mask-rcnn"
 class MaskRCNNTraining(DetectorTraining):
     """The same training of torchvision's Mask R-CNN: one box stage and one mask head instead of three each."""
 
-    def build(self, start: Start | None) -> tuple[GeneralizedRCNN, tuple[PartCost, ...]]:
+    def build_trainable(self, start: Start | None) -> tuple[GeneralizedRCNN, tuple[PartCost, ...]]:
         """Torchvision's model with the recipe's sizes."""
         assert start is None
         s, task = self.spec.settings, self.spec.task
         classes, side = task.num_classes + 1, s.resize.long_side
         backbone = PyramidBackbone(
-            build(parse_network(self.spec.network), task, drop_path=self.recipe.drop_path), channels=s.channels
+            build_trainable(parse_network(self.spec.network), task, drop_path=self.recipe.drop_path),
+            channels=s.channels,
         )
         sizes = tuple((stride * s.anchor_scale,) for stride in (*STRIDES, 2 * STRIDES[-1]))
         model = MaskRCNN(

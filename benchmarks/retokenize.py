@@ -18,7 +18,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import nn
 
 from asvit.networks.architecture import Task
-from asvit.networks.building import build
+from asvit.networks.building import build_trainable
 from asvit.networks.named import parse_network
 from asvit.training.retokenize import enter, stage_costs
 from asvit.training.schedule import PAPER_SCHEDULES, named_schedule, saved_share
@@ -40,7 +40,9 @@ def main() -> None:
     rows = []
     for name in options.networks:
         torch.manual_seed(0)
-        model = build(parse_network(name), Task(image_size=(options.image_size, options.image_size))).to(device)
+        model = build_trainable(parse_network(name), Task(image_size=(options.image_size, options.image_size))).to(
+            device
+        )
         optimiser = create_optimizer_v2(model, "adamw", lr=1e-4, weight_decay=0.05, fused=True)
         average = ModelEmaV3(model, decay=0.999)
 

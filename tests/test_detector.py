@@ -17,7 +17,7 @@ from asvit.detection.trained import DetectorSpec
 from asvit.errors import UserError
 from asvit.networks.architecture import ARCHITECTURES, Task
 from asvit.networks.attention import WindowAttention
-from asvit.networks.building import build
+from asvit.networks.building import build_trainable
 from asvit.networks.named import parse_network
 
 SMALL = RECIPES["smoke"].detector
@@ -72,7 +72,9 @@ def test_backbones_of_the_papers_other_rows(network, params):
     ["seed", "timm:resnet10t", "timm:swin_tiny_patch4_window7_224", "timm:convnext_atto", "timm:mobilenetv3_small_050"],
 )
 def test_any_network_with_four_maps_is_a_backbone(network):
-    backbone = PyramidBackbone(build(parse_network(network), Task(image_size=(224, 224), num_classes=10)), channels=8)
+    backbone = PyramidBackbone(
+        build_trainable(parse_network(network), Task(image_size=(224, 224), num_classes=10)), channels=8
+    )
     levels = backbone.eval()(torch.zeros(1, 3, 96, 160))
     assert {level: tuple(x.shape) for level, x in levels.items()} == {
         "0": (1, 8, 24, 40),
@@ -87,7 +89,7 @@ def test_any_network_with_four_maps_is_a_backbone(network):
 
 def test_networks_without_four_maps_are_refused():
     with pytest.raises(UserError, match=r"has feature maps of strides 16, .*: a detector needs 4, 8, 16, 32"):
-        PyramidBackbone(build(parse_network("timm:vit_tiny_patch16_224"), Task()), channels=8)
+        PyramidBackbone(build_trainable(parse_network("timm:vit_tiny_patch16_224"), Task()), channels=8)
     spec = DetectorSpec(network="timm:maxvit_pico_rw_256", task=Task(image_size=(256, 256)), settings=SMALL)
     with pytest.raises(UserError, match=r"cannot be used on images of this size here: .*; choose another size"):
         detector_costs(spec.build(), torch.zeros(1, 3, 96, 96))

@@ -89,7 +89,7 @@ def test_tables_hold_every_field_of_every_recipe():
     page = text("recipes.md")
     rows = [line for line in hook("recipes").on_page_markdown(page).splitlines() if line.startswith("| `")]
     table = {tuple(cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]) for row in rows}
-    assert ("`steps`", "Of the search.", "500", "50", "4") in table
+    assert ("`steps`", "Steps of the search.", "500", "50", "4") in table
     assert ("`kernel_images`", "Images that the kernel sees.", "16", "16", "4") in table
     assert ("`image_size`", "Height and width in pixels.", "224x224", "160x160", "32x32", "32x32", "32x32") in table
     assert any(row[0] == "`detector.proposals`" and row[2:] == ("1000", "300", "50") for row in table)

@@ -48,6 +48,7 @@ MADE_BY = {
 # What stands alone nowhere, and why.
 WITHOUT_EXAMPLE = {
     "asvit.design.costs.no_meter": "refuses; Costs has it where no meter is given",
+    "asvit.design.grow.told_nothing": "does nothing",
     "asvit.design.family.member_for": "a step of grow_family, whose example shows what it makes",
     "asvit.study.optuna_search.import_optuna": "imports a package or names the extra that has it",
     "asvit.study.rivals.Searcher": "protocol; SEARCHERS has its functions",

@@ -26,7 +26,7 @@ from asvit.export.job import run_export
 from asvit.export.release import Release, drawn, trained
 from asvit.export.settings import ExportSettings
 from asvit.networks.architecture import Architecture, Task
-from asvit.networks.building import build
+from asvit.networks.building import build_trainable
 from asvit.networks.named import parse_network
 from asvit.runs.records import open_run
 from asvit.training.augment import evaluation_transform
@@ -181,7 +181,7 @@ def checkpoint(path: Path, name: str, task: Task) -> Path:
     header = ClassifierHeader(
         network=name, task=task, classes=tuple("abc"), test_crop=0.9, coarseness=1, state=State(epoch=1)
     )
-    write_checkpoint(path, with_prefix(build(parse_network(name), task).state_dict(), MODEL), header)
+    write_checkpoint(path, with_prefix(build_trainable(parse_network(name), task).state_dict(), MODEL), header)
     return path
 
 

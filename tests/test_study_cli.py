@@ -16,6 +16,7 @@ from test_cli import ASVIT, asvit
 
 from asvit.commands.app import main
 from asvit.networks.architecture import Architecture
+from asvit.networks.named import parse_network
 from asvit.networks.space import Topology
 from asvit.study.plan import PlanSettings, planned
 from asvit.study.recipes import RECIPES
@@ -105,7 +106,7 @@ def test_accuracies_are_those_of_a_training_by_itself(finished):
     row = rows_of(finished)[5]
     name = str(Architecture(Topology.parse(row["network"])))
     schedule = named_schedule("none", recipe.epochs)
-    training = ClassifierTraining(name, train, val, recipe, schedule, seed=int(row["seed"]), device=cpu)
+    training = ClassifierTraining(parse_network(name), train, val, recipe, schedule, seed=int(row["seed"]), device=cpu)
     result = training.run(finished.parent / "by-itself", lambda training: None)
     assert float(row["top1"]) == result.epochs[-1].top1
     assert float(row["loss"]) == result.epochs[-1].loss

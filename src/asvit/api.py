@@ -1,6 +1,6 @@
 """What ``import asvit`` offers: a family for a budget, a network as a module, training, prediction, measures.
 
-Each function is a few lines on those that the commands run; the rooms below have the rest.
+Each function is a few lines on those that the commands run; the packages below hold the rest.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def design_family(
         recipe: ``quick`` (minutes on a laptop), ``paper``, or ``smoke`` (seconds, for tests).
         score: measures that networks are chosen by.
         base_stride: pixels between tokens of the first stage; 1 or 2 for small images.
-        seed: of everything random.
+        seed: random seed, the number that all randomness follows from.
         device: auto, cpu, cuda, cuda:i or mps.
         out: run directory, in which the same call goes on after an interruption; None: nothing is written.
 
@@ -131,9 +131,9 @@ def build(
             ``timm:NAME``, or ``package.module:function``.
         task: images and classes, such as the ``task`` of a design; None: those of the file that names the network, or
             224x224 images of 3 channels in 1000 classes.
-        image_size: other than the task's: side in pixels, or height and width.
-        in_chans: other channels.
-        num_classes: other number of classes.
+        image_size: side in pixels, or height and width, in place of the task's.
+        in_chans: channels of the images in place of the task's.
+        num_classes: number of classes in place of the task's.
 
     Returns:
         An :class:`~asvit.networks.model.AsViT`, or what timm or the function makes.
@@ -162,6 +162,7 @@ def train(
     device: str = "auto",
     data_folder: str | Path | None = None,
     in_chans: Literal[1, 3] | None = None,
+    workers: int | None = None,
     **changes: Any,
 ) -> Path:
     """Train a classifier into a run directory, with coarse tokens first, as `asvit train` does.
@@ -169,15 +170,17 @@ def train(
     The same call goes on after an interruption.
 
     Args:
-        network: as for :func:`build`, but no function.
+        network: one of the kinds that :func:`build` takes, but no function.
         data: folder or tar file with a part for train and one for val, each with a subfolder per class; or
             ``wds:FOLDER``, ``hf:NAME``, ``torch:NAME``, ``digits``.
         recipe: imagenet, imagenette, cifar10, digits or smoke.
         out: run directory; None: one below ``runs``, named after the configuration.
-        seed: of everything random.
+        seed: random seed, the number that all randomness follows from.
         device: auto, cpu, cuda, cuda:i or mps.
-        data_folder: where Hugging Face or torchvision keep their files.
+        data_folder: folder in which Hugging Face or torchvision keep their files.
         in_chans: read images in grey (1) or colour (3).
+        workers: processes that load images; 0: this process alone, as in a script without
+            ``if __name__ == "__main__":``. None: a core each but for one, at most 8.
         changes: fields of :class:`~asvit.training.recipe.TrainRecipe` in place of the recipe's, such as ``epochs=50``.
 
     Returns:
@@ -203,6 +206,7 @@ def train(
         chosen,
         named_schedule(chosen.schedule, chosen.epochs),
         recipe_name=recipe,
+        adjust=lambda usual: usual if workers is None else replace(usual, workers=workers),
         job=Job(out=None if out is None else Path(out), seed=seed, device=device, command="asvit.train(...)"),
     )
     assert finished is not None  # one process
@@ -245,17 +249,17 @@ def measure_network(
     """Measures of an untrained network with error bars, and what it costs in use, as `asvit measure` takes them.
 
     Args:
-        network: as for :func:`build`.
-        metrics: names out of :data:`~asvit.measure.metrics.METRICS`; latency, throughput and memory are of the
-            network in use.
+        network: one of the kinds that :func:`build` takes.
+        metrics: names out of :data:`~asvit.measure.metrics.METRICS`; latency, throughput and memory
+            describe the network in use.
         task: images and classes, as for :func:`build`.
-        image_size: other than the task's.
-        in_chans: other channels.
-        num_classes: other number of classes.
+        image_size: side in pixels, or height and width, in place of the task's.
+        in_chans: channels of the images in place of the task's.
+        num_classes: number of classes in place of the task's.
         images: folder of images that the kernel sees; None: photographs that come with scikit-image.
-        recipe: how carefully: paper, quick or smoke.
+        recipe: name that says how carefully is measured: paper, quick or smoke.
         batch_size: images at a time in use.
-        seed: of everything random.
+        seed: random seed, the number that all randomness follows from.
         device: auto, cpu, cuda, cuda:i or mps.
 
     Raises:
@@ -298,7 +302,7 @@ def named(network: "str | Path | Member | Network") -> Network:
 def task_of(
     network: object, task: Task | None, *, image_size: Size | None, in_chans: int | None, num_classes: int | None
 ) -> Task:
-    """Images and classes as they were given; what was not, as the file of the network says, or as in the paper."""
+    """Images and classes as they were given; the rest from the network's file, or else the paper's."""
     if task is None and isinstance(network, str | Path):
         task = read_task(str(network))
     given: dict[str, Any] = {"in_chans": in_chans, "num_classes": num_classes}

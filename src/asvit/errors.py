@@ -29,7 +29,7 @@ Extra = Literal["train", "detect", "study", "export", "hf", "postgresql", "tenso
 
 @contextmanager
 def from_extra(extra: Extra) -> Iterator[None]:
-    """Around imports of packages that an extra installs, or of rooms of ours that need them.
+    """Context for imports of packages that an extra installs, or of our own modules that need them.
 
     Raises:
         UserError: one is missing, and how to install it; or torch and torchvision do not fit each other.
@@ -54,7 +54,7 @@ def from_extra(extra: Extra) -> Iterator[None]:
 
 @contextmanager
 def from_plain_install() -> Iterator[None]:
-    """Around imports of packages that a plain install brings, and that may be missing where asvit was put alone.
+    """Context for imports of packages that a plain install brings, which may be missing where asvit was put alone.
 
     Raises:
         UserError: one is missing, and how to install it.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RASTER = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".gif"}
 ARRAYS = {".npy", ".tif", ".tiff"}
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError)
-"""What decoding a damaged file may raise."""
+"""Exceptions that decoding a damaged file may raise."""
 
 # Mean and standard deviation of ImageNet's channels, and of its grey values for other than three channels.
 RGB_MEAN, RGB_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -122,12 +122,12 @@ def mean_and_std(channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def normalise(images: Float[Tensor, "n channels H W"]) -> Float[Tensor, "n channels H W"]:
     """Subtract the channels' mean and divide by their standard deviation, those of :func:`mean_and_std`."""
-    mean, std = (images.new_tensor(some).reshape(-1, 1, 1) for some in mean_and_std(images.shape[1]))
+    mean, std = (images.new_tensor(values).reshape(-1, 1, 1) for values in mean_and_std(images.shape[1]))
     return (images - mean) / std
 
 
 def open_image(path: Path, channels: int) -> Any:
-    """Decode an image file: a PIL image, or of an array file a tensor from 0 to 1.
+    """Decode an image file by its path: a PIL image, or for an array file a tensor with values from 0 to 1.
 
     Raises:
         One of :data:`asvit.images.UNREADABLE`: it is missing, damaged or too small.
@@ -137,7 +137,7 @@ def open_image(path: Path, channels: int) -> Any:
 
 
 def read_image(path: Path, channels: int) -> Any:
-    """An image that somebody named.
+    """Read an image that a user named.
 
     Raises:
         UserError: it cannot be read.
@@ -149,7 +149,7 @@ def read_image(path: Path, channels: int) -> Any:
 
 
 def check_size(image: Any) -> Any:
-    """The image, if there is something to see."""
+    """Return an image unchanged, and refuse one with a side of less than 2 pixels."""
     height, width = image.shape[-2:] if isinstance(image, Tensor) else (image.height, image.width)
     if min(height, width) < 2:
         raise ValueError(f"it is {height}x{width} pixels: too small")
@@ -157,7 +157,7 @@ def check_size(image: Any) -> Any:
 
 
 def decode(file: BufferedIOBase, suffix: str, channels: int) -> Any:
-    """An image file: a PIL image of one or three channels, or of an array file a tensor from 0 to 1."""
+    """Decode an open image file: a PIL image of one or three channels, or for an array file a tensor from 0 to 1."""
     if suffix.lower() in ARRAYS:
         return open_array(file, suffix, channels)
     if channels not in (1, 3):

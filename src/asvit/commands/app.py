@@ -55,7 +55,7 @@ EXAMPLES = {
     doctor: ("asvit doctor", "asvit doctor --json"),
     report: ("asvit report runs/digits", "asvit report runs/design --against small timm:resnet18"),
 }
-"""Of every command: what its help ends with."""
+"""Examples at the end of the help of every command."""
 for command, lines in EXAMPLES.items():
     app.command(command, help_epilogue=examples(*lines))
 

@@ -23,10 +23,10 @@ class Device:
     """What a job may run on."""
 
     name: str
-    """As ``--device`` takes it."""
+    """Name of the device, as ``--device`` takes it."""
     what: str
     memory: int
-    """Bytes."""
+    """Memory in bytes."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class Checkup:
     cuda: str | None
     """Version of CUDA that torch is built for."""
     torchvision: str | None
-    """Version; None where it is not installed."""
+    """Version of torchvision; None where it is not installed."""
     misfit: str | None
     """Why torchvision cannot be used with this torch."""
     devices: tuple[Device, ...]
     bytecode: bool
     """Whether torch's modules are kept compiled, without which every start compiles them anew."""
     lacking: Mapping[str, tuple[str, ...]]
-    """By extra: requirements that are not met."""
+    """Requirements that are not met, by extra."""
 
     def advice(self) -> Iterator[str]:
         """What could be better, and how."""
@@ -111,7 +111,7 @@ def unmet(extra: str) -> Iterator[str]:
         if requirement.name == "asvit":
             for inner in sorted(requirement.extras):
                 yield from unmet(inner)
-        elif (found := installed(requirement.name)) is None or not requirement.specifier.contains(found, True):
+        elif (present := installed(requirement.name)) is None or not requirement.specifier.contains(present, True):
             yield f"{requirement.name}{requirement.specifier}"
 
 
@@ -123,29 +123,29 @@ def installed(distribution: str) -> str | None:
         return None
 
 
-def show_checkup(found: Checkup) -> None:
-    """Print what was found."""
-    print(f"asvit {found.asvit}, Python {found.python}, {found.system}")
-    print(f"torch {found.torch}, built {f'for CUDA {found.cuda}' if found.cuda else 'without CUDA'}")
-    print(f"torchvision: {vision(found)}")
+def show_checkup(checkup: Checkup) -> None:
+    """Print what was checkup."""
+    print(f"asvit {checkup.asvit}, Python {checkup.python}, {checkup.system}")
+    print(f"torch {checkup.torch}, built {f'for CUDA {checkup.cuda}' if checkup.cuda else 'without CUDA'}")
+    print(f"torchvision: {vision(checkup)}")
     table = new_table()
     for column in ("--device", "", "memory"):
         table.add_column(column)
-    for device in found.devices:
+    for device in checkup.devices:
         table.add_row(device.name, device.what, f"{device.memory / 1e9:.1f} GB")
     print_table(table)
     table = new_table()
     for column in ("extra", "lacks", "install with"):
         table.add_column(column, overflow="fold")
-    for extra, lacking in found.lacking.items():
+    for extra, lacking in checkup.lacking.items():
         table.add_row(extra, ", ".join(lacking) or "nothing", Text(f'pip install "asvit[{extra}]"' if lacking else ""))
     print_table(table)
-    for line in found.advice():
+    for line in checkup.advice():
         print(line)
 
 
-def vision(found: Checkup) -> str:
+def vision(checkup: Checkup) -> str:
     """What there is to say of torchvision."""
-    if found.torchvision is None:
+    if checkup.torchvision is None:
         return "not installed, which training and detection need"
-    return f"{found.torchvision}, which {'does not work with this torch' if found.misfit else 'fits this torch'}"
+    return f"{checkup.torchvision}, which {'does not work with this torch' if checkup.misfit else 'fits this torch'}"

@@ -46,7 +46,7 @@ def describe(
     backbone
         Published name, text form, file that a job wrote, or timm:NAME of a model with maps of strides 4, 8, 16 and 32.
     recipe
-        Of which the sizes are, where they are not given.
+        Recipe whose sizes are taken where they are not given.
     num_classes
         Kinds of objects.
     in_chans

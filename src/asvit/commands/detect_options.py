@@ -31,7 +31,7 @@ class DetectorOptions(
     square: int | None = None
     """Fit every image into a square of so many pixels (the paper: 1024)."""
     sides: Annotated[tuple[int, int] | None, Parameter(negative=())] = None
-    """Or bound the short and the long side, such as 800 1333; without the recipe's jitter, which cuts squares."""
+    """Bound the short and the long side instead, such as 800 1333; without the recipe's jitter, which cuts squares."""
 
     def __post_init__(self) -> None:
         if self.square is not None and self.sides is not None:

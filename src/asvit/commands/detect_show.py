@@ -48,12 +48,12 @@ def show_coco_scores(scored: DetectorScored) -> None:
     for kind in scored.scores:
         table.add_column(kind, justify="right")
     for name, words in TWELVE.items():
-        table.add_row(words, *(format_share(getattr(some, name)) for some in scored.scores.values()))
+        table.add_row(words, *(format_share(getattr(scores, name)) for scores in scored.scores.values()))
     print_table(table)
 
 
 def show_found(rows: Sequence[Mapping[str, Any]]) -> None:
     """What was found in some images."""
     for row in rows:
-        words = ", ".join(f"{one['class']} {one['score']:.2f}" for one in row["objects"]) or "nothing"
+        words = ", ".join(f"{entry['class']} {entry['score']:.2f}" for entry in row["objects"]) or "nothing"
         print(f"{row['image']}: {words} -> {row['drawn']}")

@@ -18,8 +18,8 @@ def doctor(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
     """
     from asvit.commands.checkup import check, show_checkup
 
-    found = check()
+    checkup = check()
     if json:
-        print_record("doctor", {**asdict(found), "advice": list(found.advice())})
+        print_record("doctor", {**asdict(checkup), "advice": list(checkup.advice())})
     else:
-        show_checkup(found)
+        show_checkup(checkup)

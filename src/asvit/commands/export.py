@@ -36,10 +36,10 @@ class DrawOptions(TaskOptions, group=DRAWN):
     """What a network is drawn for; a trained one knows."""
 
     seed: int | None = None
-    """Of the weights (default: 0)."""
+    """Random seed of the weights (default: 0)."""
 
     def refuse(self, network: str) -> None:
-        """Refuse any for a trained network.
+        """Refuse all of these options for a trained network.
 
         Raises:
             UserError: one was given.

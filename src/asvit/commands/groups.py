@@ -6,7 +6,7 @@ continued: :meth:`Options.over` puts what was said in the place of the rest.
 
 import ast
 import inspect
-import textwrap
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cache
@@ -15,9 +15,11 @@ from typing import Annotated, Any, Generic, TypeVar, get_type_hints
 
 from cyclopts import Group, Parameter
 
+from asvit.commands.help import shown_default
+
 SettingsT = TypeVar("SettingsT")
 OWN = "the settings' own default"
-"""Of an option that is left out; for others a few words say whose default it is."""
+"""Says that an option which is left out has the default of its field; for others a few words say whose it has."""
 
 
 class Options(Generic[SettingsT]):
@@ -44,19 +46,20 @@ class Options(Generic[SettingsT]):
         """Make options of fields, in front of those that the class has itself.
 
         Args:
-            of: settings class.
+            of: the settings class.
             take: its fields by name; for each, whose default it is.
             read: fields that are written as text, and what reads them.
             explain: help of fields whose docstring does not say how they are written.
             group: heading in the help.
-            parameter: of cyclopts, for all options of the class.
+            parameter: parameters of cyclopts, for all options of the class.
         """
         super().__init_subclass__()
         take, read, explain = take or {}, read or {}, explain or {}
         taken: dict[str, Any] = {}
+        hints = {} if of is None else get_type_hints(of)
         for name, whose in take.items():
             assert of is not None
-            kind = str if name in read else get_type_hints(of)[name]
+            kind = str if name in read else hints[name]
             words = explain.get(name) or described(of, name, whose)
             taken[name] = Annotated[kind | None, Parameter(help=words, negative=(), consume_multiple=True)]
             setattr(cls, name, None)
@@ -69,8 +72,8 @@ class Options(Generic[SettingsT]):
     @property
     def given(self) -> dict[str, Any]:
         """Fields of the settings class that were said on the command line."""
-        said = {name: getattr(self, name) for name in self._read}
-        return {name: self._read[name](value) for name, value in said.items() if value is not None}
+        values = {name: getattr(self, name) for name in self._read}
+        return {name: self._read[name](value) for name, value in values.items() if value is not None}
 
     def over(self, settings: SettingsT) -> SettingsT:
         """Settings with what was said in their place."""
@@ -87,10 +90,18 @@ def described(settings: type, name: str, whose: str) -> str:
     words = " ".join(docstrings(settings)[name].split())
     default = next(field.default for field in fields(settings) if field.name == name)
     if whose == OWN:
-        if default in (MISSING, None, False):
+        shown = None if default is MISSING else shown_default(default)
+        if shown is None:
             return words
-        whose = str(default)
+        whose = shown
     return f"{words.removesuffix('.')} (default: {whose})."
+
+
+@cache
+def classes_in(module: str) -> dict[str, ast.ClassDef]:
+    """Classes of a module as they stand in its source, by name."""
+    source = inspect.getsource(sys.modules[module])
+    return {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
 
 
 @cache
@@ -101,11 +112,9 @@ def docstrings(settings: type) -> dict[str, str]:
     >>> docstrings(Use)["batch_size"]
     'Images at a time.'
     """
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for owner in reversed(settings.__mro__[:-1]):
-        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
-        assert isinstance(tree, ast.ClassDef)
-        for field, said in pairwise(tree.body):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(said, ast.Expr):
-                found[field.target.id] = ast.literal_eval(said.value)
-    return found
+        for field, text in pairwise(classes_in(owner.__module__)[owner.__name__].body):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+                texts[field.target.id] = ast.literal_eval(text.value)
+    return texts

@@ -56,14 +56,14 @@ def shown_default(value: object) -> str | None:
 
 def complaint(error: CycloptsError) -> str:
     """One line on a command that was not understood: with the nearest one that would be, or where to look."""
-    said = " ".join(str(error).split())
-    if "Did you mean" in said:
-        return said
+    message = " ".join(str(error).split())
+    if "Did you mean" in message:
+        return message
     command = " ".join(("asvit", *(error.command_chain or ())))
     unused = error.unused_tokens or []
     nearest = get_close_matches(unused[0], list(error.app), n=1) if unused and error.app is not None else []
     if nearest:
         return f'Unknown command "{unused[0]}" of {command}. Did you mean "{nearest[0]}"?'
     if isinstance(error, UnusedCliTokensError):
-        said = f"{command} takes no {shlex.join(unused)}."
-    return f"{said} See `{command} --help`"
+        message = f"{command} takes no {shlex.join(unused)}."
+    return f"{message} See `{command} --help`"

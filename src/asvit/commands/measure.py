@@ -73,7 +73,7 @@ def measure(
         synflow, naswot, zico, dss, attention_entropy, token_entropy; counts: params, macs, depth, expansion, kernel;
         of the network in use on this device: latency, throughput, memory.
     recipe
-        Repeats, angles and images where they are not given.
+        Recipe whose repeats, angles and images are taken where they are not given.
     """
     chosen, names = RECIPES[recipe], split_names(metrics)
     images, use = task.over(chosen.task), using.use_for(names)

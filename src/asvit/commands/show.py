@@ -49,8 +49,8 @@ def show_searches(runs: Sequence[SearchRun], metrics: Sequence[str]) -> None:
             if name is None:
                 table.add_row(title, "no valid topology")
                 continue
-            found = run.measurements[name]
-            values = (format_measure(m, found.estimates[m]) if found.valid else "invalid" for m in metrics)
+            measurement = run.measurements[name]
+            values = (format_measure(m, measurement.estimates[m]) if measurement.valid else "invalid" for m in metrics)
             table.add_row(title, name, *values)
         table.add_section()
     print_table(table)
@@ -77,8 +77,8 @@ def show_family(members: Sequence[Member], metrics: Sequence[str]) -> None:
     for metric in metrics:
         table.add_column(METRICS[metric].symbol, justify="right")
     for member in members:
-        found = member.measurement
-        values = (format_measure(m, found.estimates[m]) if found.valid else "invalid" for m in metrics)
+        measurement = member.measurement
+        values = (format_measure(m, measurement.estimates[m]) if measurement.valid else "invalid" for m in metrics)
         sizes = [format_size(member.params), format_size(member.macs), *format_usage(member.usage)]
         table.add_row(str(member.budget), member.architecture, *sizes, f"{member.share:.1%}", *values)
     print_table(table)

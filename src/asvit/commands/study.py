@@ -104,7 +104,7 @@ def run(
         paper: 87 topologies, 300 epochs. cifar10: small photographs on a GPU. cifar10-laptop: hours on a CPU. smoke:
         seconds.
     metrics
-        To judge, with commas (default: all).
+        Metrics to judge, with commas (default: all).
     """
     settings = study_settings(recipe, data, workers, training, measuring, computing)
     with from_extra("study"):
@@ -159,7 +159,7 @@ def search(
     methods
         Algorithm 1's policy gradient, random search, regularised evolution, Optuna's TPE and NSGA-II.
     measurements
-        Of each search.
+        Number of measurements of each search.
     against
         CSV file of a study with the same data and recipe: says how many of its topologies those found beat.
     """
@@ -203,7 +203,7 @@ def scaling(
     Parameters
     ----------
     topology
-        To scale: text form, published name, or file that a job wrote.
+        Topology to scale: text form, published name, or file that a job wrote.
     params
         Sizes to scale to, such as 5M 10M.
     recipe

@@ -41,12 +41,12 @@ def show_search_contest(result: SearchContest) -> None:
     accuracies = {standing.way: standing.top1 for standing in result.standings}
     for method in result.methods:
         extremes = (format_estimate(method.extremes[name]) for name in names)
-        found = (method.distinct, method.invalid)
+        counts = (method.distinct, method.invalid)
         table.add_row(
             method.method,
             *map(format_estimate, (method.result, method.best)),
             *extremes,
-            *map(format_estimate, found),
+            *map(format_estimate, counts),
             in_per_cent(accuracies.get(method.method)),
         )
     print_table(table)

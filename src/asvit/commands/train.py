@@ -15,7 +15,7 @@ from asvit.commands.train_options import (
     TrainOptions,
     TrainRecipeName,
 )
-from asvit.errors import from_extra
+from asvit.errors import UserError, from_extra
 from asvit.networks.named import read_network
 from asvit.runs.progress import tell
 from asvit.training.recipe import RECIPES
@@ -40,7 +40,8 @@ def train(
     arch
         Published name, text form, file that a job wrote, or timm:NAME.
     recipe
-        imagenet: the paper's. imagenette, cifar10: for small sets of photographs. digits: two minutes. smoke: seconds.
+        imagenet: the paper's. imagenette, cifar10: for small sets of photographs. digits: under a minute on two cores.
+        smoke: seconds.
     plan
         Print what every stage of the schedule costs and what it saves, and train nothing.
     """
@@ -84,7 +85,7 @@ def evaluate(
     batch_size
         Images at a time.
     image_size
-        Other than trained: side in pixels, or height and width: 96 128 or 96x128.
+        Image size, where it is not that of the training: side in pixels, or height and width: 96 128 or 96x128.
     """
     size = None if image_size is None else parse_image_size(image_size)
     with from_extra("train"):
@@ -127,6 +128,8 @@ def predict(
     top
         Classes to print.
     """
+    if not images:
+        raise UserError("no image to classify: expected one or more files")
     with from_extra("train"):
         from asvit.commands.train_show import show_predictions
         from asvit.training.job import run_predict

@@ -77,7 +77,7 @@ class LoadingOptions(Options[Running], of=Running, take=PRECISION | LOADING, gro
 
 
 class ClassifierLoadingOptions(LoadingOptions, of=Running, take={"channels_last": OWN}, group=RUNNING):
-    """The same, and how images lie in memory."""
+    """How images are loaded and lie in memory, and how networks are computed."""
 
 
 class RunningOptions(
@@ -94,4 +94,4 @@ class RunningOptions(
 class ClassifierRunningOptions(
     RunningOptions, of=Running, take=dict.fromkeys(("compile", "channels_last"), OWN), group=RUNNING
 ):
-    """The same for classifiers."""
+    """What changes how long the training of a classifier takes, and of the classifier at most the rounding."""

@@ -41,7 +41,10 @@ def show_training(result: TrainResult) -> None:
         f"top-1 {best.top1:.2%}, top-5 {best.top5:.2%}, loss {best.loss:.4f}"
     )
     if len(result.stages) > 1:
-        print(f"coarse tokens saved {result.saved_macs:.1%} of the multiply-adds, {result.saved_time:.1%} of the time")
+        time = f"{result.saved_time:.1%} of the time"
+        if result.saved_time < 0:
+            time = "and no time: the machine was busy, or the training too short"
+        print(f"coarse tokens saved {result.saved_macs:.1%} of the multiply-adds, {time}")
 
 
 def show_scores(evaluated: Evaluated) -> None:

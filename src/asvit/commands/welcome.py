@@ -43,8 +43,8 @@ def latest_run(runs: Path) -> Path | None:
     >>> latest_run(Path("no such folder")) is None
     True
     """
-    found = [path.parent for path in runs.glob(f"*/{RUN}")]
-    return max(found, key=lambda run: max(file.stat().st_mtime for file in run.iterdir()), default=None)
+    directories = [path.parent for path in runs.glob(f"*/{RUN}")]
+    return max(directories, key=lambda run: max(file.stat().st_mtime for file in run.iterdir()), default=None)
 
 
 def next_steps(run: Path) -> Iterator[Step]:

@@ -21,7 +21,7 @@ ATTENTION = {F.scaled_dot_product_attention}
 
 
 class Listening(TorchFunctionMode):
-    """While it is entered, hands the arguments of every call of some functions of torch to another, beforehand.
+    """Context in which another function hears of every call of some functions of torch first, with its arguments.
 
     >>> with Listening({torch.relu}, print):
     ...     _ = nn.Sequential(nn.Identity())(torch.ones(1)) + torch.relu(torch.zeros(1))
@@ -78,8 +78,8 @@ def attention_entropy(network: nn.Module, images: Images) -> float:
     (Zhai et al., "Stabilizing Transformer Training by Preventing Attention Entropy Collapse", ICML 2023).
 
     Args:
-        network: that attends by torch's ``scaled_dot_product_attention``.
-        images: what it sees.
+        network: classifier that attends by torch's ``scaled_dot_product_attention``.
+        images: images that it sees.
 
     Raises:
         NothingToScore: the network attends in no such way.

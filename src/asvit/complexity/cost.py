@@ -10,7 +10,7 @@ from asvit.complexity.copies import fresh_copy
 
 
 def count_params(module: nn.Module) -> int:
-    """Trainable parameters.
+    """Number of trainable parameters.
 
     >>> count_params(nn.Linear(3, 2))
     8

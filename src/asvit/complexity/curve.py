@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import jvp
 
-Network = Callable[[Tensor], Tensor]
-Curve = Callable[[Tensor], Tensor]
+Network = Callable[[Float[Tensor, "n *input"]], Float[Tensor, "n D"]]
+Curve = Callable[[Float[Tensor, " n"]], Float[Tensor, "n D"]]
 
 
 def angles(n: int, *, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Float[Tensor, " n"]:
@@ -30,9 +30,9 @@ def image_of_circle(network: Network, basis: Float[Tensor, "2 *input"], radius: 
     """The curve ``θ ↦ N(h(θ))`` with ``h(θ) = radius · (u⁰ cos θ + u¹ sin θ)``; the paper's radius is √N.
 
     Args:
-        network: batch of inputs to batch of outputs, each row by itself.
+        network: callable from a batch of inputs to a batch of outputs, each row by itself.
         basis: ``u⁰, u¹``, orthonormal.
-        radius: of the circle.
+        radius: radius of the circle.
 
     >>> curve = image_of_circle(lambda x: x, torch.eye(2), radius=3.0)
     >>> curve(torch.zeros(1)).tolist()
@@ -40,7 +40,7 @@ def image_of_circle(network: Network, basis: Float[Tensor, "2 *input"], radius: 
     """
     u0, u1 = radius * basis[0], radius * basis[1]
 
-    def curve(theta: Tensor) -> Tensor:
+    def curve(theta: Float[Tensor, " n"]) -> Float[Tensor, "n D"]:
         column = theta.reshape(-1, *[1] * u0.ndim)
         return network(u0 * column.cos() + u1 * column.sin())
 
@@ -70,8 +70,8 @@ def velocity_and_acceleration(
     >>> v.norm().item(), a.norm().item()
     (3.0, 3.0)
     """
-    found = jvp(lambda t: velocity(curve, t), (theta,), (torch.ones_like(theta),))
-    return found[0], found[1]
+    derivatives = jvp(lambda t: velocity(curve, t), (theta,), (torch.ones_like(theta),))
+    return derivatives[0], derivatives[1]
 
 
 def length(v: Float[Tensor, "n D"]) -> Float[Tensor, ""]:

@@ -27,12 +27,13 @@ def layerwise_kernel(
     """Empirical kernel ``Θ_ij = ∇_w f(x_i) · ∇_w f(x_j)`` of ``f(x) = Σ network(x)``, summed in float64.
 
     Args:
-        network: batch of inputs to batch of outputs, each row by itself. Layers that hold a chosen parameter are linear
-            layers, convolutions and layer norms; each is called once, with the batch as its first axis.
+        network: module from a batch of inputs to a batch of outputs, each row by itself. Layers that hold a chosen
+            parameter are linear layers, convolutions and layer norms; each is called once, with the batch as its first
+            axis.
         names: parameters ``w`` among ``network.named_parameters()``.
         inputs: ``x_1 .. x_n``; of stacked networks, those of each in turn.
-        networks: ``R`` of them that are stacked into one (:mod:`asvit.measure.stacked`), each with its own kernel;
-            None: one, whose kernel has no axis ``R``.
+        networks: number ``R`` of networks that are stacked into this one (:mod:`asvit.measure.stacked`), each with its
+            own kernel; None: a single network, whose kernel has no axis ``R``.
 
     Raises:
         TypeError: a layer is of another kind, or is called more than once.
@@ -45,10 +46,13 @@ def layerwise_kernel(
     shape = (len(inputs),) if networks is None else (networks, len(inputs) // networks)
     gram = torch.zeros(*shape, shape[-1], dtype=torch.float64, device=float64_device(inputs.device))
     required = {name: parameter.requires_grad for name, parameter in network.named_parameters()}
+    # No parameter asks for a gradient: autograd would compute each of them summed over the images, to no use here.
     network.requires_grad_(False)
     added: set[nn.Module] = set()
     hooks = [layer.register_forward_hook(tap(gram, chosen, added)) for layer, chosen in layers(network, names)]
     try:
+        # Images do not meet in the network, so what comes back to the activations of one image is the gradient of its
+        # own output: the pass for the sum serves every image.
         with torch.enable_grad():
             network(inputs).sum().backward()
     finally:
@@ -60,7 +64,7 @@ def layerwise_kernel(
 
 
 def layers(network: nn.Module, names: Collection[str]) -> Iterator[tuple[nn.Module, list[str]]]:
-    """Layers that hold chosen parameters, and which of theirs are chosen.
+    """Layers that hold chosen parameters, each with the names of those.
 
     >>> [(layer, chosen) for layer, chosen in layers(nn.Sequential(nn.Linear(1, 1), nn.GELU()), {"0.weight"})]
     [(Linear(in_features=1, out_features=1, bias=True), ['weight'])]
@@ -86,18 +90,21 @@ def tap(
                 if name in chosen:
                     add_gram(gram, gradients.unflatten(0, gram.shape[:-1]))
 
+        # Neither images nor parameters ask for a gradient: the backward pass ends at the first tapped layer's output.
         if not out.requires_grad:
-            out.requires_grad_()  # of the first layer: where the backward pass ends
+            out.requires_grad_()
+        # A share is added when a gradient comes, not here: where blocks are recomputed, the forward pass runs twice.
         return _Tap.apply(out, inputs[0], add_share)
 
     return hook
 
 
 class _Tap(torch.autograd.Function):
-    """The identity; hands what a layer saw, and the gradient of its output, to a function."""
+    """The identity on a layer's output; its backward pass calls a function with the layer's input and that gradient."""
 
     @staticmethod
     def forward(ctx: Any, out: Tensor, x: Tensor, receive: Callable[[Tensor, Tensor], None]) -> Tensor:
+        # Saved by torch, not as an attribute: where blocks are recomputed, torch lets go of the input until then.
         ctx.save_for_backward(x)
         ctx.receive = receive
         return out.view_as(out)
@@ -109,8 +116,10 @@ class _Tap(torch.autograd.Function):
         return d_out, None, None
 
 
-def gradients_of(layer: nn.Module, x: Tensor, d_out: Tensor) -> Iterator[tuple[str, Gradients]]:
-    """Gradients of every image by a layer's weight and bias, from its input and its output's gradient.
+def gradients_of(
+    layer: nn.Module, x: Float[Tensor, "n *input"], d_out: Float[Tensor, "n *output"]
+) -> Iterator[tuple[str, Gradients]]:
+    """Gradients by a layer's weight and bias for every image, from the layer's input and its output's gradient.
 
     >>> gradients = gradients_of(nn.Linear(2, 1), torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]]))
     >>> {name: gradient.tolist() for name, gradient in gradients}
@@ -118,6 +127,7 @@ def gradients_of(layer: nn.Module, x: Tensor, d_out: Tensor) -> Iterator[tuple[s
     """
     match layer:
         case nn.Linear():
+            # Layers behind the pooling see no tokens: for them an axis of one token is put in.
             x_nTC, d_nTD = (t.unflatten(0, (-1, 1)).flatten(1, -2) for t in (x, d_out))
             yield "weight", (d_nTD.mT @ x_nTC).flatten(1)
             yield "bias", d_nTD.sum(1)
@@ -135,8 +145,8 @@ def gradients_of(layer: nn.Module, x: Tensor, d_out: Tensor) -> Iterator[tuple[s
             raise TypeError(f"no rule for the gradients of {layer}: use asvit.complexity.ntk.kernel")
 
 
-def summed(x: Tensor, tokens: tuple[int, ...]) -> Gradients:
-    """Sum over the axes of tokens, of which there may be none.
+def summed(x: Float[Tensor, "n *axes"], tokens: tuple[int, ...]) -> Gradients:
+    """Sum of gradients over the axes of tokens, of which there may be none.
 
     >>> summed(torch.ones(2, 5, 3), (1,)).tolist(), summed(torch.ones(1, 2), ()).tolist()
     ([[5.0, 5.0, 5.0], [5.0, 5.0, 5.0]], [[1.0, 1.0]])

@@ -22,14 +22,15 @@ class SingularKernel(ValueError):
 
 
 def kernel(
-    function: Callable[[Tensor], Tensor],
+    function: Callable[[Float[Tensor, "n *input"]], Float[Tensor, " n"]],
     parameters: Sequence[Tensor],
     inputs: Float[Tensor, "n *input"],
 ) -> Float64[Tensor, "n n"]:
     """Empirical kernel ``Θ_ij = ∇_w f(x_i) · ∇_w f(x_j)``, summed in float64.
 
     Args:
-        function: batch of inputs to one number an input, each row by itself, differentiable in ``parameters``.
+        function: callable from a batch of inputs to one number per input, each row by itself, differentiable in
+            ``parameters``.
         parameters: ``w``, tensors that require a gradient; one that ``function`` does not use adds nothing.
         inputs: ``x_1 .. x_n``.
 
@@ -51,7 +52,7 @@ def kernel(
 
 
 def add_gram(gram: Float64[Tensor, "*R n n"], jacobian: Float[Tensor, "*R n P"]) -> None:
-    """Add ``J Jᵀ``, multiplied and summed in float64, in place; of one network, or of ``R`` at once.
+    """Add ``J Jᵀ``, multiplied and summed in float64, to a kernel in place; to those of ``R`` networks at once.
 
     >>> gram = torch.zeros(2, 2, dtype=torch.float64)
     >>> add_gram(gram, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 
 def float64_device(device: torch.device) -> torch.device:
-    """Where float64 is computed with numbers of a device: there, or on the CPU.
+    """The device that computes in float64 with numbers of another: the same one, or the CPU where it has no float64.
 
     >>> float64_device(torch.device("mps")), float64_device(torch.device("cuda", 1))
     (device(type='cpu'), device(type='cuda', index=1))
@@ -16,8 +17,8 @@ def float64_device(device: torch.device) -> torch.device:
     return torch.device("cpu") if device.type == "mps" else device
 
 
-def in_float64(x: Tensor) -> Tensor:
-    """The same numbers in float64, on a device that has it.
+def in_float64(x: Float[Tensor, "*shape"]) -> Float64[Tensor, "*shape"]:
+    """A tensor's numbers in float64, on a device that has it.
 
     >>> in_float64(torch.ones(2)).dtype
     torch.float64
@@ -25,8 +26,8 @@ def in_float64(x: Tensor) -> Tensor:
     return x.to(float64_device(x.device)).double()  # in this order: the first device may not know the second's numbers
 
 
-def total(x: Tensor) -> float:
-    """Sum in float64.
+def total(x: Float[Tensor, "..."]) -> float:
+    """Sum of a tensor's entries, added in float64.
 
     >>> total(torch.tensor([1e8, 1.0, -1e8]))
     1.0
@@ -36,7 +37,7 @@ def total(x: Tensor) -> float:
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """While it is entered, float32 numbers are multiplied as such, whatever a GPU or the program around it prefers.
+    """Context in which float32 numbers are multiplied as such, whatever a GPU or the program around it prefers.
 
     TF32, which torch allows cuDNN's convolutions, keeps three digits.
 

@@ -20,7 +20,7 @@ Images = Float[Tensor, "n *image"]
 Labels = Int[Tensor, " n"]
 
 ATTENTION = "attn"
-"""What ours and timm's networks call a module of attention."""
+"""Name of a module of attention in our networks and timm's."""
 
 
 class NothingToScore(RuntimeError):
@@ -66,8 +66,8 @@ def synflow(network: nn.Module, shape: Sequence[int]) -> float:
     positive numbers saturate it, and nothing flows.
 
     Args:
-        network: without norms (:func:`asvit.measure.differentiable.remove_norms`).
-        shape: of an image.
+        network: classifier without norms (:func:`asvit.measure.differentiable.remove_norms`).
+        shape: shape of one image.
 
     Every path counts once a layer: two layers of one weight each, 2 and -3, have 6 + 6.
 
@@ -91,8 +91,8 @@ def dss(network: nn.Module, shape: Sequence[int]) -> float:
     In float64.
 
     Args:
-        network: whose modules of attention are called ``attn``, as ours and timm's are.
-        shape: of an image.
+        network: classifier whose modules of attention are called ``attn``, as ours and timm's are.
+        shape: shape of one image.
 
     Raises:
         NothingToScore: the network has no linear layer within attention.
@@ -111,8 +111,8 @@ def dss(network: nn.Module, shape: Sequence[int]) -> float:
         raise NothingToScore("the network has no linear layer within attention")
     diversity = saliency = 0.0
     output = sum_of_outputs(network, shape)
-    found = torch.autograd.grad(output, [*weights.values()], allow_unused=True)
-    for w, g, attends in zip(weights.values(), found, in_attention, strict=True):
+    derivatives = torch.autograd.grad(output, [*weights.values()], allow_unused=True)
+    for w, g, attends in zip(weights.values(), derivatives, in_attention, strict=True):
         if g is None:
             continue
         if attends:
@@ -134,12 +134,12 @@ def zico(network: nn.Module, images: Images, labels: Labels) -> float:
     True
     """
     halves = [
-        gradients(F.cross_entropy(network(some), classes), connections(network).values())
-        for some, classes in zip(images.chunk(2), labels.chunk(2), strict=True)
+        gradients(F.cross_entropy(network(half), classes), connections(network).values())
+        for half, classes in zip(images.chunk(2), labels.chunk(2), strict=True)
     ]
     score = 0.0
-    for of_layer in zip(*halves, strict=True):
-        g = in_float64(torch.stack([g for _, g in of_layer]))
+    for pairs in zip(*halves, strict=True):
+        g = in_float64(torch.stack([g for _, g in pairs]))
         mean, deviation = g.abs().mean(0), g.std(0, correction=0)
         varies = deviation > 0
         if not (deviation == 0).all():
@@ -168,12 +168,12 @@ def gradients(scalar: Float[Tensor, ""], weights: Iterable[Tensor]) -> list[tupl
     [(tensor(3.), tensor(6.))]
     """
     weights = [w for w in weights if w.requires_grad]
-    found = torch.autograd.grad(scalar, weights, allow_unused=True)
-    return [(w.detach(), g) for w, g in zip(weights, found, strict=True) if g is not None]
+    derivatives = torch.autograd.grad(scalar, weights, allow_unused=True)
+    return [(w.detach(), g) for w, g in zip(weights, derivatives, strict=True) if g is not None]
 
 
 def with_absolute_parameters(network: nn.Module) -> nn.Module:
-    """A copy in float64 whose parameters are the absolute values.
+    """A copy of a network in float64, with the absolute value of every parameter.
 
     >>> network = nn.Linear(1, 1, bias=False)
     >>> _ = nn.init.constant_(network.weight, -2.0)
@@ -203,7 +203,7 @@ def remove_tanh(network: nn.Module) -> None:
 
 
 def sum_of_outputs(network: nn.Module, shape: Sequence[int]) -> Float[Tensor, ""]:
-    """Of one image of ones.
+    """Sum of a network's outputs for one image of ones.
 
     >>> network = nn.Linear(3, 2, bias=False)
     >>> _ = nn.init.ones_(network.weight)

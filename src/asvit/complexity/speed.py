@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
@@ -18,14 +19,14 @@ from torch.utils._pytree import tree_iter
 from asvit.complexity.usage import Precision, Usage
 
 WARM_UP = 3
-"""Passes before the first that counts: kernels are chosen and caches filled in them."""
+"""Number of passes before the first that counts: kernels are chosen and caches filled in them."""
 RUNS = 20
-"""Passes that count."""
+"""Number of passes that count."""
 
 
 def usage(
     module: nn.Module,
-    images: Tensor,
+    images: Float[Tensor, "B *image"],
     *,
     precision: Precision = "float32",
     runs: int = RUNS,
@@ -38,14 +39,14 @@ def usage(
     of an operator borrows; on a GPU it is what torch's allocator hands out, without the libraries' workspaces.
 
     Args:
-        module: on the device of the images.
+        module: network to run, on the device of the images.
         images: one batch; its size counts.
-        precision: bfloat16 runs under autocast, and casts the weights in every pass.
-        runs: passes that are timed, 2 or more.
-        clock: seconds since some moment.
+        precision: number format; bfloat16 runs under autocast, and casts the weights in every pass.
+        runs: number of passes that are timed, 2 or more.
+        clock: function that returns the seconds since a fixed moment.
 
-    >>> found = usage(nn.Linear(100, 50), torch.zeros(4, 100), runs=3)
-    >>> found.batch_size, found.memory == 4 * (100 * 50 + 50) + 4 * 4 * (100 + 50)
+    >>> measured = usage(nn.Linear(100, 50), torch.zeros(4, 100), runs=3)
+    >>> measured.batch_size, measured.memory == 4 * (100 * 50 + 50) + 4 * 4 * (100 + 50)
     (4, True)
     """
     device = images.device
@@ -54,6 +55,7 @@ def usage(
 
         @torch.inference_mode()
         def timed() -> float:
+            # Autocast keeps the weights that it has cast; used by itself, a pass has to cast them.
             torch.clear_autocast_cache()
             begin = clock()
             module(images)
@@ -85,7 +87,7 @@ def synchronise(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-def peak_memory(module: nn.Module, images: Tensor) -> int:
+def peak_memory(module: nn.Module, images: Float[Tensor, "B *image"]) -> int:
     """Bytes that live at the peak of one evaluation without a graph: weights, input and activations.
 
     On a GPU memory that others hold is not counted.
@@ -95,14 +97,17 @@ def peak_memory(module: nn.Module, images: Tensor) -> int:
     """
     resident = _storages([*module.parameters(), *module.buffers(), images])
     held = sum(storage.nbytes() for storage in resident.values())
-    with torch.no_grad():  # not inference mode, in which an operator made of others is one to those who follow
+    # Not inference mode: there an operator that is made of others shows as one, and what lives inside it is not seen.
+    with torch.no_grad():
         if images.device.type == "cuda":
-            module(images)  # in a first pass libraries take workspaces that they keep
+            # In a first pass libraries take workspaces that they keep: these are no part of the network's memory.
+            module(images)
             torch.clear_autocast_cache()
             before = torch.cuda.memory_allocated(images.device)
             torch.cuda.reset_peak_memory_stats(images.device)
             module(images)
             return held + torch.cuda.max_memory_allocated(images.device) - before
+        # A CPU's allocator keeps no record of its peak, so operators are followed instead.
         with _LiveStorages(resident) as live:
             module(images)
     return held + live.peak
@@ -135,7 +140,7 @@ def computing_threads(device: torch.device) -> int | None:
 
 
 class _LiveStorages(TorchDispatchMode):
-    """Bytes of the storages that operators make while they live; views share a storage."""
+    """Counter of the bytes in storages that operators make, as long as these live; views share a storage."""
 
     def __init__(self, resident: Iterable[int]) -> None:
         super().__init__()
@@ -150,10 +155,13 @@ class _LiveStorages(TorchDispatchMode):
                 self._known.add(address)
                 self._live += storage.nbytes()
                 self.peak = max(self.peak, self._live)
+                # torch keeps this Python object as long as the memory itself, whichever tensors and views hold that:
+                # its end is the moment at which the memory is free.
                 weakref.finalize(storage, self._freed, address, storage.nbytes())
         return made
 
     def _freed(self, address: int, size: int) -> None:
+        # Another storage may get the same address later.
         self._known.discard(address)
         self._live -= size
 
@@ -166,7 +174,7 @@ def _storages(values: Iterable[object]) -> dict[int, torch.UntypedStorage]:
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """In evaluation mode for a while; afterwards every part is as it was."""
+    """Put a module into evaluation mode for a while; afterwards every part is as it was."""
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:

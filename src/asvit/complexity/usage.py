@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Precision = Literal["float32", "bfloat16"]
-"""Of a forward pass: as the weights are, or under autocast."""
+"""Number format of a forward pass: that of the weights (float32), or bfloat16 under autocast."""
 
 
 @dataclass(frozen=True)
@@ -12,7 +12,7 @@ class Usage:
     """Latency and memory of one forward pass."""
 
     latency: float
-    """Seconds of a batch, the median over runs."""
+    """Seconds that a batch takes, the median over runs."""
     spread: float
     """Half the range between the quartiles of the runs, seconds."""
     memory: int
@@ -22,7 +22,7 @@ class Usage:
     device: str
     """Name of the processor or of the GPU."""
     threads: int | None
-    """That computed; None on a GPU."""
+    """Threads that computed; None on a GPU."""
 
     @property
     def throughput(self) -> float:

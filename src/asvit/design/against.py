@@ -1,4 +1,4 @@
-"""Measure a designed family beside other networks, as its run did: what `asvit report --against` runs."""
+"""Measure a designed family side by side with other networks, as its run did: what `asvit report --against` runs."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -34,13 +34,13 @@ def run_against(
     images: Path | None,
     job: Job,
 ) -> Finished[SideBySide]:
-    """Measure as the run did, on its device and threads unless others are given, and write what was found beside it.
+    """Measure as the run did, on its device and threads unless others are given, and write the result beside it.
 
     Args:
-        directory: of search, grow or design.
+        directory: run directory of search, grow or design.
         against: other networks, each with the name that it was asked for by.
-        metrics: to measure.
-        use: of networks while latency and memory are measured.
+        metrics: names of the metrics to measure.
+        use: batch size and precision while latency and memory are measured.
         images: folder of images for the kernel, where the run had one.
         job: device and threads, and the command.
 
@@ -85,7 +85,7 @@ def run_against(
 
 
 def config_of(directory: Path) -> Json:
-    """What the run of a directory was asked.
+    """Configuration of the run in a directory.
 
     Raises:
         UserError: it is of no job that designs.
@@ -104,11 +104,11 @@ def use_in(directory: Path) -> Use:
 
 
 def designed(report: DesignReport) -> list[Entrant]:
-    """The family, or what a search found."""
+    """Networks of a run: the members of its family, or the topology that a search found."""
     task: Task = report.task
     if isinstance(report.result, SearchResult):
-        found = report.result.architecture
-        return [Entrant(found, subject_of(parse_network(found), task), "a seed topology")]
+        architecture = report.result.architecture
+        return [Entrant(architecture, subject_of(parse_network(architecture), task), "a seed topology")]
     return [
         Entrant(member.architecture, subject_of(parse_network(member.architecture), task), str(member.budget))
         for member in report.result.family

@@ -11,13 +11,13 @@ from asvit.units import Kind, format_cost, parse_duration, parse_memory, parse_s
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MEASURED: tuple[Kind, ...] = ("memory", "latency")
 
-Cost = Callable[[Kind, Architecture], int | float]
-"""What an architecture costs of a kind: a number, bytes, or seconds."""
+CostFunction = Callable[[Kind, Architecture], int | float]
+"""Function from a kind and an architecture to what that costs: a count, bytes, or seconds."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """An upper bound on what a network costs; perhaps several, which hold together.
+    """An upper bound on what a network costs, or several that hold together.
 
     >>> from asvit.design.costs import Costs
     >>> Budget.parse("params", "30M").admits(Architecture.parse("small"), Costs())
@@ -46,7 +46,7 @@ class Budget:
 
     @property
     def bounds(self) -> tuple["Budget", ...]:
-        """Bounds of a kind each; the budget itself where it is only one."""
+        """The bounds one by one, each of one kind; the budget itself where it has only one."""
         return (replace(self, beside=()), *self.beside)
 
     @property
@@ -54,16 +54,16 @@ class Budget:
         """Whether a network has to run on a device to be compared with it."""
         return any(bound.kind in MEASURED for bound in self.bounds)
 
-    def admits(self, architecture: Architecture, cost: Cost) -> bool:
+    def admits(self, architecture: Architecture, cost: CostFunction) -> bool:
         """Whether the architecture stays within all bounds; nothing more is asked after the first that it exceeds."""
         return all(cost(bound.kind, architecture) <= bound.limit for bound in self.bounds)
 
-    def share(self, architecture: Architecture, cost: Cost) -> float:
-        """What the architecture uses of the bound that it comes closest to, 1 for all of it."""
+    def share(self, architecture: Architecture, cost: CostFunction) -> float:
+        """Share that the architecture uses of the bound it comes closest to, 1 for all of it."""
         return max(cost(bound.kind, architecture) / bound.limit for bound in self.bounds)
 
-    def just_for(self, architecture: Architecture, cost: Cost) -> "Budget":
-        """The same bounds at what the architecture costs."""
+    def just_for(self, architecture: Architecture, cost: CostFunction) -> "Budget":
+        """The budget that the architecture just meets: bounds of the same kinds, at what it costs."""
         return Budget.together([Budget(bound.kind, cost(bound.kind, architecture)) for bound in self.bounds])
 
     def contains(self, other: "Budget") -> bool:
@@ -77,14 +77,14 @@ class Budget:
 
     @property
     def label(self) -> str:
-        """Few words for a chart: ``3M``, ``5G MACs``, ``3M, 8ms``."""
+        """Short words for a chart: ``3M``, ``5G MACs``, ``3M, 8ms``."""
         return ", ".join(
             format_cost(bound.kind, bound.limit) + " MACs" * (bound.kind == "macs") for bound in self.bounds
         )
 
     @property
     def file_name(self) -> str:
-        """For the file of its member: ``30M-params``, ``3M-params-8ms-latency``."""
+        """Name for the file of its member: ``30M-params``, ``3M-params-8ms-latency``."""
         return "-".join(f"{format_cost(bound.kind, bound.limit)}-{bound.kind}" for bound in self.bounds)
 
     def __str__(self) -> str:

@@ -9,20 +9,20 @@ from asvit.networks.architecture import Architecture, Task
 from asvit.units import Kind
 
 SHORT, LONG = 10, 50
-"""Passes that a latency is the median of: while networks are compared, and before one is handed over."""
+"""Passes that a latency is the median of: while networks are compared, and for a network that is chosen."""
 
 Meter = Callable[[Architecture, int], Usage]
-"""All that growth and families know of a device: usage of an architecture, from a number of passes."""
+"""Function from an architecture and a number of passes to its usage: all that growth and families know of a device."""
 
 
 def no_meter(architecture: Architecture, runs: int) -> Usage:
-    """Where there is nothing to measure on."""
+    """Meter that refuses, where there is no device to measure on."""
     raise UserError("latency and memory are not known here: expected budgets in parameters or multiply-adds")
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What networks cost for a task, by kind; a :data:`~asvit.design.budget.Cost`.
+    """What networks cost for a task, by kind; a :data:`~asvit.design.budget.CostFunction`.
 
     >>> Costs()("macs", Architecture.parse("small"))
     5132134656
@@ -35,7 +35,7 @@ class Costs:
 
     @property
     def careful(self) -> "Costs":
-        """The same from longer measurements."""
+        """These costs from longer measurements."""
         return replace(self, runs=LONG)
 
     def usage(self, architecture: Architecture) -> Usage:

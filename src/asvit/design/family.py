@@ -18,7 +18,7 @@ from asvit.networks.space import TABLE_1, Space, Topology
 WIDTH_STEP = 4
 """Fitted widths are multiples of this."""
 SMALLEST_WIDTH = 8
-"""No network is narrowed below; here every number of heads of Table 1 has a channel."""
+"""Least width that a network is narrowed to; at it every number of heads of Table 1 has a channel."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Member:
     params: int
     macs: int
     share: float
-    """Of the budget that is used, 0 to 1; of several bounds, of the one that it comes closest to."""
+    """Share of the budget that is used, 0 to 1; of several bounds, that of the one it comes closest to."""
     grown: str
-    """The network of the trajectory that it was fitted from; itself where the width was not changed."""
+    """Network of the trajectory that it was fitted from; itself where the width was not changed."""
     measured_at: int
-    """The measurement is of a proxy of the width over this; 1 for the network itself."""
+    """Divisor of the width at which it was measured: that of the proxy, or 1 for the network itself."""
     measurement: Measurement
     usage: Usage | None = None
     """Latency and memory, measured at length; None where no budget of the family asks for them."""
@@ -49,11 +49,11 @@ def growth_limits(budgets: Sequence[Budget], least: Sequence[Budget] = ()) -> li
     ['5 parameters', '7 MACs']
     """
     distinct = list(dict.fromkeys((*budgets, *least)))
-    return [one for one in distinct if not any(other != one and other.contains(one) for other in distinct)]
+    return [limit for limit in distinct if not any(other != limit and other.contains(limit) for other in distinct)]
 
 
 def within_any(limits: Sequence[Budget], costs: Costs) -> Callable[[Architecture], bool]:
-    """Whether a network is within one of several limits.
+    """Function that says whether a network is within one of several limits.
 
     >>> within_any([Budget.parse("params", "30M")], Costs())(Architecture.parse("base"))
     False
@@ -69,8 +69,9 @@ def check_budgets(
 ) -> None:
     """Refuse a budget that the smallest network exceeds, before anything is searched or grown.
 
-    It is that of the start. Before one is found, it is that of the space's largest topology, so that all meet budgets
-    in counts; for latency and memory, by which a search passes topologies over (:func:`within_reach`), of its smallest.
+    The smallest network is the narrowest form of the start. Without a start it is that of the space's largest topology
+    for budgets in counts, which all topologies can then meet, and that of its smallest for latency and memory, since
+    the search skips topologies that miss these (:func:`within_reach`).
 
     >>> check_budgets([Budget.parse("params", "200k")], Costs(Task(image_size=(32, 32), num_classes=10)), fit=True)
     """
@@ -97,7 +98,7 @@ def narrowest(architecture: Architecture, *, fit: bool) -> Architecture:
 
 
 def _extreme_topology(space: Space, which: Literal["smallest", "largest"]) -> Topology:
-    """More attention splits make a topology smaller, more of anything else larger."""
+    """One end of a space: more attention splits make a topology smaller, more of anything else makes it larger."""
     small = which == "smallest"
     return space.topology(
         {name: max(values) if name.startswith("S") == small else min(values) for name, values in space.values.items()}
@@ -105,7 +106,7 @@ def _extreme_topology(space: Space, which: Literal["smallest", "largest"]) -> To
 
 
 def fit_width(architecture: Architecture, budget: Budget, costs: Costs) -> Architecture:
-    """The same depths at the largest width, a multiple of 4, that the budget admits; narrower where it must be.
+    """The architecture at the largest width, a multiple of 4, that the budget admits; its depths stay.
 
     A bisection from the width there is; then the network is measured at length, and narrowed until it holds. Beyond
     the cap on the channels of a stage, a network grows no wider.
@@ -207,12 +208,12 @@ def member_for(
 
 @dataclass(frozen=True, kw_only=True)
 class FamilySettings:
-    """What a family is for: the budgets, and how its members meet them."""
+    """Settings of a family: its task, the budgets, and how members meet them."""
 
     task: Task
     budgets: tuple[Budget, ...]
     limits: tuple[Budget, ...]
-    """Growth goes on while a network is within one of them (Algorithm 2: 100M parameters)."""
+    """Limits of growth, which goes on while a network is within one of them (Algorithm 2: 100M parameters)."""
     fit: bool = True
     """Whether a member's width is raised to the largest that its budget admits."""
     growth: GrowthSettings = field(default_factory=GrowthSettings)
@@ -232,13 +233,13 @@ class FamilySettings:
         """A family for some budgets, or for the recipe's where none are given; grown as far as the recipe at least.
 
         Args:
-            recipe: budgets where none are given, and how far to grow at least.
+            recipe: recipe that has budgets where none are given, and says how far to grow at least.
             task: images and classes.
-            budgets: of the members.
-            space: what is searched for a start.
-            start: that is grown instead.
+            budgets: budgets of the members.
+            space: space that is searched for a start.
+            start: network that is grown instead.
             fit: whether members are widened to their budgets.
-            growth: what growth may do.
+            growth: settings of growth.
 
         Raises:
             UserError: a budget that is counted, not measured, is below the smallest network.
@@ -265,7 +266,7 @@ class FamilySettings:
 
 
 def within_reach(measure: Measure, family: FamilySettings, costs: Costs) -> Measure:
-    """The same measure, by which a network is invalid that even at its narrowest exceeds a latency or memory.
+    """A measure that finds a network invalid if even its narrowest form exceeds a latency or memory.
 
     >>> from asvit.design.recipes import RECIPES
     >>> family = FamilySettings.of(RECIPES["quick"])  # nothing in it has to be measured on a device
@@ -288,7 +289,7 @@ def within_reach(measure: Measure, family: FamilySettings, costs: Costs) -> Meas
 
 @dataclass(frozen=True)
 class GrowResult:
-    """What `asvit grow` hands over."""
+    """Result of `asvit grow`: the growth, and the family picked from it."""
 
     task: Task
     growth: Growth
@@ -307,12 +308,12 @@ def grow_family(
     """Grow ``start`` up to the limits (Algorithm 2) and pick a member for every budget.
 
     Args:
-        start: one block a stage and ``C = 32``, or a network of one's own.
+        start: network with one block per stage and ``C = 32``, or any other.
         settings: budgets and choices.
-        measure: of a network itself.
-        measure_proxy: of a network at the width over ``settings.growth.width_divisor``.
-        meter: of latency and memory, where a budget bounds them.
-        on_measured: as in :func:`~asvit.design.grow.grow`.
+        measure: measure of a network itself.
+        measure_proxy: measure of a network at the width over ``settings.growth.width_divisor``.
+        meter: meter of latency and memory, where a budget bounds them.
+        on_measured: function that is called after every measurement, as in :func:`~asvit.design.grow.grow`.
 
     >>> from asvit.measure.estimates import measured_by
     >>> measure = measured_by(lambda architecture: {"length": architecture.params(), "ntk": 1.0})

@@ -10,17 +10,17 @@ from asvit.networks.architecture import Architecture
 from asvit.networks.space import STAGES
 
 OnMeasured = Callable[[int, Architecture, int, int], None]
-"""Told of every measurement of growth: the step, the present network, how many of the step's choices are done, of how
-many."""
+"""Function that is called after every measurement of growth with the step, the present network, the number of the
+step's choices that are done, and the number of all of them."""
 
 
 def told_nothing(step: int, current: Architecture, done: int, choices: int) -> None:
-    """Where nobody listens."""
+    """Do nothing after a measurement, where nobody follows the growth."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GrowthSettings:
-    """What growth may do.
+    """Settings of growth: the steps that it may take, and what it chooses by.
 
     >>> GrowthSettings(ratios=(1.1,), width_divisor=1).ratios
     (1.1,)
@@ -29,9 +29,9 @@ class GrowthSettings:
     ratios: tuple[float, ...] = (1.05, 1.1, 1.15, 1.2)
     """Factors by which the width may grow in a step."""
     width_divisor: int = 4
-    """Networks are measured at the width over this (release: 4), and widths are multiples of it; 1 for full width."""
+    """Divisor for the width of measured networks (release: 4; 1: full width); grown widths are multiples of it."""
     score: tuple[Objective, ...] = OBJECTIVES
-    """What choices are ranked by (paper: length and kernel, alike)."""
+    """Measures that choices are ranked by (paper: length and kernel, with equal weight)."""
 
     def __post_init__(self) -> None:
         if not self.ratios or min(self.ratios) < 1 or self.width_divisor < 1:
@@ -56,9 +56,9 @@ class Growth:
 
     steps: tuple[GrowthStep, ...]
     stopped: str
-    """Why it ended."""
+    """Reason why it ended."""
     measurements: dict[str, Measurement]
-    """Of every network of the trajectory and every candidate, at the width over ``width_divisor``."""
+    """Measurement of every network of the trajectory and every candidate, at the width over ``width_divisor``."""
 
 
 def scaling_choices(architecture: Architecture, settings: GrowthSettings) -> list[Architecture]:
@@ -88,11 +88,11 @@ def grow(
     """Algorithm 2: take the scaling choice with the smallest sum of ranks, again and again.
 
     Args:
-        start: the seed network ``a_0``.
-        measure: of an architecture, at the width over ``settings.width_divisor``.
-        admits: the stop criterion: choices that it refuses are dropped, and growth ends when none is left.
+        start: seed network ``a_0``.
+        measure: measure of an architecture, at the width over ``settings.width_divisor``.
+        admits: stop criterion: choices that it refuses are dropped, and growth ends when none is left.
         settings: choices of width, and the width of the proxy.
-        on_measured: told after every measurement: step, current network, choices measured, choices of this step.
+        on_measured: function that is called after every measurement.
 
     >>> from asvit.measure.estimates import measured_by
     >>> measure = measured_by(lambda architecture: {"length": architecture.params(), "ntk": 1.0})

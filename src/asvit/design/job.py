@@ -40,14 +40,14 @@ def run_search(
     """Algorithm 1, once or several times.
 
     Args:
-        settings: of a search.
-        runs: independent searches, with seeds from the job's up.
-        recipe: its name, for the records.
-        start_from: which topology of the search is handed on.
-        space: what is searched.
+        settings: settings of a search.
+        runs: number of independent searches, with seeds from the job's up.
+        recipe: name of the recipe, for the records.
+        start_from: topology of the search that growth starts from.
+        space: space that is searched.
         task: images and classes.
-        measuring: how, with which images and how much memory.
-        job: where, and from which seed.
+        measuring: settings of the measures, images for the kernel, and memory.
+        job: device, run directory and random seed.
     """
     if runs < 1:
         raise UserError(f"runs is {runs}: expected at least 1")
@@ -57,13 +57,13 @@ def run_search(
     config |= {"base_stride": space.base_stride, "start_from": start_from}
     with working("search", config, job, measurers) as directory, ProgressDisplay() as display:
         say_few_tokens(task, space.base_stride)
-        found = []
+        searches = []
         for i, measurer in enumerate(measurers, start=1):
             title = f"search {i} of {runs}" if runs > 1 else "search"
             on_step = search_display(settings, display, title)
             measure, seed = measurer.architectures(), measurer.seed
-            found.append(search(measure, settings, space=space, seed=seed, on_step=on_step))
-        result = SearchResult.of(task, found, start_from)
+            searches.append(search(measure, settings, space=space, seed=seed, on_step=on_step))
+        result = SearchResult.of(task, searches, start_from)
         directory.write_result(result)
         write_architecture(directory, "seed", Architecture.parse(result.architecture), task)
     return Finished(directory, result)
@@ -81,12 +81,12 @@ def run_grow(
     """Algorithm 2 from a given network, and a member for every budget.
 
     Args:
-        start: that grows.
+        start: network that grows.
         family: task, budgets and growth.
-        recipe: its name, for the records.
-        measuring: how, with which images and how much memory.
-        use: of networks while latency and memory are measured.
-        job: where, and from which seed.
+        recipe: name of the recipe, for the records.
+        measuring: settings of the measures, images for the kernel, and memory.
+        use: batch size and precision while latency and memory are measured.
+        job: device, run directory and random seed.
     """
     measurer = prepare(measuring, family.task, job, metrics=metrics_of(family.growth.score))
     meter = UsageMeter(family.task, measurer.device, use=use)
@@ -118,10 +118,10 @@ def run_design(
 
     Args:
         settings: space, search, growth, task and budgets.
-        recipe: its name, for the records.
-        measuring: how, with which images and how much memory.
-        use: of networks while latency and memory are measured.
-        job: where, and from which seed.
+        recipe: name of the recipe, for the records.
+        measuring: settings of the measures, images for the kernel, and memory.
+        use: batch size and precision while latency and memory are measured.
+        job: device, run directory and random seed.
     """
     family, start, space = settings.family, settings.start, settings.space
     measurer = prepare(measuring, family.task, job, metrics=metrics_of(settings.search.score))
@@ -149,7 +149,7 @@ def run_design(
 
 
 def metrics_of(score: Sequence[Objective]) -> list[str]:
-    """What has to be measured for a score."""
+    """Names of the metrics that a score needs."""
     return [objective.name for objective in score]
 
 
@@ -168,7 +168,7 @@ def check_measured_budgets(
 def search_display(
     settings: SearchSettings, display: ProgressDisplay, title: str
 ) -> Callable[[SearchStep, Measurement], None]:
-    """What shows a search's steps: entropy, reward and the best first measure of the score so far."""
+    """Function that shows a search's steps: entropy, reward, and the best value so far of the score's first measure."""
     first = settings.score[0].metric
     best = -first.sign * float("inf")
 
@@ -184,11 +184,11 @@ def search_display(
 
 
 def growth_display(family: FamilySettings, costs: Costs, display: ProgressDisplay) -> OnMeasured:
-    """What shows growth: the present network and its size; progress is in factors of what a network costs."""
+    """Function that shows growth: the present network and its size; progress is in factors of what a network costs."""
     start: Architecture | None = None
 
     def grown(architecture: Architecture) -> float:
-        """How far a network is from the start to the last of the limits, 0 to 1."""
+        """Share of the way from the start to the last of the limits that a network has come, 0 to 1."""
         shares = []
         for limit in family.limits:
             begin, now = (limit.share(a, costs) for a in (start or architecture, architecture))
@@ -223,7 +223,7 @@ def write_architecture(directory: RunDirectory, name: str, architecture: Archite
 
 
 def family_config(family: FamilySettings, use: Use) -> Json:
-    """What a family depends on, for ``run.json``."""
+    """Everything that a family depends on, for ``run.json``."""
     config = {
         "growth": asdict(family.growth),
         "budgets": [asdict(budget) for budget in family.budgets],
@@ -234,7 +234,7 @@ def family_config(family: FamilySettings, use: Use) -> Json:
 
 
 def say_few_tokens(task: Task, base_stride: int) -> None:
-    """A word on it where the paper's stride leaves few tokens of small images."""
+    """Tell the user where the paper's stride leaves small images few tokens."""
     tokens = min(task.image_size) / (2 ** (STAGES - 1) * base_stride)
     if base_stride == BASE_STRIDE and tokens < LEAST_WINDOW:
         height, width = task.image_size

@@ -28,13 +28,13 @@ def design(
     (:meth:`~asvit.measure.measurer.Measurer.remember_in`) the same call goes on where an earlier one ended.
 
     Args:
-        settings: recipe, task and budgets; :meth:`DesignSettings.of`.
-        measurer: measures networks for the same task, with what is searched and grown by among its metrics; its seed is
-            the search's too.
-        meter: of latency and memory, where a budget bounds them: a :class:`~asvit.measure.meter.UsageMeter`. That no
-            network can meet one is seen at the end; :func:`~asvit.design.family.check_budgets` sees it before.
-        on_step: told of every step of the search.
-        on_measured: told of every measurement of growth, as in :func:`~asvit.design.grow.grow`.
+        settings: space, search, growth and family, from :meth:`DesignSettings.of`.
+        measurer: measurer for the same task, whose metrics include those of the scores; its seed is the search's too.
+        meter: meter of latency and memory, where a budget bounds them: a :class:`~asvit.measure.meter.UsageMeter`. That
+            no network can meet one is seen at the end; :func:`~asvit.design.family.check_budgets` sees it before.
+        on_step: function that is called after every step of the search, with the step and its measurement.
+        on_measured: function that is called after every measurement of growth, as in
+            :func:`~asvit.design.grow.grow`.
 
     Raises:
         UserError: the measurer is for another task or lacks a metric, no grown network is within a budget, or no
@@ -51,12 +51,12 @@ def design(
     ([True], True)
     """
     _check(settings, measurer)
-    family, start, found = settings.family, settings.start, None
+    family, start, run = settings.family, settings.start, None
     measure = measurer.architectures()
     if start is None:
         reach = within_reach(measure, family, Costs(family.task, meter))
-        found = search(reach, settings.search, space=settings.space, seed=measurer.seed, on_step=on_step)
-        start = found.start(settings.start_from)
+        run = search(reach, settings.search, space=settings.space, seed=measurer.seed, on_step=on_step)
+        start = run.start(settings.start_from)
     grown = grow_family(
         start,
         family,
@@ -65,7 +65,7 @@ def design(
         meter=meter,
         on_measured=on_measured,
     )
-    return DesignResult(family.task, found, grown.growth, grown.family)
+    return DesignResult(family.task, run, grown.growth, grown.family)
 
 
 def _check(settings: DesignSettings, measurer: Measurer) -> None:

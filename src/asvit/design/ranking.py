@@ -13,7 +13,7 @@ from asvit.measure.metrics import Metric, parse_metrics
 
 @dataclass(frozen=True)
 class Objective:
-    """A measure by name, and what its ranks and rewards count.
+    """A measure by name, with the weight of its ranks and rewards.
 
     >>> str(Objective("length", weight=2.0)), Objective("ntk").metric.better
     ('length:2', 'lower')
@@ -57,7 +57,7 @@ def parse_score(text: str) -> tuple[Objective, ...]:
 
 
 OBJECTIVES = parse_score("length,ntk")
-"""The paper's: ``L^E``, the higher the better, and ``κ_Θ``, the lower the better, alike."""
+"""The paper's objectives: ``L^E``, the higher the better, and ``κ_Θ``, the lower the better, with equal weight."""
 
 
 def rank_sum_order(measurements: Sequence[Measurement], objectives: Sequence[Objective]) -> list[int]:
@@ -69,8 +69,8 @@ def rank_sum_order(measurements: Sequence[Measurement], objectives: Sequence[Obj
     >>> from asvit.measure.estimates import Estimate
     >>> def measured(length, ntk):
     ...     return Measurement("", {"length": Estimate.of([length]), "ntk": Estimate.of([ntk])})
-    >>> found = [measured(1.0, 9.0), measured(3.0, 8.0), Measurement("", {}, "singular"), measured(2.0, 7.0)]
-    >>> rank_sum_order(found, OBJECTIVES)
+    >>> measurements = [measured(1.0, 9.0), measured(3.0, 8.0), Measurement("", {}, "singular"), measured(2.0, 7.0)]
+    >>> rank_sum_order(measurements, OBJECTIVES)
     [1, 3, 0]
     """
     scores = {objective: _scores(measurements, objective.metric) for objective in objectives}
@@ -86,8 +86,8 @@ def rank_sums(measurements: Sequence[Measurement], objectives: Sequence[Objectiv
     up.
 
     >>> from asvit.measure.estimates import Estimate
-    >>> found = [Measurement("", {"length": Estimate.of([length])}) for length in (1.0, 3.0, 2.0)]
-    >>> rank_sums(found, parse_score("length"))
+    >>> measurements = [Measurement("", {"length": Estimate.of([length])}) for length in (1.0, 3.0, 2.0)]
+    >>> rank_sums(measurements, parse_score("length"))
     {0: 2.0, 1: 0.0, 2: 1.0}
     """
     sums = {i: 0.0 for i, measurement in enumerate(measurements) if measurement.valid}

@@ -18,7 +18,7 @@ class Recipe(Carefulness):
     """Defaults of a job; every one of them can be set on the command line."""
 
     steps: int
-    """Of the search."""
+    """Steps of the search."""
     start_from: StartFrom
     """Topology that growth starts from."""
     image_size: tuple[int, int]
@@ -39,7 +39,7 @@ class Recipe(Carefulness):
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
-        """Of the family where no others are asked for.
+        """Budgets of the family where no others are asked for.
 
         >>> [str(budget) for budget in RECIPES["smoke"].budgets]
         ['5M parameters']

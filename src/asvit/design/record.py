@@ -1,4 +1,4 @@
-"""From the files of a search, growth or design to what a report shows of them."""
+"""Record of a search, growth or design: read from its files, checked, and put together for a report."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from asvit.runs.records import RESULT, RUN
 
 @dataclass(frozen=True)
 class DesignConfig(Config):
-    """What search, grow and design were asked."""
+    """Configuration of search, grow and design."""
 
     measure: Settings
     search: SearchSettings | None = None
@@ -28,7 +28,7 @@ class DesignConfig(Config):
 
 @dataclass(frozen=True)
 class DesignRun(RunFile):
-    """``run.json``."""
+    """The record ``run.json`` of search, grow and design."""
 
     config: DesignConfig
 
@@ -43,17 +43,17 @@ class Grown:
 
     @property
     def width_divisor(self) -> int:
-        """Networks were measured at the width over this."""
+        """Divisor of the width at which networks were measured."""
         return self.settings.width_divisor
 
     @property
     def measures(self) -> list[str]:
-        """What choices were ranked by."""
+        """Names of the measures that choices were ranked by."""
         return [objective.name for objective in self.settings.score]
 
     @property
     def measured(self) -> list[tuple[str, Measurement]]:
-        """Every network of the trajectory and every candidate."""
+        """Every network of the trajectory and every candidate, with its measurement."""
         return list(self.growth.measurements.items())
 
     @property
@@ -64,7 +64,7 @@ class Grown:
 
 @dataclass(frozen=True)
 class DesignReport:
-    """All that is drawn."""
+    """All that a report shows of a search, growth or design."""
 
     run: DesignRun
     task: Task
@@ -74,7 +74,7 @@ class DesignReport:
 
     @property
     def score(self) -> tuple[Objective, ...]:
-        """What networks were chosen by: one score, in search and growth alike."""
+        """Objectives that networks were chosen by, the same in search and growth."""
         settings = self.run.config.growth or self.run.config.search
         return OBJECTIVES if settings is None else settings.score
 
@@ -85,7 +85,7 @@ class DesignReport:
 
     @property
     def topologies_measured(self) -> list[tuple[str, Measurement]]:
-        """By all searches; one that two have measured is there twice."""
+        """Topologies that the searches measured; one that two of them have measured is there twice."""
         return [pair for search in self.searches for pair in search.measurements.items()]
 
 

@@ -10,13 +10,14 @@ from asvit.networks.architecture import Task
 
 @dataclass(frozen=True)
 class DesignResult:
-    """What `asvit design` hands over: a search, the growth of its result, and the family."""
+    """Result of `asvit design`: a search, the growth of its result, and the family."""
 
     task: Task
     search: SearchRun | None
-    """None where the start was given."""
+    """The search; None where the start was given."""
     growth: Growth
     family: tuple[Member, ...]
 
 
 RESULTS = {"search": SearchResult, "grow": GrowResult, "design": DesignResult}
+"""Type of the result of every job that designs, by the job's name."""

@@ -23,15 +23,15 @@ class SearchSettings:
     """
 
     steps: int = 500
-    """Topologies sampled; the paper's 500 bring the entropy from 15.3 to 5.7."""
+    """Topologies that are sampled; the paper's 500 bring the entropy from 15.3 to 5.7."""
     learning_rate: float = 0.08
-    """Of Adam on the policy's logits."""
+    """Learning rate of Adam on the policy's logits."""
     baseline_momentum: float = 0.9
-    """Of the moving average of the reward that is subtracted from it."""
+    """Momentum of the moving average of the reward that is subtracted from it."""
     range_window: int | None = None
     """Steps over which the range of a measure is taken: all so far (paper), or the last 20 (release)."""
     score: tuple[Objective, ...] = OBJECTIVES
-    """What is searched for (paper: length and kernel, alike)."""
+    """Measures that topologies are rewarded by (paper: length and kernel, with equal weight)."""
 
     def __post_init__(self) -> None:
         if self.steps < 1 or (self.range_window is not None and self.range_window < 2):
@@ -49,7 +49,7 @@ class SearchStep:
     topology: str
     reward: float
     entropy: float
-    """Of the policy after its update, in nats."""
+    """Entropy of the policy after its update, in nats."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SearchRun:
     best_ranked: str | None
     """The measured valid topology with the smallest sum of ranks; None where none was valid."""
     measurements: dict[str, Measurement]
-    """Of every topology that was measured."""
+    """Measurement of every topology that was measured, by its text form."""
 
     def start(self, start_from: StartFrom) -> Architecture:
         """The seed network that growth starts from.
@@ -155,11 +155,11 @@ def search(
     """Algorithm 1: train a policy over a space by policy gradient on ``L^E`` and ``κ_Θ``, or on another score.
 
     Args:
-        measure: called with a topology's seed network, one block a stage and ``C = 32``.
+        measure: measure that is called with a topology's seed network, one block per stage and ``C = 32``.
         settings: steps and constants.
-        space: what the policy chooses from.
-        seed: of the policy; the measure has its own.
-        on_step: told of every step.
+        space: space that the policy chooses from.
+        seed: random seed of the policy; the measure has its own.
+        on_step: function that is called after every step, with the step and its measurement.
 
     >>> from asvit.measure.estimates import measured_by
     >>> measure = measured_by(lambda architecture: {"length": architecture.params(), "ntk": 1.0})
@@ -199,8 +199,9 @@ def best_ranked(measurements: Mapping[str, Measurement], score: Sequence[Objecti
 
     >>> from asvit.measure.estimates import Estimate
     >>> from asvit.design.ranking import parse_score
-    >>> found = {name: Measurement(name, {"length": Estimate.of([value])}) for name, value in (("a", 1.0), ("b", 2.0))}
-    >>> best_ranked(found, parse_score("length"))
+    >>> values = {"a": 1.0, "b": 2.0}
+    >>> measurements = {name: Measurement(name, {"length": Estimate.of([values[name]])}) for name in values}
+    >>> best_ranked(measurements, parse_score("length"))
     'b'
     """
     names = list(measurements)
@@ -218,18 +219,18 @@ class Statistic:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What `asvit search` hands over: one run, or several for statistics like Table 3."""
+    """Result of `asvit search`: one run, or several for statistics like Table 3."""
 
     task: Task
     architecture: str
     """The first run's topology as a seed network: what growth starts from."""
     runs: tuple[SearchRun, ...]
     statistics: dict[str, Statistic]
-    """Of the runs' most probable topologies (Table 3)."""
+    """Statistic of every choice over the runs' most probable topologies (Table 3)."""
 
     @classmethod
     def of(cls, task: Task, runs: Sequence[SearchRun], start_from: StartFrom) -> "SearchResult":
-        """Collect runs."""
+        """The result of some runs, with the start that the first of them found."""
         winners = [Topology.parse(run.most_probable) for run in runs]
         return cls(task, str(runs[0].start(start_from)), tuple(runs), statistics_of(winners))
 

@@ -1,4 +1,4 @@
-"""What a design is asked: the space, the search, the growth, and the budgets of the family."""
+"""The settings of a design: the space, the search, the growth, and the budgets of the family."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class DesignSettings:
 
     family: FamilySettings
     space: Space = TABLE_1
-    """What is searched."""
+    """Space that is searched."""
     search: SearchSettings = field(default_factory=SearchSettings)
     start_from: StartFrom = "most-probable"
     """Topology of the search that growth starts from."""
@@ -48,14 +48,14 @@ class DesignSettings:
         """A recipe's settings, and others in their place.
 
         Args:
-            recipe: says what is not given.
+            recipe: recipe for all that is not given.
             task: images and classes.
-            budgets: of the family; none: the recipe's.
-            space: what is searched.
-            search: how; None: as many steps as the recipe says.
+            budgets: budgets of the family; none: the recipe's.
+            space: space that is searched.
+            search: settings of the search; None: as many steps as the recipe says.
             start_from: topology that growth starts from; None: the recipe's choice.
             start: network that grows instead of a search's result.
-            growth: what growth may do.
+            growth: settings of growth.
             fit: whether members are widened to their budgets.
 
         Raises:

@@ -1,4 +1,4 @@
-"""From an image to a feature pyramid, over four maps of any timm model that has them, ours among them."""
+"""A feature pyramid over the four maps of any timm model that has them, ours among them."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ class PyramidBackbone(nn.Module):
     >>> import torch
     >>> from asvit.networks.architecture import Task
     >>> from asvit.networks.named import parse_network
-    >>> from asvit.networks.building import build
-    >>> backbone = PyramidBackbone(build(parse_network("seed"), Task(image_size=(64, 64))), channels=16)
+    >>> from asvit.networks.building import build_trainable
+    >>> backbone = PyramidBackbone(build_trainable(parse_network("seed"), Task(image_size=(64, 64))), channels=16)
     >>> {level: tuple(x.shape) for level, x in backbone(torch.zeros(1, 3, 64, 96)).items()}["pool"]
     (1, 16, 1, 2)
     """
@@ -32,8 +32,8 @@ class PyramidBackbone(nn.Module):
         """Take the maps of a classifier, which loses its head.
 
         Args:
-            classifier: of timm's kind, with ``feature_info`` and ``forward_intermediates``.
-            channels: of every level of the pyramid.
+            classifier: classifier of timm's kind, with ``feature_info`` and ``forward_intermediates``.
+            channels: number of channels of every level of the pyramid.
 
         Raises:
             UserError: it lacks one of the four maps.
@@ -61,9 +61,9 @@ def four_maps(classifier: nn.Module) -> tuple[int, int, int, int]:
     strides: Sequence[int] = [] if info is None else [entry["reduction"] for entry in info]
     last = {stride: i for i, stride in enumerate(strides)}
     if not all(stride in last for stride in STRIDES):
-        found = ", ".join(map(str, strides)) or "none"
+        present = ", ".join(map(str, strides)) or "none"
         raise UserError(
-            f"{type(classifier).__name__} has feature maps of strides {found}: "
+            f"{type(classifier).__name__} has feature maps of strides {present}: "
             f"a detector needs {', '.join(map(str, STRIDES))}, choose a network with four "
             "stages, one of ours with the base stride 4"
         )

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from asvit.detection.cascade import Target
 
-Scene = tuple[Tensor, Target]
+Scene = tuple[Float[Tensor, "C H W"], Target]
 """An image ``C x H x W`` and its target: boxes, labels, masks, and the picture's index."""
 
 
@@ -19,11 +20,11 @@ class SceneBatch:
     A tensor takes a file descriptor when it passes between processes; so five are sent, not five an image.
     """
 
-    pixels: Tensor
-    boxes: Tensor
-    labels: Tensor
-    masks: Tensor
-    indices: Tensor
+    pixels: Float[Tensor, " pixels"]
+    boxes: Float[Tensor, "objects 4"]
+    labels: Int[Tensor, " objects"]
+    masks: UInt8[Tensor, " pixels_of_masks"]
+    indices: Int[Tensor, " B"]
     sizes: tuple[tuple[int, int, int], ...]
     """Channels, height and width of each image."""
     counts: tuple[int, ...]
@@ -34,7 +35,8 @@ class SceneBatch:
     def of(cls, contents: Sequence[Scene], problems: tuple[str, ...]) -> "SceneBatch":
         """Lay images and targets end to end.
 
-        >>> target = {"boxes": torch.zeros(2, 4), "labels": torch.ones(2), "masks": torch.zeros(2, 5, 6)}
+        >>> target = {"boxes": torch.zeros(2, 4), "labels": torch.tensor([1, 1])}
+        >>> target["masks"] = torch.zeros(2, 5, 6, dtype=torch.uint8)
         >>> batch = SceneBatch.of([(torch.rand(3, 5, 6), target | {"index": torch.tensor(7)})], ())
         >>> (image, target), = batch.scenes()
         >>> image.shape, target["masks"].shape, int(target["index"])
@@ -42,8 +44,8 @@ class SceneBatch:
         """
         images, targets = [image for image, _ in contents], [target for _, target in contents]
         if not images:
-            nothing = torch.empty(0)
-            return cls(nothing, nothing, nothing, nothing, nothing, (), (), problems)
+            labels, masks = torch.empty(0, dtype=torch.long), torch.empty(0, dtype=torch.uint8)
+            return cls(torch.empty(0), torch.empty(0, 4), labels, masks, labels, (), (), problems)
         return cls(
             torch.cat([image.flatten() for image in images]),
             torch.cat([target["boxes"] for target in targets]),
@@ -64,13 +66,13 @@ class SceneBatch:
         counts = list(self.counts)
         images = self.pixels.split([size[0] * area for size, area in zip(self.sizes, areas, strict=True)])
         masks = self.masks.split([n * area for n, area in zip(counts, areas, strict=True)])
-        found = zip(images, self.boxes.split(counts), self.labels.split(counts), masks, self.indices, strict=True)
+        parts = zip(images, self.boxes.split(counts), self.labels.split(counts), masks, self.indices, strict=True)
         return [
             (
                 image.reshape(size),
                 {"boxes": boxes, "labels": labels, "masks": mask.reshape(-1, *size[1:]), "index": index},
             )
-            for size, (image, boxes, labels, mask, index) in zip(self.sizes, found, strict=True)
+            for size, (image, boxes, labels, mask, index) in zip(self.sizes, parts, strict=True)
         ]
 
     def pin_memory(self) -> "SceneBatch":

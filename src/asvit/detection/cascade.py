@@ -24,17 +24,17 @@ from asvit.detection.settings import IOUS, STRIDES, DetectorSettings
 
 Boxes = Float[Tensor, "_ 4"]
 Target = dict[str, Tensor]
-"""Of an image: ``boxes``, ``labels`` and ``masks`` of its objects."""
+"""Target of an image: ``boxes``, ``labels`` and ``masks`` of its objects."""
 Features = OrderedDict[str, Tensor]
 Size = tuple[int, int]
 
 CODING = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0))
-"""Over which a stage divides the shifts and log scales it has to learn: one over their usual deviations."""
+"""Factors, by stage, of the shifts and log scales that it has to learn: one over their usual deviations."""
 LOSS_WEIGHTS = (1.0, 0.5, 0.25)
 POSITIVE_SHARE = 0.25
 """Most boxes on objects among those that a stage learns from."""
 BOX_SIDE, MASK_SIDE = 7, 14
-"""Of what is cut out of the pyramid for a box."""
+"""Sides of what is cut out of the pyramid for a box and for its mask."""
 NMS_IOU = 0.5
 """Overlap from which the weaker of two boxes of a class goes."""
 SMALLEST_BOX = 1e-2
@@ -66,6 +66,7 @@ class BoxStage(nn.Module):
         super().__init__()
         self.head = TwoMLPHead(settings.channels * BOX_SIDE**2, settings.hidden)
         self.score = nn.Linear(settings.hidden, 1 + num_classes)
+        # One move for all classes: the next stage needs a box before anyone knows its class.
         self.move = nn.Linear(settings.hidden, 4)
         self.matcher = Matcher(iou, iou, allow_low_quality_matches=False)
         self.sampler = BalancedPositiveNegativeSampler(settings.box_samples, POSITIVE_SHARE)
@@ -78,6 +79,7 @@ class BoxStage(nn.Module):
 
     def sample(self, proposals: Boxes, target: Target) -> Sample:
         """Match boxes and the ground truth with the objects of an image, and draw those to learn from."""
+        # With the ground truth among them there is something to learn from while proposals still miss every object.
         truth = target["boxes"]
         boxes = torch.cat((proposals, truth))
         if len(truth):
@@ -95,7 +97,7 @@ class BoxStage(nn.Module):
         moves: Float[Tensor, "n 4"],
         samples: Sequence[Sample],
         targets: Sequence[Target],
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Cross entropy of the classes, and smooth L1 of the moves of boxes on objects; both over all boxes."""
         labels = torch.cat([sample.labels for sample in samples])
         positive = labels > 0
@@ -107,8 +109,9 @@ class BoxStage(nn.Module):
 
     def refine(self, moves: Float[Tensor, "n 4"], boxes: Sequence[Boxes], sizes: Sequence[Size]) -> list[Boxes]:
         """Boxes of each image, moved and cut off at its edges."""
+        # No gradient reaches a stage through the boxes of the next: each learns from losses of its own.
         moved = self.coder.decode(moves.detach(), list(boxes)).reshape(-1, 4)
-        parts = moved.split([len(some) for some in boxes])
+        parts = moved.split([len(part) for part in boxes])
         return [clip_boxes_to_image(part, size) for part, size in zip(parts, sizes, strict=True)]
 
 
@@ -164,14 +167,14 @@ class CascadeHeads(nn.Module):
         losses: dict[str, Tensor] = {}
         for t, (stage, mask_stage, weight) in enumerate(zip(self.boxes, self.masks, LOSS_WEIGHTS, strict=True), 1):
             assert isinstance(stage, BoxStage)
-            samples = [stage.sample(some, target) for some, target in zip(boxes, targets, strict=True)]
+            samples = [stage.sample(proposals, target) for proposals, target in zip(boxes, targets, strict=True)]
             drawn = [sample.boxes for sample in samples]
             scores, moves = stage(self.cut_boxes(features, drawn, sizes))
             classified, moved = stage.losses(scores, moves, samples, targets)
             losses[f"loss_classifier_{t}"], losses[f"loss_box_reg_{t}"] = weight * classified, weight * moved
             losses[f"loss_mask_{t}"] = weight * self.mask_loss(mask_stage, features, samples, sizes, targets)
             refined = stage.refine(moves, drawn, sizes)
-            boxes = [some[sample.proposed] for some, sample in zip(refined, samples, strict=True)]
+            boxes = [part[sample.proposed] for part, sample in zip(refined, samples, strict=True)]
         return losses
 
     def mask_loss(
@@ -181,7 +184,7 @@ class CascadeHeads(nn.Module):
         samples: Sequence[Sample],
         sizes: list[Size],
         targets: Sequence[Target],
-    ) -> Tensor:
+    ) -> Float[Tensor, ""]:
         """Binary cross entropy of the masks of the true classes, within the boxes on objects."""
         boxes = [sample.boxes[sample.positive] for sample in samples]
         logits = stage(self.cut_masks(features, boxes, sizes))
@@ -201,17 +204,18 @@ class CascadeHeads(nn.Module):
             scores, moves = stage(self.cut_boxes(features, boxes, sizes))
             probabilities.append(scores.softmax(-1))
             boxes = stage.refine(moves, boxes, sizes)
-        mean = torch.stack(probabilities).mean(0).split([len(some) for some in boxes])
-        found = [self.select(some, p) for some, p in zip(boxes, mean, strict=True)]
-        regions = self.cut_masks(features, [one["boxes"] for one in found], sizes)
-        labels = [one["labels"] - 1 for one in found]
+        mean = torch.stack(probabilities).mean(0).split([len(part) for part in boxes])
+        objects = [self.select(part, p) for part, p in zip(boxes, mean, strict=True)]
+        regions = self.cut_masks(features, [entry["boxes"] for entry in objects], sizes)
+        labels = [entry["labels"] - 1 for entry in objects]
         masks = [maskrcnn_inference(stage(regions).float(), labels) for stage in self.masks]
-        for one, *of_stages in zip(found, *masks, strict=True):
-            one["masks"] = torch.stack(of_stages).mean(0)
-        return found
+        for entry, *by_stage in zip(objects, *masks, strict=True):
+            entry["masks"] = torch.stack(by_stage).mean(0)
+        return objects
 
     def select(self, boxes: Boxes, probabilities: Float[Tensor, "n classes"]) -> dict[str, Tensor]:
         """The best boxes of one image: likely enough, none overlapping a likelier one of its class."""
+        # A box may be likely enough for several classes, and is then found once for each.
         box, label = torch.where(probabilities[:, 1:] > self.settings.min_score)
         boxes, labels, scores = boxes[box], label + 1, probabilities[box, label + 1]
         kept = remove_small_boxes(boxes, SMALLEST_BOX)

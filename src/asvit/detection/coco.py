@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import torch
 from faster_coco_eval.core import mask as rle
+from jaxtyping import UInt8
 from msgspec import Struct
 
 from asvit.errors import UserError
@@ -75,6 +76,7 @@ class Packed(Sequence[list[Annotation]]):
         >>> Packed([[], [Annotation(1, 2, 3, (0.0, 0.0, 5.0, 5.0))]])[1][0].category_id
         3
         """
+        # A list of objects would be copied into every loading process; a tensor's memory is shared.
         encoded = [msgspec.msgpack.encode(group) for group in groups]
         self.ends = torch.tensor([0, *map(len, encoded)]).cumsum(0)
         self.content = torch.frombuffer(bytearray(b"".join(encoded)), dtype=torch.uint8)
@@ -85,6 +87,7 @@ class Packed(Sequence[list[Annotation]]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return Packed(self[i] for i in range(*index.indices(len(self))))
+        # A range knows what lists do with numbers from the end, and where there is none.
         start, end = self.ends[range(len(self))[index]], self.ends[range(1, len(self) + 1)[index]]
         return msgspec.msgpack.decode(self.content[start:end].numpy().data, type=list[Annotation])
 
@@ -96,16 +99,16 @@ class Coco:
     path: Path
     """JSON file."""
     folder: Path
-    """Of the pictures."""
+    """Folder of the pictures."""
     pictures: tuple[Picture, ...]
     objects: Sequence[list[Annotation]]
-    """Of every picture; crowds as well."""
+    """Objects of every picture, crowds among them."""
     categories: tuple[Category, ...]
-    """By ascending id; the first is label 1."""
+    """Categories by ascending id; the first is label 1."""
     left_out: tuple[str, ...]
     """Annotations that nothing can be learned from, each with the reason."""
     digest: str
-    """Of the JSON file: equal digests, equal files."""
+    """Digest of the JSON file: equal digests, equal files."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -119,13 +122,14 @@ class Coco:
 
     def learned(self, index: int) -> list[Annotation]:
         """Objects of a picture that a detector learns: crowds are left out."""
-        return [one for one in self.objects[index] if not one.iscrowd]
+        # One outline around many objects teaches nothing about one; evaluation forgives what is found within it.
+        return [annotation for annotation in self.objects[index] if not annotation.iscrowd]
 
-    def masks(self, index: int) -> np.ndarray:
-        """Outlines of :meth:`learned`: ``n x height x width``, 0 or 1, uint8."""
+    def masks(self, index: int) -> UInt8[np.ndarray, "n height width"]:
+        """Outlines of :meth:`learned`, 0 or 1."""
         picture = self.pictures[index]
         size = picture.height, picture.width
-        runs = [run_lengths(one, picture) for one in self.learned(index)]
+        runs = [run_lengths(annotation, picture) for annotation in self.learned(index)]
         return np.ascontiguousarray(rle.decode(runs).transpose(2, 0, 1)) if runs else np.zeros((0, *size), np.uint8)
 
 
@@ -152,7 +156,7 @@ def read_coco(path: Path, folder: Path, *, max_left_out: int = 0) -> Coco:
     """
     document, digest = _decode(path)
     _refuse_twins(path, "images", (picture.id for picture in document.images))
-    _refuse_twins(path, "annotations", (one.id for one in document.annotations))
+    _refuse_twins(path, "annotations", (annotation.id for annotation in document.annotations))
     _refuse_twins(path, "categories", (category.id for category in document.categories))
     _refuse_twins(path, "names of categories", (category.name for category in document.categories))
     if not document.images or not document.categories:
@@ -161,16 +165,17 @@ def read_coco(path: Path, folder: Path, *, max_left_out: int = 0) -> Coco:
     known = {category.id for category in document.categories}
     objects: dict[int, list[Annotation]] = {picture.id: [] for picture in document.images}
     left_out: list[str] = []
-    for one in document.annotations:
-        if one.image_id not in pictures or one.category_id not in known:
-            what = f"image {one.image_id}" if one.image_id not in pictures else f"category {one.category_id}"
-            raise UserError(f"annotation {one.id} in {path} is of {what}, which the file does not have: mend the file")
-        without_slivers(one)
-        problem = problem_of(one, pictures[one.image_id])
+    for annotation in document.annotations:
+        number, image, category = annotation.id, annotation.image_id, annotation.category_id
+        if image not in pictures or category not in known:
+            what = f"image {image}" if image not in pictures else f"category {category}"
+            raise UserError(f"annotation {number} in {path} is of {what}, which the file does not have: mend the file")
+        without_slivers(annotation)
+        problem = problem_of(annotation, pictures[image])
         if problem is None:
-            objects[one.image_id].append(one)
+            objects[image].append(annotation)
         else:
-            left_out.append(f"annotation {one.id} of {pictures[one.image_id].file_name} {problem}")
+            left_out.append(f"annotation {number} of {pictures[image].file_name} {problem}")
     if len(left_out) > max_left_out:
         raise UserError(
             f"{len(left_out)} annotations in {path} cannot be used, the first: {left_out[0]}; mend the file, or leave "
@@ -201,16 +206,16 @@ def _decode(path: Path) -> tuple[Document, str]:
 
 def _refuse_twins(path: Path, what: str, ids: Iterable[Any]) -> None:
     seen: set[Any] = set()
-    for one in ids:
-        if one in seen:
-            raise UserError(f"{path} has two {what} {one!r}: expected each once")
-        seen.add(one)
+    for name in ids:
+        if name in seen:
+            raise UserError(f"{path} has two {what} {name!r}: expected each once")
+        seen.add(name)
 
 
 def without_slivers(one: Annotation) -> None:
     """Take polygons of fewer than three points out of an outline, in place; COCO has some."""
     if isinstance(one.segmentation, list):
-        one.segmentation = [some for some in one.segmentation if len(some) >= 6 and len(some) % 2 == 0]
+        one.segmentation = [polygon for polygon in one.segmentation if len(polygon) >= 6 and len(polygon) % 2 == 0]
 
 
 def problem_of(one: Annotation, picture: Picture) -> str | None:
@@ -218,6 +223,7 @@ def problem_of(one: Annotation, picture: Picture) -> str | None:
     left, top, width, height = one.bbox
     if not (width > 0 and height > 0):
         return f"has a box of {width:g} by {height:g} pixels: expected an area"
+    # Asked before anything is drawn, which takes long where an outline is far away.
     far = FARTHEST * max(picture.width, picture.height)
     if any(abs(x) > far for x in one.bbox):
         return f"has a box far beyond its picture of {picture.width} by {picture.height} pixels"
@@ -301,10 +307,10 @@ def find_coco(root: Path, split: str, *, max_left_out: int = 0) -> Coco:
         (root / "annotations").glob(f"*{split}*.json")
     )
     if len(files) != 1:
-        found = ", ".join(path.name for path in files) or "none"
+        present = ", ".join(path.name for path in files) or "none"
         raise UserError(
             f"expected one JSON file for {split} in {root / 'annotations'}, such as instances_{split}2017.json, "
-            f"found {found}: choose a folder laid out like COCO"
+            f"found {present}: choose a folder laid out like COCO"
         )
     name = files[0].stem.removeprefix("instances_")
     folders = [root / name, root / "images" / name, root / split, root / "images" / split, root / "images"]

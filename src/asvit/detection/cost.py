@@ -1,6 +1,7 @@
 """What a detector costs, part by part: parameters and multiply-adds of one image (Table 8)."""
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from asvit.complexity.cost import count_macs, count_params
@@ -18,12 +19,12 @@ class _Levels(nn.Module):
         super().__init__()
         self.backbone, self.head = backbone, head
 
-    def forward(self, images: Tensor) -> None:
+    def forward(self, images: Float[Tensor, "1 in_chans height width"]) -> None:
         """Look at every level."""
         self.head(list(self.backbone(images).values()))
 
 
-def detector_costs(model: CascadeMaskRCNN, images: Tensor) -> tuple[PartCost, ...]:
+def detector_costs(model: CascadeMaskRCNN, images: Float[Tensor, "1 in_chans height width"]) -> tuple[PartCost, ...]:
     """Parameters and multiply-adds by part: convolutions, matrix products and attention.
 
     In use all proposals pass every box stage and as many objects as may be found every mask head; in training, at
@@ -55,7 +56,7 @@ def detector_costs(model: CascadeMaskRCNN, images: Tensor) -> tuple[PartCost, ..
     )
 
 
-def padded_image(settings: DetectorSettings, in_chans: int) -> Tensor:
+def padded_image(settings: DetectorSettings, in_chans: int) -> Float[Tensor, "1 in_chans height width"]:
     """An image of the size that the backbone sees: of the largest shape where sizes differ."""
     resize = settings.resize
     if resize.square:

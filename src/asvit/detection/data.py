@@ -1,9 +1,10 @@
-"""From pictures with objects to images and targets for a detector; resizing is the detector's own."""
+"""Images and targets for a detector, from pictures with objects; resizing is the detector's own."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -43,7 +44,7 @@ class Scenes:
         """Path of a picture."""
         return str(self.coco.folder / self.coco.pictures[index].file_name)
 
-    def read(self, index: int) -> tuple[Tensor, Target]:
+    def read(self, index: int) -> tuple[Float[Tensor, "C H W"], Target]:
         """An image ``C x H x W`` from 0 to 1, and its objects but for crowds; ``index`` says which picture it is.
 
         Raises:
@@ -51,13 +52,13 @@ class Scenes:
         """
         image = tv_tensors.Image(to_tensor(open_image(Path(self.file(index)), self.channels)))
         objects = self.coco.learned(index)
-        boxes = torch.tensor([one.bbox for one in objects], dtype=torch.float32).reshape(-1, 4)
+        boxes = torch.tensor([annotation.bbox for annotation in objects], dtype=torch.float32).reshape(-1, 4)
         size: Any = image.shape[-2:]
         in_frame = tv_tensors.BoundingBoxes(boxes, format="XYWH", canvas_size=size)  # pyright: ignore[reportCallIssue]
         corners = tv_tensors.BoundingBoxFormat.XYXY
         target = {
             "boxes": V.clamp_bounding_boxes(V.convert_bounding_box_format(in_frame, new_format=corners)),
-            "labels": torch.tensor([self.coco.labels[one.category_id] for one in objects], dtype=torch.long),
+            "labels": torch.tensor([self.coco.labels[x.category_id] for x in objects], dtype=torch.long),
             "masks": tv_tensors.Mask(torch.from_numpy(self.coco.masks(index))),
             "index": torch.tensor(index),
         }
@@ -82,17 +83,17 @@ class Prepare:
             ]
         self.transform = v2.Compose(steps)
 
-    def __call__(self, image: Tensor, target: Target) -> tuple[Tensor, Target]:
-        """Plain tensors."""
+    def __call__(self, image: Float[Tensor, "C H W"], target: Target) -> tuple[Float[Tensor, "C h w"], Target]:
+        """The image and its target, changed at random, as plain tensors."""
         image, target = self.transform(image, target)
         return plain(image, target)
 
 
-def plain(image: Tensor, target: Target) -> tuple[Tensor, Target]:
+def plain(image: Float[Tensor, "C H W"], target: Target) -> tuple[Float[Tensor, "C H W"], Target]:
     """An image and its target as plain tensors, which is all that evaluation makes of them."""
     return image.as_subclass(Tensor), {name: x.as_subclass(Tensor) for name, x in target.items()}
 
 
-def _labels(inputs: Any) -> Tensor:
-    """Where torchvision finds what goes with the boxes."""
+def _labels(inputs: Any) -> Int[Tensor, " n"]:
+    """Labels, which torchvision drops together with their boxes."""
     return inputs[1]["labels"]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
@@ -28,10 +29,10 @@ class CascadeMaskRCNN(GeneralizedRCNN):
     >>> import torch
     >>> from asvit.networks.architecture import Task
     >>> from asvit.networks.named import parse_network
-    >>> from asvit.networks.building import build
+    >>> from asvit.networks.building import build_trainable
     >>> from asvit.detection.settings import Resize
     >>> settings = DetectorSettings(resize=Resize.to_square(64), channels=16, hidden=32)
-    >>> backbone = build(parse_network("seed"), Task(image_size=(64, 64)))
+    >>> backbone = build_trainable(parse_network("seed"), Task(image_size=(64, 64)))
     >>> model = CascadeMaskRCNN(backbone, num_classes=80, settings=settings)
     >>> sorted(model.eval()([torch.zeros(3, 50, 40)])[0])
     ['boxes', 'labels', 'masks', 'scores']
@@ -52,7 +53,7 @@ class CascadeMaskRCNN(GeneralizedRCNN):
         """Build a detector around a backbone.
 
         Args:
-            classifier: of timm's kind, with maps of strides 4, 8, 16 and 32; it becomes the backbone.
+            classifier: classifier of timm's kind, with maps of strides 4, 8, 16 and 32; it becomes the backbone.
             num_classes: kinds of objects, without the background.
             settings: sizes of the parts.
             in_chans: channels of an image.
@@ -86,10 +87,12 @@ class CascadeMaskRCNN(GeneralizedRCNN):
 class ProposalHead(RPNHead):
     """The proposal network's head, whose moves are float32 whatever it is computed in: boxes lose pixels otherwise."""
 
-    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    def forward(
+        self, x: list[Float[Tensor, "B C _ _"]]
+    ) -> tuple[list[Float[Tensor, "B anchors _ _"]], list[Float[Tensor, "B moves _ _"]]]:
         """Logits of objects and coded moves, by level."""
         logits, moves = super().forward(x)
-        return [some.float() for some in logits], [some.float() for some in moves]
+        return [level.float() for level in logits], [level.float() for level in moves]
 
 
 def fitting(settings: DetectorSettings, in_chans: int) -> GeneralizedRCNNTransform:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
@@ -14,14 +15,14 @@ COLOURS = (
     (230, 25, 75), (60, 180, 75), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240), (240, 50, 230),
     (210, 245, 60), (250, 190, 212), (0, 128, 128), (170, 110, 40), (128, 0, 0), (128, 128, 0), (0, 0, 128),
 )  # fmt: skip
-"""Of objects, one after the other."""
+"""Colours of objects, one after the other."""
 
 
-def draw(image: Tensor, found: dict[str, Tensor], classes: Sequence[str]) -> Image.Image:
+def draw(image: Float[Tensor, "C H W"], found: dict[str, Tensor], classes: Sequence[str]) -> Image.Image:
     """Outlines, boxes, classes and scores on a picture, the likeliest object on top.
 
     Args:
-        image: ``C x H x W`` from 0 to 1; of other than three channels, their mean is drawn in grey.
+        image: pixels from 0 to 1; of other than three channels, their mean is drawn in grey.
         found: boxes, labels, scores and masks in pixels of the picture, the likeliest first.
         classes: names, label 1 first.
     """

@@ -24,7 +24,7 @@ class Found:
     """What a detector found in some pictures."""
 
     detections: Sequence[Detection]
-    """In COCO's results format."""
+    """Detections in COCO's results format."""
     seen: Sequence[int]
     """Ids of the pictures it looked at."""
     unreadable: Sequence[str]
@@ -54,15 +54,15 @@ def find_all(
     precision: Precision = "float32",
     processes: Processes = Processes(),
 ) -> Found:
-    """What a detector finds in pictures; of all processes' shares.
+    """What a detector finds in pictures, in the shares of all processes.
 
     Args:
-        model: in evaluation mode.
-        coco: of which the pictures are.
+        model: detector in evaluation mode.
+        coco: data set of the pictures.
         loader: batches of them.
-        device: of the model.
-        precision: of the matrix products.
-        processes: that share the pictures.
+        device: where the model is.
+        precision: precision of the matrix products.
+        processes: processes that share the pictures.
 
     Raises:
         UserError: no picture can be read.
@@ -82,7 +82,8 @@ def find_all(
             detections += detections_of(output, coco, index)
             seen.append(coco.pictures[index].id)
     everything = processes.from_all((detections, seen, unreadable))
-    found = Found(*(list(chain.from_iterable(parts)) for parts in zip(*everything, strict=True)))
-    if not found.seen:
-        raise UserError(f"none of the images to evaluate on can be read, the first: {next(iter(found.unreadable), '')}")
-    return found
+    result = Found(*(list(chain.from_iterable(parts)) for parts in zip(*everything, strict=True)))
+    if not result.seen:
+        first = next(iter(result.unreadable), "")
+        raise UserError(f"none of the images to evaluate on can be read, the first: {first}")
+    return result

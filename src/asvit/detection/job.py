@@ -41,10 +41,10 @@ SCALARS = (
     "train_loss", "proposal_loss", "class_loss", "box_loss", "mask_loss", "boxes.ap", "masks.ap", "lr", "macs",
     "images_per_second",
 )  # fmt: skip
-"""Of an epoch, for TensorBoard."""
+"""Fields of an epoch that TensorBoard shows."""
 
 Adjust = Callable[[Running], Running]
-"""From how a training is usually run on a machine to how it shall be run."""
+"""Makes of the usual way to run a training on a machine the way to run it now."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def costs_of(network: Network, settings: DetectorSettings, task: Task) -> Detect
     Args:
         network: backbone.
         settings: sizes of the detector.
-        task: that the backbone is laid out for; its classes are the detector's.
+        task: task that the backbone is laid out for; its classes are the detector's.
     """
     with torch.device("meta"):
         model = DetectorSpec(network=str(network), task=task, settings=settings).build()
@@ -99,7 +99,7 @@ def run_train(
         data: pictures.
         recipe: how to train.
         start: trained classifier that the backbone starts from: checkpoint, run directory, or ``timm``.
-        recipe_name: for the records.
+        recipe_name: name of the recipe, for the records.
         adjust: changes how a training is usually run here.
         job: where, and from which seed.
     """
@@ -183,12 +183,12 @@ class DetectorScored:
     """Backbone."""
     images: int
     annotations: str
-    """File of what there is to find."""
+    """File of the annotations."""
     detections: int
     unreadable: tuple[str, ...]
     """Files that were left out."""
     scores: dict[str, CocoScores]
-    """Of boxes and of masks."""
+    """COCO's numbers of boxes and of masks."""
 
 
 def run_evaluate(
@@ -205,9 +205,9 @@ def run_evaluate(
     """COCO's twelve numbers for boxes and masks.
 
     Args:
-        checkpoint: or run directory of a training.
+        checkpoint: checkpoint, or run directory of a training.
         data: pictures.
-        split: of them.
+        split: which part of them.
         averaged: whether to take the moving average of the weights where there is one.
         batch_size: images at a time.
         results: file for what was found, in COCO's results format.
@@ -225,18 +225,18 @@ def run_evaluate(
     tell_left_out(scenes.coco)
     running = adjust(usual_running(device, Processes()))
     loader = evaluation_batches(scenes, batch_size, running, device)
-    found = find_all(model.to(device), scenes.coco, loader, device=device, precision=running.precision)
+    findings = find_all(model.to(device), scenes.coco, loader, device=device, precision=running.precision)
     if results is not None:
-        write_file(results, msgspec.json.encode(found.detections))
-    boxes, masks = found.scores(scenes.coco)
-    if found.unreadable:
-        tell(f"{len(found.unreadable)} images were left out, the first: {found.unreadable[0]}")
+        write_file(results, msgspec.json.encode(findings.detections))
+    boxes, masks = findings.scores(scenes.coco)
+    if findings.unreadable:
+        tell(f"{len(findings.unreadable)} images were left out, the first: {findings.unreadable[0]}")
     return DetectorScored(
         network=header.spec.network,
-        images=len(found.seen),
+        images=len(findings.seen),
         annotations=str(scenes.coco.path),
-        detections=len(found.detections),
-        unreadable=tuple(found.unreadable),
+        detections=len(findings.detections),
+        unreadable=tuple(findings.unreadable),
         scores={"boxes": boxes, "masks": masks},
     )
 
@@ -253,7 +253,7 @@ def run_predict(
     """What is found in some images, drawn on them.
 
     Args:
-        checkpoint: or run directory of a training.
+        checkpoint: checkpoint, or run directory of a training.
         images: one or more files.
         out: folder for the drawn pictures.
         min_score: least score of what is drawn.
@@ -275,12 +275,12 @@ def run_predict(
     for path in images:
         image = to_tensor(read_image(path, header.spec.task.in_chans))
         with torch.inference_mode():
-            found = {name: x.cpu() for name, x in model([image.to(device)])[0].items()}
+            objects = {name: x.cpu() for name, x in model([image.to(device)])[0].items()}
         names = chain([path.stem], (f"{path.stem}-{number}" for number in count(2)))
         drawn = next(file for name in names if (file := out / f"{name}.png").resolve() not in taken)
         taken.add(drawn.resolve())
-        save(drawn, draw(image, found, header.classes))
-        rows.append({"image": str(path), "drawn": str(drawn), "objects": objects_of(found, header.classes)})
+        save(drawn, draw(image, objects, header.classes))
+        rows.append({"image": str(path), "drawn": str(drawn), "objects": objects_of(objects, header.classes)})
     return rows
 
 

@@ -16,10 +16,10 @@ class CocoScores:
     ap50: float | None
     ap75: float | None
     ap_small: float | None
-    """Of objects under 32² pixels."""
+    """Average precision of objects under 32² pixels."""
     ap_medium: float | None
     ap_large: float | None
-    """Of objects over 96² pixels."""
+    """Average precision of objects over 96² pixels."""
     ar_1: float | None
     """Average recall with one object an image."""
     ar_10: float | None
@@ -52,11 +52,11 @@ class PartCost:
 
     part: str
     params: int
-    """Trainable ones."""
+    """Trainable parameters."""
     macs: int
-    """Multiply-adds when it is used."""
+    """Multiply-adds of one image when the detector is used."""
     training_macs: int
-    """Of its forward pass in training, where other numbers of boxes are looked at."""
+    """Multiply-adds of one image in training, forward, where other numbers of boxes are looked at."""
 
 
 def whole(parts: Sequence[PartCost]) -> PartCost:
@@ -74,15 +74,15 @@ class DetectEpoch(EpochRecord):
     """A pass over the training images and, after some, the evaluation of the detector."""
 
     proposal_loss: float
-    """Part of the training loss: of the proposal network."""
+    """Loss of the proposal network, a part of the training loss."""
     class_loss: float
-    """Of the classes, all stages together."""
+    """Loss of the classes, all stages together."""
     box_loss: float
-    """Of the boxes."""
+    """Loss of the boxes, all stages together."""
     mask_loss: float
-    """Of the masks."""
+    """Loss of the masks, all stages together."""
     boxes: CocoScores | None
-    """On the validation images; None after epochs without evaluation."""
+    """Scores of boxes on the validation images; None after epochs without evaluation."""
     masks: CocoScores | None
     left_out: int = 0
     """Validation images that could not be read."""
@@ -95,12 +95,12 @@ class DetectResult:
     network: str
     """Backbone: text form of an architecture, or ``timm:NAME``."""
     task: Task
-    """That the backbone is laid out for; its classes are the detector's."""
+    """Task that the backbone is laid out for; its classes are the detector's."""
     classes: tuple[str, ...]
     costs: tuple[PartCost, ...]
-    """Of the detector's parts, for one image."""
+    """Costs of the detector's parts, for one image."""
     best: DetectEpoch
-    """With the highest average precision of boxes."""
+    """Epoch with the highest average precision of boxes."""
     checkpoint: str
     """File of the best epoch's weights."""
     unreadable: tuple[str, ...]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from faster_coco_eval import COCO, COCOeval_faster
 from faster_coco_eval.core import mask as rle
+from jaxtyping import Float
 from torch import Tensor
 
 from asvit.detection.coco import Coco, run_lengths
@@ -15,7 +16,8 @@ from asvit.detection.results import CocoScores
 
 Kind = Literal["bbox", "segm"]
 Detection = dict[str, Any]
-"""Of COCO's results format: image_id, category_id, score, bbox, segmentation."""
+"""A detection in COCO's results format: ``image_id``, ``category_id``, ``score``, ``bbox`` (left, top, width and height
+in pixels) and ``segmentation`` (compressed run lengths)."""
 
 MASK_THRESHOLD = 0.5
 """Probability from which a pixel belongs to an object."""
@@ -26,8 +28,8 @@ def detections_of(found: dict[str, Tensor], coco: Coco, index: int) -> list[Dete
 
     Args:
         found: boxes, labels, scores and masks in pixels of the picture.
-        coco: of which the picture is.
-        index: of the picture.
+        coco: data set of the picture.
+        index: number of the picture in it.
     """
     boxes = found["boxes"].cpu().double()
     boxes[:, 2:] -= boxes[:, :2]
@@ -46,13 +48,14 @@ def detections_of(found: dict[str, Tensor], coco: Coco, index: int) -> list[Dete
     ]
 
 
-def outlines(masks: Tensor) -> list[dict[str, Any]]:
-    """Compressed run lengths of masks ``n x 1 x H x W`` of probabilities."""
+def outlines(masks: Float[Tensor, "n 1 H W"]) -> list[dict[str, Any]]:
+    """Compressed run lengths of masks of probabilities."""
     pixels = (masks[:, 0] > MASK_THRESHOLD).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
     if not pixels.shape[2]:
         return []
     return [
-        {"size": list(one["size"]), "counts": one["counts"].decode()} for one in rle.encode(np.asfortranarray(pixels))
+        {"size": list(shape["size"]), "counts": shape["counts"].decode()}
+        for shape in rle.encode(np.asfortranarray(pixels))
     ]
 
 
@@ -61,7 +64,7 @@ def coco_scores(coco: Coco, detections: Sequence[Detection], seen: Sequence[int]
 
     Args:
         coco: the truth.
-        detections: of any of its pictures.
+        detections: what was found in any of its pictures.
         seen: ids of the pictures that count.
     """
     truth = COCO(ground_truth(coco))
@@ -71,8 +74,8 @@ def coco_scores(coco: Coco, detections: Sequence[Detection], seen: Sequence[int]
 def evaluated(truth: COCO, detections: Sequence[Detection], seen: Sequence[int], kind: Kind) -> CocoScores:
     """COCO's evaluation of boxes (``bbox``) or masks (``segm``)."""
     left_out = "segmentation" if kind == "bbox" else "bbox"  # the area of what is found is that of the other's mask
-    found = truth.loadRes([{key: x for key, x in one.items() if key != left_out} for one in detections])
-    evaluation = COCOeval_faster(truth, found, kind, print_function=_silent)
+    results = truth.loadRes([{key: x for key, x in entry.items() if key != left_out} for entry in detections])
+    evaluation = COCOeval_faster(truth, results, kind, print_function=_silent)
     evaluation.params.imgIds = sorted(seen)
     evaluation.run()
     numbers = [float(x) for x in evaluation.stats[: len(fields(CocoScores))]]
@@ -84,11 +87,12 @@ def ground_truth(coco: Coco) -> dict[str, Any]:
     """The truth as COCO's evaluation reads it; annotations are numbered from 1, since it takes 0 for none."""
     annotations = []
     for picture, objects in zip(coco.pictures, coco.objects, strict=True):
-        for one in objects:
-            shape = run_lengths(one, picture)
-            entry = {"image_id": one.image_id, "category_id": one.category_id, "bbox": list(one.bbox)}
-            area = float(rle.area(shape)) if one.area is None else one.area
-            entry |= {"segmentation": shape, "area": area, "iscrowd": one.iscrowd, "id": len(annotations) + 1}
+        for annotation in objects:
+            shape = run_lengths(annotation, picture)
+            entry = {"image_id": annotation.image_id, "category_id": annotation.category_id}
+            area = float(rle.area(shape)) if annotation.area is None else annotation.area
+            entry |= {"bbox": list(annotation.bbox), "segmentation": shape, "area": area}
+            entry |= {"iscrowd": annotation.iscrowd, "id": len(annotations) + 1}
             annotations.append(entry)
     pictures = [{"id": p.id, "height": p.height, "width": p.width} for p in coco.pictures]
     categories = [{"id": category.id, "name": category.name} for category in coco.categories]

@@ -7,7 +7,7 @@ from typing import Literal
 from asvit.errors import UserError
 
 STRIDES = (4, 8, 16, 32)
-"""Of a backbone's four maps."""
+"""Strides of a backbone's four maps."""
 IOUS = (0.5, 0.6, 0.7)
 """Overlap with an object from which a box is its own, by stage of the cascade."""
 
@@ -31,7 +31,7 @@ class Resize:
 
     @classmethod
     def to_square(cls, side: int) -> "Resize":
-        """Into a square.
+        """Resizing that fits every image into a square.
 
         >>> Resize.to_square(1024)
         Resize(short_side=1024, long_side=1024, square=True)
@@ -58,7 +58,7 @@ class DetectorSettings:
 
     resize: Resize = Resize(short_side=1024, long_side=1024, square=True)
     channels: int = 256
-    """Of the feature pyramid and all that reads it."""
+    """Channels of the feature pyramid and of all that reads it."""
     hidden: int = 1024
     """Width of the two fully connected layers of a box stage."""
     anchor_scale: float = 8.0

@@ -13,13 +13,13 @@ from asvit.detection.results import DetectEpoch
 from asvit.detection.settings import DetectorSettings
 from asvit.errors import UserError
 from asvit.networks.architecture import Task
-from asvit.networks.building import build
+from asvit.networks.building import build_trainable
 from asvit.networks.named import Network, TimmModel, parse_network
 from asvit.training.checkpoint import Header, State, fill, load_weights
 from asvit.training.trained import load_checkpoint, load_pretrained
 
 START_TIMM = "timm"
-"""Names timm's own pretrained weights as a start."""
+"""Name of timm's own pretrained weights as a start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class DetectorSpec:
     network: str
     """Backbone: text form of an architecture, or ``timm:NAME``."""
     task: Task
-    """That the backbone is laid out for; its classes are the detector's."""
+    """Task that the backbone is laid out for; its classes are the detector's."""
     settings: DetectorSettings
     frozen_norms: bool = False
     """Whether the backbone's batch norms keep the means they came with, as is usual after pretraining."""
@@ -44,7 +44,7 @@ class DetectorSpec:
         3
         """
         model = CascadeMaskRCNN(
-            build(parse_network(self.network), self.task, drop_path=drop_path),
+            build_trainable(parse_network(self.network), self.task, drop_path=drop_path),
             num_classes=self.task.num_classes,
             settings=self.settings,
             in_chans=self.task.in_chans,
@@ -91,7 +91,7 @@ def load_start(start: str, network: Network) -> Start:
 
     Args:
         start: checkpoint or run directory of `asvit train`, or ``timm`` for timm's own pretrained weights.
-        network: that it has to be.
+        network: network that it has to be.
     """
     if start == START_TIMM:
         if not isinstance(network, TimmModel):

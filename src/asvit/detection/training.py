@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
@@ -55,7 +56,7 @@ def plan(network: Network, train: Scenes, recipe: DetectRecipe, start: Start | N
 
 
 MOST_AT_A_TIME = 8
-"""Validation images: masks of all that is found in them are held as large as the pictures."""
+"""Most validation images at a time: the masks of all that is found in them are as large as the pictures."""
 
 
 class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
@@ -85,7 +86,7 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
             val: pictures to evaluate on, with objects of the same categories.
             recipe: how to train.
             start: classifier that the backbone starts from.
-            seed: of everything random.
+            seed: random seed of the whole training.
             device: where to train.
             running: how to run it.
             processes: this one among those that train together.
@@ -108,12 +109,12 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
 
     @property
     def macs(self) -> int:
-        """Of one image, forward, with the boxes and masks that are learned from."""
+        """Multiply-adds of one image, forward, with the boxes and masks that are learned from."""
         return sum(part.training_macs for part in self.costs)
 
     @property
     def planned_macs(self) -> int:
-        """Of the whole training."""
+        """Multiply-adds of the whole training."""
         return BACKWARD * self.order.steps * self.recipe.batch_size * self.recipe.epochs * self.macs
 
     def load_batches(self) -> Iterable[SceneBatch]:
@@ -129,7 +130,7 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
         """A batch on the device."""
         return batch.to(self.device)
 
-    def losses(self, batch: SceneBatch) -> tuple[Tensor, ...]:
+    def losses(self, batch: SceneBatch) -> tuple[Float[Tensor, ""], ...]:
         """Sum of the detector's losses, and its parts."""
         images, targets = map(list, zip(*batch.scenes(), strict=True))
         with self.autocast():
@@ -153,7 +154,7 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
     def evaluate(self) -> tuple[CocoScores, CocoScores, int]:
         """Scores of boxes and masks of the network that counts, and the number of images that were left out."""
         coco, precision = self.val_scenes.coco, self.running.precision
-        found = find_all(
+        findings = find_all(
             self.evaluated,
             coco,
             self.val_batches,
@@ -161,8 +162,8 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
             precision=precision,
             processes=self.processes,
         )
-        boxes, masks = self.processes.from_first(found.scores(coco) if self.processes.first else None)
-        return boxes, masks, len(found.unreadable)
+        boxes, masks = self.processes.from_first(findings.scores(coco) if self.processes.first else None)
+        return boxes, masks, len(findings.unreadable)
 
     def best(self) -> DetectEpoch | None:
         """The epoch of the highest average precision."""

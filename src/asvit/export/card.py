@@ -35,7 +35,7 @@ def model_card(release: Release, origin: str, files: Sequence[Written], *, sourc
     Args:
         release: the network.
         origin: how its architecture was found.
-        files: that were written.
+        files: files that were written.
         source: where they are: ``local-dir:FOLDER`` or ``hf-hub:OWNER/NAME``.
         license: identifier of the weights' licence.
     """

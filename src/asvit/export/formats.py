@@ -32,11 +32,11 @@ class Format:
     file: str
     """Where the weights are, in the folder that is written."""
     write: Callable[[Release, Path], None]
-    """Into a folder."""
+    """Writes a network into a folder."""
     read: Callable[[Path], Network]
-    """Out of a folder, by the tool that the file is for."""
+    """Reads a network out of a folder, with the tool that the file is for."""
     packages: tuple[str, ...] = ()
-    """That it needs beside those of asvit, all in the extra ``export``."""
+    """Packages that it needs beside those of asvit, all in the extra ``export``."""
 
 
 def write(release: Release, name: FormatName, folder: Path, *, tolerance: float) -> Written:
@@ -44,13 +44,15 @@ def write(release: Release, name: FormatName, folder: Path, *, tolerance: float)
 
     Args:
         release: the network.
-        name: of the format.
+        name: name of the format.
         folder: where its files go.
         tolerance: largest absolute difference of a logit that is accepted.
 
     Raises:
         UserError: the network cannot be written in this format, or what was written differs.
     """
+    # Read back by the tool that users have: a file may be whole, and yet another network where an operation was
+    # translated wrongly or a number of images fixed.
     kind = FORMATS[name]
     with refusing(release.name, f"exported to {name}", "choose another --to"):
         kind.write(release, folder)
@@ -66,6 +68,7 @@ def write(release: Release, name: FormatName, folder: Path, *, tolerance: float)
 @torch.no_grad()
 def largest_difference(release: Release, exported: Network) -> float:
     """``max |logit - exported logit|`` over batches of normal noise of several sizes."""
+    # Normal noise, for normalised images have about mean 0 and deviation 1 too; seeded, so that others get this number.
     generator = torch.Generator().manual_seed(0)
     differences = []
     for size in BATCHES:
@@ -102,12 +105,13 @@ def write_timm(release: Release, folder: Path) -> None:
 
 
 def read_timm(folder: Path) -> Network:
-    """The model of such a folder."""
+    """The model in a folder that timm wrote."""
     return timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
 
 
 def write_onnx(release: Release, folder: Path) -> None:
     """Write ``model.onnx``, weights included, for any number of images."""
+    # From torch.export's trace, which the release keeps: both formats have the same graph, and it is made once.
     program = torch.onnx.export(
         release.program,
         dynamo=True,
@@ -140,7 +144,7 @@ def write_torch(release: Release, folder: Path) -> None:
 
 
 def read_torch(folder: Path) -> Network:
-    """The program."""
+    """The program of torch.export."""
     return torch.export.load(folder / FORMATS["torch"].file).module()
 
 

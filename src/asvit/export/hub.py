@@ -25,7 +25,7 @@ def push(release: Release, card: dict[str, Any], repository: str) -> None:
 
     Args:
         release: the network.
-        card: of :func:`~asvit.export.card.model_card`.
+        card: model card from :func:`~asvit.export.card.model_card`.
         repository: ``OWNER/NAME``; made where it does not exist.
 
     Raises:

@@ -43,21 +43,21 @@ def run_export(release: Release, settings: ExportSettings, *, design: Path | Non
         require(name)
     if settings.push_to_hub is not None:
         check_repository(settings.push_to_hub)
-    found = origin(release.network, design)
+    history = origin(release.network, design)
     with appearing(settings.out) as folder:
         files = []
         for name in settings.to:
             tell(f"writing {FORMATS[name].file}, and comparing it with the network")
             files.append(write(release, name, folder, tolerance=settings.tolerance))
         source = f"local-dir:{settings.out.resolve().name}"
-        card = model_card(release, found, files, source=source, license=settings.license)
+        card = model_card(release, history, files, source=source, license=settings.license)
         write_card(card, folder, settings.out.resolve().name)
         if settings.push_to_hub is not None:  # before the folder has its name: the command can be repeated
             published = [file for file in files if file.format == "timm"]
             hub = f"hf-hub:{settings.push_to_hub}"
             push(
                 release,
-                model_card(release, found, published, source=hub, license=settings.license),
+                model_card(release, history, published, source=hub, license=settings.license),
                 settings.push_to_hub,
             )
     return Exported(release.name, str(settings.out), tuple(files))

@@ -72,7 +72,7 @@ def searched(result: DesignResult | GrowResult | SearchResult, config: Json) -> 
 
 
 def grown(member: Member, result: DesignResult | GrowResult) -> str:
-    """From what it was grown, for which budget, and what was measured."""
+    """Network that a member was grown from, its budget, and what was measured."""
     start = result.growth.steps[0].architecture
     width = f" at 1/{member.measured_at} of its width" if member.measured_at > 1 else ""
     return (

@@ -14,7 +14,7 @@ import asvit.networks.timm_model
 from asvit.errors import UserError
 from asvit.images import mean_and_std
 from asvit.networks.architecture import Architecture, Task
-from asvit.networks.building import build
+from asvit.networks.building import build_trainable
 from asvit.networks.named import Network, TimmModel, parse_network
 from asvit.networks.refusing import refusing
 from asvit.runs.records import RUN, Json, recorded
@@ -38,16 +38,16 @@ class Release:
     network: Network
     """Architecture, or model of timm."""
     model: nn.Module
-    """Made by timm, so that it knows its arguments."""
+    """The network, made by timm so that it knows its arguments."""
     task: Task
     classes: tuple[str, ...] = ()
     """Names, in the order of the outputs; empty where nobody has named them."""
     test_crop: float = TEST_CROP
-    """Share of a side that it is given of an image, around the centre."""
+    """Share of an image's side that it is given, around the centre."""
     seed: int | None = None
-    """That freshly drawn weights come from; None: they were trained."""
+    """Random seed of freshly drawn weights; None: they were trained."""
     epoch: Epoch | None = None
-    """With which the weights were saved, and their scores; None: they were not scored."""
+    """Epoch after which the weights were saved, with their scores; None: they were not scored."""
     training: Json | None = None
     """What `asvit train` was asked, where its run directory is still around the checkpoint."""
 
@@ -58,7 +58,7 @@ class Release:
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """From an image to what the network reads, in timm's words."""
+        """What makes of an image what the network reads, in timm's words."""
         channels = self.task.in_chans
         mean, std = mean_and_std(channels)
         return {
@@ -124,7 +124,7 @@ def trained(path: Path) -> Release:
 def in_timm(network: Network, task: Task) -> nn.Module:
     """A network as timm's factory makes it."""
     if isinstance(network, TimmModel):
-        return build(network, task)
+        return build_trainable(network, task)
     return timm.create_model(
         asvit.networks.timm_model.ANY,
         architecture=str(network),

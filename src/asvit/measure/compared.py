@@ -9,7 +9,7 @@ from asvit.measure.settings import Settings, Use
 from asvit.networks.architecture import Task
 
 SIDE_BY_SIDE = "side-by-side.json"
-"""What was measured, in the run directory of a family."""
+"""File of the measurements in the run directory of a family."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Cell:
 
     estimate: Estimate | None
     missing: str | None = None
-    """Why there is none: the network does not admit the measure, or is invalid by it."""
+    """Reason why there is no estimate: the network does not admit the measure, or is invalid by it."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Row:
     """One network by all measures."""
 
     name: str
-    """As it was asked for."""
+    """Name by which the network was asked for."""
     subject: str
-    """Text form, ``timm:NAME`` or ``package.module:callable``."""
+    """Name of what was measured: text form, ``timm:NAME`` or ``package.module:callable``."""
     designed_for: str | None
-    """What a member of the family was designed for; None for networks that it stands beside."""
+    """Budget that a member of the family was designed for; None for the networks that it is compared with."""
     cells: Mapping[str, Cell]
-    """By name of the measure."""
+    """Cell of every measure, by the measure's name."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class SideBySide:
     use: Use
     seed: int
     photographs: str
-    """Digest of what the kernel saw."""
+    """Digest of the photographs that the kernel saw."""
     environment: Mapping[str, str | int | None]
     """Versions, device and threads."""
     command: str
@@ -57,7 +57,7 @@ class SideBySide:
 
 
 def cell_of(name: str, repeats: Sequence[Mapping[str, Entry]], refused: Mapping[str, str]) -> Cell:
-    """A measure over repeats.
+    """The cell of one measure of a network, from all of its repeats.
 
     >>> cell_of("ntk", [{"ntk": Entry(2.0, None, 0.1, "")}, {"ntk": Entry(None, "singular", 0.1, "")}], {})
     Cell(estimate=None, missing='invalid: repeat 1: singular')

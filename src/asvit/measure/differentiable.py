@@ -21,7 +21,7 @@ from asvit.networks.attention import (
     plain_attention,
 )
 
-# Told by name, so that timm need not be imported: its two-dimensional norms share torch's classes but normalise the
+# Known by name, so that timm need not be imported: its two-dimensional norms share torch's classes but normalise the
 # channels of B x C x H x W maps.
 _CHANNELS_FIRST = {"LayerNorm2d", "LayerNorm2dFp32", "LayerNormAct2d", "LayerNormAct2dFp32", "RmsNorm2d"}
 _RMS = {"RMSNorm", "RmsNorm", "RmsNorm2d", "RmsNormFp32", "RmsNorm2dFp32"}
@@ -49,6 +49,7 @@ class WrittenOutNorm(nn.Module):
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Normalise."""
+        # No fused operator: derivatives of these steps compose to any order.
         if self.centred:
             variance, mean = torch.var_mean(x, self.axes, correction=0, keepdim=True)
             x = x - mean
@@ -98,6 +99,7 @@ def _replace(network: nn.Module, replacement: Callable[[nn.Module], nn.Module]) 
         if not is_norm(child):
             _replace(child, replacement)
             continue
+        # timm fuses an activation into some norms: only the normalisation is replaced.
         new = replacement(child)
         activation = getattr(child, "act", None)
         setattr(network, name, new if activation is None else nn.Sequential(new, activation))
@@ -117,12 +119,13 @@ def refuse_functional_norms(network: nn.Module, images: Float[Tensor, "B channel
     ...     print(str(reason).split(",")[0])
     the network calls layer_norm
     """
+    # Of the network that a curve is taken of no parameter asks for a gradient: what asks for one depends on the images.
     with torch.enable_grad(), _RefusingNorms():
         network(images.detach().clone().requires_grad_())
 
 
 class _RefusingNorms(TorchFunctionMode):
-    """While it is entered, no norm is called on what needs a gradient."""
+    """Context in which no norm is called on what needs a gradient."""
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         if func in _FUNCTIONAL and (args[0] if args else kwargs["input"]).requires_grad:
@@ -145,6 +148,7 @@ def is_norm(module: nn.Module) -> bool:
     name = type(module).__name__
     if isinstance(module, _TORCH) or name in _RMS:
         return True
+    # With children it is a block that is named after its norm, and its children are looked at one by one.
     if "norm" in name.lower() and not any(True for _ in module.children()):
         raise NotAdmitted(
             f"the network normalises with {name}, which is not known here: "
@@ -164,7 +168,7 @@ def write_out_attention(network: nn.Module) -> None:
 
 @contextmanager
 def differentiable_attention() -> Iterator[None]:
-    """While it is entered, torch's own attention is a softmax between products, with derivatives in any mode.
+    """Context in which torch's own attention is a softmax between products, with derivatives in any mode.
 
     Its fused kernels have none in forward mode.
 
@@ -179,7 +183,7 @@ def differentiable_attention() -> Iterator[None]:
 
 @contextmanager
 def layer_by_layer() -> Iterator[None]:
-    """While it is entered, torch's transformer modules call their layers, of which some may have been replaced.
+    """Context in which torch's transformer modules call their layers, of which some may have been replaced.
 
     Otherwise ``nn.MultiheadAttention`` and ``nn.TransformerEncoderLayer`` may be one operator on all of their weights.
     """

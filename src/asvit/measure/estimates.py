@@ -14,13 +14,13 @@ class Estimate:
 
     mean: float
     standard_error: float | None
-    """Of the mean; None with a single repeat."""
+    """Standard error of the mean; None with a single repeat."""
     values: tuple[float, ...]
-    """One a repeat."""
+    """Value of each repeat."""
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Estimate":
-        """Mean and standard error ``s / √n``.
+        """Estimate from the values of all repeats: their mean and its standard error ``s / √n``.
 
         >>> Estimate.of([1.0, 3.0])
         Estimate(mean=2.0, standard_error=1.0, values=(1.0, 3.0))
@@ -31,7 +31,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was found for one network: an estimate for every metric, or the reason why it is invalid.
+    """What was measured of one network: an estimate for every metric, or the reason why it is invalid.
 
     >>> Measurement("seed", {}, invalid="ntk, repeat 0: the kernel is singular").valid
     False
@@ -39,9 +39,9 @@ class Measurement:
 
     subject: str
     estimates: Mapping[str, Estimate]
-    """By metric; empty where the measurement is invalid."""
+    """Estimates by metric; empty where the measurement is invalid."""
     invalid: str | None = None
-    """Why the network has no place in a ranking: a singular kernel, or an output that is not finite."""
+    """Reason why the network cannot be ranked, a singular kernel or an output that is not finite; None where it can."""
 
     @property
     def valid(self) -> bool:
@@ -50,11 +50,11 @@ class Measurement:
 
 
 Measure = Callable[[Architecture], Measurement]
-"""All that search and growth know of measuring."""
+"""Function from an architecture to its measurement: all that search and growth know of measuring."""
 
 
 def measured_by(values: Callable[[Architecture], Mapping[str, float]]) -> Measure:
-    """A measure in closed form: of an architecture, its values by metric. For examples and tests.
+    """A measure in closed form, from a function that gives an architecture's values by metric; for examples and tests.
 
     >>> measured_by(lambda architecture: {"params": architecture.params()})(Architecture.parse("small")).subject
     '8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,88'

@@ -24,13 +24,13 @@ from asvit.runs.working import working_in
 
 @dataclass(frozen=True)
 class Measured:
-    """What measuring some networks yielded."""
+    """Result of `asvit measure`: the configuration, and measurements and costs of every network."""
 
     config: Json
     metrics: tuple[str, ...]
     measurements: tuple[Measurement, ...]
     costs: tuple[Mapping[str, Cost], ...]
-    """Of each network: what its repeats took, by metric."""
+    """Time and work that each network's repeats took, by metric."""
 
 
 def run_measure(
@@ -48,11 +48,11 @@ def run_measure(
     Args:
         networks: one or more.
         metrics: names out of :data:`~asvit.measure.metrics.METRICS`.
-        recipe: its name, for the records.
+        recipe: name of the recipe, for the records.
         task: images and classes.
-        measuring: how, with which images and how much memory.
-        use: of the network in use, where a metric asks for it.
-        job: where, and from which seed.
+        measuring: settings of the measures, images for the kernel, and memory.
+        use: batch size and precision of the network in use, where a metric asks for it.
+        job: device, run directory and random seed.
 
     Raises:
         UserError: there is no network, one of them does not admit a metric, or an image cannot be read.
@@ -88,12 +88,12 @@ def prepare(
     """A measurer on the job's device, with the images that the kernel will see, before anything is written.
 
     Args:
-        measuring: how, with which images and how much memory.
+        measuring: settings of the measures, images for the kernel, and memory.
         task: images and classes.
-        job: device and seed.
-        metrics: to measure.
-        seed: other than the job's.
-        use: of the network in use.
+        job: device and random seed.
+        metrics: names of the metrics to measure.
+        seed: random seed in place of the job's.
+        use: batch size and precision of the network in use.
     """
     measurer = Measurer(
         measuring.settings,
@@ -132,15 +132,15 @@ def remembering(ledger: Path, measurers: Sequence[Measurer], meters: Sequence[Us
     """Measure with a ledger in a file, which is closed whatever happens."""
     kept = Ledger(ledger)
     try:
-        for one in (*measurers, *meters):
-            one.remember_in(kept)
+        for instrument in (*measurers, *meters):
+            instrument.remember_in(kept)
         yield
     finally:
         kept.close()
 
 
 def measure_config(recipe: str, measurer: Measurer) -> Json:
-    """What measurements depend on, for ``run.json``."""
+    """Everything that measurements depend on, for ``run.json``."""
     return {
         "recipe": recipe,
         "task": asdict(measurer.task),

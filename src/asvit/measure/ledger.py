@@ -37,16 +37,16 @@ class Entry:
     invalid: str | None
     seconds: float
     work: str
-    """How much of it was done at a time; empty where nothing is evaluated."""
+    """How much of the repeat was done at a time; empty where nothing is evaluated."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one metric of all repeats took."""
+    """Time and work that one metric of all repeats took."""
 
     seconds: float
     work: str
-    """How much was done at a time; several, with commas, where repeats differ."""
+    """How much was done at a time; several descriptions, with commas, where repeats differ."""
 
 
 class Ledger:
@@ -64,24 +64,27 @@ class Ledger:
         self.path = path
         with self._explaining():
             self._connection = sqlite3.connect(path)
+            # What a job has seen written is on the disk: a repeat takes far longer than the wait for that.
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(_SCHEMA)
 
     @classmethod
     def in_memory(cls) -> "Ledger":
-        """A ledger that nothing outlives."""
+        """A ledger in memory, of which nothing stays."""
         return cls(":memory:")
 
     def context(self, description: Mapping[str, object]) -> int:
         """Number of a context, new or known."""
+        # Sorted, because equal descriptions have to be equal texts, in whichever order their parts were put together.
         text = json.dumps(description, sort_keys=True)
+        # Ignored where it is there: of two processes that begin at once, the second finds the number of the first.
         with self._explaining(), self._connection as transaction:
             transaction.execute("INSERT OR IGNORE INTO context (description) VALUES (?)", (text,))
             row = transaction.execute("SELECT id FROM context WHERE description = ?", (text,)).fetchone()
         return row[0]
 
     def read(self, context: int, subject: str, repeat: int) -> dict[str, Entry]:
-        """What is known of one repeat of a subject, by metric."""
+        """Entries of one repeat of a subject that are known, by metric."""
         with self._explaining():
             rows = self._connection.execute(
                 "SELECT metric, value, invalid, seconds, work FROM measurement"
@@ -97,6 +100,8 @@ class Ledger:
             for repeat, entries in repeats.items()
             for metric, entry in entries.items()
         ]
+        # One transaction: a process that is killed leaves all of these repeats or none. What is there already stays: a
+        # job may have decided by it.
         with self._explaining(), self._connection as transaction:
             transaction.executemany("INSERT OR IGNORE INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
@@ -106,7 +111,7 @@ class Ledger:
             return self._connection.execute("SELECT 1 FROM measurement LIMIT 1").fetchone() is None
 
     def costs(self, context: int, subject: str) -> dict[str, Cost]:
-        """What all repeats of a subject took, by metric."""
+        """Time and work that all repeats of a subject took, by metric."""
         with self._explaining():
             rows = self._connection.execute(
                 "SELECT metric, total(seconds), group_concat(DISTINCT work) FROM measurement"

@@ -27,7 +27,7 @@ from asvit.networks.architecture import Task
 from asvit.runs.devices import device_name
 
 VERSION = 2
-"""Raised whenever the same settings would give other values; a ledger keeps its entries under it."""
+"""Number that grows whenever the same settings would give other values; a ledger keeps its entries under it."""
 TOGETHER = {"cuda"}
 """Kinds of devices that measure all repeats of an architecture at once (:mod:`asvit.measure.together`); a CPU is faster
 one by one, with what it computes in its cache."""
@@ -37,6 +37,7 @@ class Measurer:
     """Measures subjects under fixed settings and remembers them in a ledger.
 
     >>> from asvit.measure.subject import subject_of
+    >>> from asvit.networks.named import parse_network
     >>> measure = Measurer(Settings(repeats=2, angles=4), Task(image_size=(32, 32)), metrics=["length"], seed=7)
     >>> measurement = measure(subject_of(parse_network("seed"), measure.task))
     >>> measurement.valid, len(measurement.estimates["length"].values)
@@ -66,14 +67,14 @@ class Measurer:
         """Prepare to measure.
 
         Args:
-            settings: how to measure.
+            settings: settings of the measures.
             task: image size and channels of the circle and of the images.
             metrics: names out of :data:`~asvit.measure.metrics.METRICS`.
-            seed: of all repeats.
-            photographs: what the kernel sees; by default the photographs that come with scikit-image.
-            device: where networks are evaluated; they are drawn on the CPU everywhere.
+            seed: random seed of all repeats.
+            photographs: images that the kernel sees; by default those that come with scikit-image.
+            device: device that networks are evaluated on; they are drawn on the CPU everywhere.
             work_memory: bytes of activations at a time; by default 2 GB on a CPU and half of a GPU's memory.
-            use: how networks are used while latency and memory are taken.
+            use: batch size and precision while latency and memory are taken.
         """
         self.settings, self.task, self.seed, self.use = settings, task, seed, use
         self.metrics = parse_metrics(metrics)
@@ -104,7 +105,7 @@ class Measurer:
         }
 
     def _describe_use(self) -> dict[str, object]:
-        """The same for the network in use."""
+        """All that a value of the network in use depends on beside subject, repeat and metric."""
         return {**self._describe_place(), "use": asdict(self.use), "processor": processor_name(self.device)}
 
     def _describe_place(self) -> dict[str, object]:
@@ -143,25 +144,25 @@ class Measurer:
                 if entry.value is None:
                     return Measurement(subject.name, {}, f"{name}, repeat {repeat}: {entry.invalid}")
                 values[name].append(entry.value)
-        return Measurement(subject.name, {name: Estimate.of(found) for name, found in values.items()})
+        return Measurement(subject.name, {name: Estimate.of(repeats) for name, repeats in values.items()})
 
     def by_metric(self, subject: Subject) -> dict[str, Estimate]:
         """Measure every metric by itself, and leave out those that are invalid in some repeat."""
         self._measure_together(subject)
         repeats = [self.repeat(subject, repeat) for repeat in range(self.settings.repeats)]
-        found = {}
+        estimates = {}
         for name in (metric.name for metric in self.metrics):
             values = [value for entries in repeats if (value := entries[name].value) is not None]
             if len(values) == len(repeats):
-                found[name] = Estimate.of(values)
-        return found
+                estimates[name] = Estimate.of(values)
+        return estimates
 
     def costs(self, subject: Subject) -> dict[str, Cost]:
-        """What a subject's repeats took by metric; metrics that share a derivative charge it to the first."""
-        found: dict[str, Cost] = {}
+        """Time and work of a subject's repeats by metric; metrics that share a derivative charge it to the first."""
+        costs: dict[str, Cost] = {}
         for context in self._contexts.values():
-            found |= self._ledger.costs(context, subject.key)
-        return found
+            costs |= self._ledger.costs(context, subject.key)
+        return costs
 
     def architectures(self, *, width_divisor: int = 1) -> Measure:
         """This measure as a function of an architecture, or of its proxy of a fraction of the width."""
@@ -173,7 +174,7 @@ class Measurer:
         """All metrics of one repeat: out of the ledger, or measured now and written there.
 
         Args:
-            subject: what to measure.
+            subject: subject to measure.
             repeat: number of the draw, from 0.
             refused: takes metrics that the network does not admit, with the reason; those in it are left out.
 
@@ -200,36 +201,36 @@ class Measurer:
         draws = [self.draws[repeat] for repeat in missing]
         probes = Together(subject, draws, self.settings, self.device, self.work_memory).probes(self.use)
         with suppress(torch.OutOfMemoryError):
-            found = {
+            measured = {
                 repeat: dict(admitted(metrics, probe, None))
                 for (repeat, metrics), probe in zip(missing.items(), probes, strict=True)
             }
-            self._write(subject, found)
+            self._write(subject, measured)
 
     def _missing(self, subject: Subject, repeat: int) -> list[Metric]:
         """Metrics of a repeat that the ledger does not have."""
         known = self._read(subject, repeat)
         return [metric for metric in self.metrics if metric.name not in known]
 
-    def _write(self, subject: Subject, found: Mapping[int, Mapping[str, Entry]]) -> None:
-        """Keep what was found in some repeats."""
+    def _write(self, subject: Subject, repeats: Mapping[int, Mapping[str, Entry]]) -> None:
+        """Keep the entries of some repeats."""
         for in_use, context in self._contexts.items():
             own = {
                 repeat: {name: entry for name, entry in entries.items() if METRICS[name].in_use == in_use}
-                for repeat, entries in found.items()
+                for repeat, entries in repeats.items()
             }
             self._ledger.write(context, subject.key, own)
 
     def _read(self, subject: Subject, repeat: int) -> dict[str, Entry]:
-        found: dict[str, Entry] = {}
+        entries: dict[str, Entry] = {}
         for context in self._contexts.values():
-            found |= self._ledger.read(context, subject.key, repeat)
-        return found
+            entries |= self._ledger.read(context, subject.key, repeat)
+        return entries
 
     def _evaluate(
         self, metrics: Sequence[Metric], subject: Subject, draw: Draw, refused: MutableMapping[str, str] | None
     ) -> dict[str, Entry]:
-        """Metrics of one draw; less of them at a time where the device runs out of memory."""
+        """Entries of metrics for one draw; less work at a time where the device runs out of memory."""
         reductions = 0
         while True:
             probe = Probe(subject, draw, self.settings, self.device, self.work_memory, reductions, self.use)
@@ -257,7 +258,7 @@ class Measurer:
 def admitted(
     metrics: Sequence[Metric], probe: Probe, refused: MutableMapping[str, str] | None
 ) -> Iterator[tuple[str, Entry]]:
-    """Metrics of one probe; those that the network does not admit go into ``refused``, or raise where there is none."""
+    """Entries of one probe; metrics that the network does not admit go into ``refused``, or raise if there is none."""
     for metric in metrics:
         try:
             yield metric.name, evaluate(metric, probe)
@@ -268,7 +269,7 @@ def admitted(
 
 
 def evaluate(metric: Metric, probe: Probe) -> Entry:
-    """One metric of one probe, timed.
+    """Entry of one metric for one probe, timed.
 
     >>> from asvit.measure.metrics import METRICS
     >>> from asvit.measure.subject import subject_of

@@ -14,7 +14,7 @@ from asvit.networks.architecture import Architecture, Task
 from asvit.networks.refusing import refusing
 
 VERSION = 1
-"""Raised whenever the same network would be measured otherwise; a ledger keeps its entries under it."""
+"""Number that grows whenever the same network would be measured otherwise; a ledger keeps its entries under it."""
 
 _MEASURED = ("latency", "spread", "memory")
 
@@ -25,8 +25,8 @@ def usage_of(subject: Subject, use: Use, device: torch.device, *, runs: int = RU
     Args:
         subject: network to use.
         use: images at a time, and precision.
-        device: where.
-        runs: passes that the latency is the median of.
+        device: device to use it on.
+        runs: number of passes that the latency is the median of.
 
     Raises:
         NotAdmitted: it cannot be used so, or does not fit the device's memory.
@@ -64,7 +64,7 @@ class UsageMeter:
 
         Args:
             task: image size, channels and classes.
-            device: where networks run; a CPU with the threads that torch computes with.
+            device: device that networks run on; a CPU with the threads that torch computes with.
             use: images at a time, and precision.
         """
         self.task, self.use = task, use
@@ -111,6 +111,6 @@ class UsageMeter:
     def _measure(self, architecture: Architecture, runs: int) -> dict[str, Entry]:
         """Latency, spread and memory, each as an entry of a ledger."""
         begin = time.perf_counter()
-        found = usage_of(ArchitectureSubject(architecture, self.task), self.use, self.device, runs=runs)
+        measured = usage_of(ArchitectureSubject(architecture, self.task), self.use, self.device, runs=runs)
         seconds = time.perf_counter() - begin
-        return {name: Entry(float(getattr(found, name)), None, seconds, "") for name in _MEASURED}
+        return {name: Entry(float(getattr(measured, name)), None, seconds, "") for name in _MEASURED}

@@ -14,7 +14,8 @@ from asvit.networks.architecture import Architecture
 from asvit.networks.refusing import refusing
 
 MetricFunction = Callable[[Probe], float]
-"""Value of one probe; a :class:`~asvit.complexity.ntk.SingularKernel` or a value that is not finite is invalid."""
+"""Function from a probe to a value; a value that is not finite makes the measurement invalid, and so does a
+:class:`~asvit.complexity.ntk.SingularKernel`."""
 
 
 def _condition_number(probe: Probe) -> float:
@@ -30,23 +31,23 @@ def _length_of_curvature(probe: Probe) -> float:
 
 
 def _of_loss(score: Callable[[nn.Module, Tensor, Tensor], float]) -> Callable[[Probe], float]:
-    """A score of a classifier, images and labels."""
+    """Metric function of a score that takes a classifier, images and labels."""
 
-    def of(probe: Probe) -> float:
+    def value(probe: Probe) -> float:
         with refusing(probe.subject.name):
             return score(probe.classifier, probe.images, probe.labels)
 
-    return of
+    return value
 
 
 def _of_images(score: Callable[[nn.Module, Tensor], float]) -> Callable[[Probe], float]:
-    """A score of a classifier and images."""
+    """Metric function of a score that takes a classifier and images."""
 
-    def of(probe: Probe) -> float:
+    def value(probe: Probe) -> float:
         with refusing(probe.subject.name):
             return score(probe.classifier, probe.images)
 
-    return of
+    return value
 
 
 def _synflow(probe: Probe) -> float:
@@ -64,8 +65,8 @@ def _token_entropy(probe: Probe) -> float:
         return activity.token_entropy(probe.tokens)
 
 
-def _count(of: Callable[[Architecture], int]) -> Callable[[Probe], float]:
-    """A number that only our architectures have."""
+def _count(number: Callable[[Architecture], int]) -> Callable[[Probe], float]:
+    """Metric function of a number that only our architectures have."""
 
     def count(probe: Probe) -> float:
         if not isinstance(probe.subject, ArchitectureSubject):
@@ -73,7 +74,7 @@ def _count(of: Callable[[Architecture], int]) -> Callable[[Probe], float]:
                 f"{probe.subject.name} has no depth, expansion and kernel in the sense of Table 1: expected an "
                 "architecture of asvit; leave these metrics out, or measure the model by itself"
             )
-        return float(of(probe.subject.architecture))
+        return float(number(probe.subject.architecture))
 
     return count
 
@@ -100,7 +101,7 @@ FUNCTIONS: dict[str, MetricFunction] = {
     "attention_entropy": _of_images(activity.attention_entropy),
     "token_entropy": _token_entropy,
 }
-"""For every name in :data:`~asvit.measure.metrics.METRICS`."""
+"""Function of every measure in :data:`~asvit.measure.metrics.METRICS`, by the measure's name."""
 
 
 def register(metric: Metric, function: MetricFunction) -> None:

@@ -22,14 +22,14 @@ class Metric:
     symbol: str
     title: str
     better: Literal["higher", "lower"]
-    """The direction that the metric's paper, or for the baselines common sense, calls better."""
+    """Direction that the metric's paper, or for the baselines common sense, calls better."""
     source: str
     counted: bool = False
     """Whether it is a count, the same whatever the weights."""
     unit: str = ""
-    """Of a count: what stands behind it."""
+    """Unit that is written behind a count, such as B."""
     in_use: bool = False
-    """Whether it is of the network in use: a function of batch size, precision and device instead of the settings."""
+    """Whether it describes the network in use: it depends on batch size, precision and device, not on the settings."""
 
     @property
     def sign(self) -> int:

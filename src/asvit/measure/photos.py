@@ -66,7 +66,7 @@ class BuiltIn(Photographs):
     """The photographs that come with scikit-image; for other than three channels, grey values repeated."""
 
     def __init__(self) -> None:
-        """Find them; a UserError where scikit-image is missing."""
+        """Find the photographs; a UserError where scikit-image is missing."""
         try:
             import skimage
         except ImportError as error:

@@ -42,7 +42,7 @@ class Draw:
     basis: Float[Tensor, "2 channels H W"]
     """Orthonormal ``u⁰, u¹`` of the circle's plane."""
     images: Float[Tensor, "n channels H W"]
-    """What the kernel and the scores of others see."""
+    """Images that the kernel and the scores of others see."""
     labels: Int64[Tensor, " n"]
     """Classes of the images for scores that take a loss: photographs have none, so they are drawn uniformly."""
 
@@ -86,13 +86,13 @@ class Probe:
     memory: int
     """Bytes of activations at a time."""
     reductions: int = 0
-    """How often the work was made smaller than that because the device ran out of memory."""
+    """Number of times that the work was made smaller because the device ran out of memory."""
     use: Use = field(default_factory=Use)
     """How the network is used while latency and memory are taken."""
 
     @cached_property
     def work(self) -> Work:
-        """What is done at a time."""
+        """Share of the measurement that is done at a time."""
         work = Work.within(self.memory, self.subject.activations, self.settings)
         for _ in range(self.reductions):
             work = work.less()
@@ -100,12 +100,12 @@ class Probe:
 
     @cached_property
     def network(self) -> nn.Module:
-        """Images to the output that is measured."""
+        """The network from images to the output that is measured."""
         return self._draw_network(self.settings.output)
 
     @cached_property
     def classifier(self) -> nn.Module:
-        """Images to class logits: what the scores of others grade."""
+        """The network from images to class logits, which the scores of others grade."""
         classifier = self._draw_network("logits")
         fuse_attention(classifier)  # where a score catches it
         if isinstance(classifier, MeasuredAsViT):
@@ -118,7 +118,7 @@ class Probe:
 
     @cached_property
     def homogeneous_classifier(self) -> nn.Module:
-        """The classifier without norms: what synaptic flow runs through."""
+        """The classifier without norms, for synaptic flow."""
         network = fresh_copy(self.classifier)
         remove_norms(network)
         return network
@@ -154,13 +154,13 @@ class Probe:
 
     @cached_property
     def velocity(self) -> Float[Tensor, "angles D"]:
-        """``v(θ)`` of the circle's image."""
+        """Velocity ``v(θ)`` of the circle's image."""
         (v,) = self._derivatives(order=1)
         return v
 
     @cached_property
     def velocity_and_acceleration(self) -> tuple[Float[Tensor, "angles D"], Float[Tensor, "angles D"]]:
-        """``v(θ)`` and ``a(θ)``."""
+        """Velocity ``v(θ)`` and acceleration ``a(θ)`` of the circle's image."""
         v, a = self._derivatives(order=2)
         return v, a
 
@@ -186,10 +186,10 @@ class Probe:
         at_a_time = theta.split(self.work.angles)  # outside, where attention keeps what it does in use
         with refusing(self.subject.name), differentiable_attention():
             along_circle = self._along_circle(order)
-            passes = [along_circle(some) for some in at_a_time]
+            passes = [along_circle(angles) for angles in at_a_time]
         return tuple(torch.cat(derivative) for derivative in zip(*passes, strict=True))
 
-    def _along_circle(self, order: Literal[1, 2]) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    def _along_circle(self, order: Literal[1, 2]) -> Callable[[Float[Tensor, " n"]], tuple[Float[Tensor, "n D"], ...]]:
         """The function from angles to derivatives: by Taylor mode for our own network, else by nested jvp."""
         network = without_gradients(self.network, self.settings, order)
         basis = self.draw.basis.to(self.device)
@@ -220,12 +220,12 @@ def without_gradients(network: NetworkT, settings: Settings, order: Literal[1, 2
 
 
 def circle_radius(settings: Settings, inputs: int) -> float:
-    """``√N`` for ``N`` inputs, or 1."""
+    """Radius of the circle: ``√N`` for ``N`` inputs, or 1."""
     return math.sqrt(inputs) if settings.radius == "sqrt-n" else 1.0
 
 
 def kernel_parameters(network: nn.Module, settings: Settings) -> dict[str, nn.Parameter]:
-    """What the kernel differentiates: trainable parameters, all or those named weight."""
+    """Trainable parameters that the kernel differentiates by: all, or those named weight."""
     every = settings.kernel_parameters == "all"
     trainable = ((name, p) for name, p in network.named_parameters() if p.requires_grad)
     return {name: p for name, p in trainable if every or name.endswith("weight")}

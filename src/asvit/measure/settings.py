@@ -17,14 +17,14 @@ class Carefulness:
     """How carefully a recipe measures."""
 
     repeats: int
-    """Of every measurement."""
+    """Repeats of every measurement, each with other weights, another circle and other images."""
     angles: int
     """Points of the circle."""
     kernel_images: int
     """Images that the kernel sees."""
 
     def settings(self) -> "Settings":
-        """How a network is measured so carefully, with the defaults for the rest.
+        """Settings of measures that are taken so carefully, with the defaults for the rest.
 
         >>> Carefulness(repeats=2, angles=3, kernel_images=16).settings().repeats
         2
@@ -39,7 +39,7 @@ class Use:
     batch_size: int = 1
     """Images at a time."""
     precision: Precision = "float32"
-    """Of a forward pass: as the weights are, or under autocast."""
+    """Number format of a forward pass: that of the weights (float32), or bfloat16 under autocast."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
@@ -51,7 +51,7 @@ class Settings:
     """How a network is measured."""
 
     repeats: int = 5
-    """Draws of weights, circle and images."""
+    """Repeats of every measurement, each with other weights, another circle and other images."""
     angles: int = 10
     """Points of the circle at which the velocity is taken."""
     kernel_images: int = 16
@@ -61,7 +61,7 @@ class Settings:
     radius: Literal["sqrt-n", "one"] = "sqrt-n"
     """Radius of the circle: √N (paper), or 1 (release)."""
     kernel_parameters: Literal["weights", "all"] = "weights"
-    """What the kernel differentiates: parameters named weight (release), or all."""
+    """Parameters that the kernel differentiates by: those named weight (release), or all."""
     initialisation: Initialisation = "normal"
     """How linear weights are drawn: normal with σ = 0.02 (release), or with σ = 1/√fan_in."""
     output: Output = "features"

@@ -24,9 +24,10 @@ def measure_side_by_side(
     """Measure all networks, repeat by repeat: what slows the machine for a while slows all of them.
 
     Args:
-        measurer: settings, task and metrics.
+        measurer: measurer with settings, task and metrics.
         entrants: one or more networks.
-        on_measured: called with the number of networks' repeats that are done, and with the last network.
+        on_measured: function that is called with the number of networks' repeats that are done, and the name of the
+            last network.
     """
     refused: list[dict[str, str]] = [{} for _ in entrants]
     repeats: list[list[dict[str, Entry]]] = [[] for _ in entrants]

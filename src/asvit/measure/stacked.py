@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 Parameters = Mapping[str, Float[Tensor, "R ..."]]
-"""Of several networks, by name."""
+"""Parameters of ``R`` networks by name, stacked along the first axis."""
 
 
 class StackedLinear(nn.Linear):
@@ -33,11 +33,13 @@ class StackedLinear(nn.Linear):
     parts: int = 1
 
     def __init__(self, layer: nn.Linear, parameters: Parameters) -> None:
+        # On the meta device, so that no weights are drawn which `take` would throw away at once.
         super().__init__(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
         take(self, parameters)
 
     def forward(self, input: Float[Tensor, "J *tokens in_features"]) -> Float[Tensor, "J *tokens out_features"]:
         """One product of matrices a network."""
+        # Rows and tokens of a network are one tall matrix: few large products instead of many small ones.
         x_PRTC = input.reshape(self.parts, len(self.weight), -1, self.in_features)
         out_PRTD = x_PRTC @ self.weight.mT
         if self.bias is not None:
@@ -69,6 +71,7 @@ class StackedConv2d(nn.Conv2d):
     def forward(self, input: Float[Tensor, "J in_channels H W"]) -> Float[Tensor, "J out_channels h w"]:
         """One product of matrices a network."""
         height, width = (self._extent(input, axis) for axis in (0, 1))
+        # Not a grouped convolution: it wants the networks side by side in the channels, where other layers want rows.
         patches_JCT = F.unfold(input, self.kernel_size, self.dilation, self.margin, self.stride)
         patches_PRBCT = patches_JCT.unflatten(0, (self.parts, len(self.weight), -1))
         out_PRBDT = self.weight.flatten(2)[:, None] @ patches_PRBCT
@@ -76,8 +79,8 @@ class StackedConv2d(nn.Conv2d):
             out_PRBDT = out_PRBDT + self.bias[:, None, :, None]
         return out_PRBDT.flatten(0, 2).unflatten(2, (height, width))
 
-    def _extent(self, images: Tensor, axis: int) -> int:
-        """Outputs along an axis."""
+    def _extent(self, images: Float[Tensor, "J in_channels H W"], axis: int) -> int:
+        """Number of outputs along an axis."""
         extent = self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
         return (images.shape[2 + axis] + 2 * self.margin[axis] - extent) // self.stride[axis] + 1
 
@@ -86,8 +89,8 @@ def stack_into(network: nn.Module, parameters: Parameters) -> None:
     """Make a network, in place, one that maps ``R · B`` rows as ``R`` networks of its architecture map ``B`` rows each.
 
     Args:
-        network: of which only the layers count; its own parameters may be on the meta device.
-        parameters: of the ``R`` networks.
+        network: module whose layers are replaced; its own parameters may be on the meta device.
+        parameters: parameters of the ``R`` networks.
 
     Raises:
         ValueError: layers of other kinds, norms above all, differ between networks, which freshly drawn ones do not.
@@ -107,10 +110,11 @@ def stack_into(network: nn.Module, parameters: Parameters) -> None:
             case nn.Conv2d():
                 setattr(network, name, StackedConv2d(child, own))
             case _:
+                # Scales and shifts of norms are not drawn but set, to the same values in all networks: one serves all.
                 shared = {key: own[key] for key, _ in child.named_parameters(recurse=False)}
-                if any((of_all != of_all[0]).any() for of_all in shared.values()):
+                if any((copies != copies[0]).any() for copies in shared.values()):
                     raise ValueError(f"{child} differs between networks: only linear layers and convolutions may")
-                take(child, {key: of_all[0] for key, of_all in shared.items()})
+                take(child, {key: copies[0] for key, copies in shared.items()})
                 stack_into(child, own)
 
 

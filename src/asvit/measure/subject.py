@@ -31,11 +31,11 @@ class Subject(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """Text form; with the task it says all there is to know."""
+        """Name in records; with the task it says all there is to know."""
 
     @property
     def key(self) -> str:
-        """What a ledger keeps its measurements under."""
+        """Name under which a ledger keeps the measurements."""
         return self.name
 
     @property
@@ -118,7 +118,7 @@ class ArchitectureSubject(Subject):
     architecture: Architecture
     task: Task
     width_divisor: int = 1
-    """The network that is measured has the architecture's width over this (Algorithm 2 in the release: 4)."""
+    """Divisor of the width: the network that is measured has the architecture's width over this (release: 4)."""
 
     @property
     def name(self) -> str:
@@ -227,18 +227,18 @@ class TimmSubject(ModelSubject):
 
     @property
     def name(self) -> str:
-        """``timm:NAME``."""
+        """The model's name, ``timm:NAME``."""
         return str(self.model)
 
     def draw(self, output: Output) -> nn.Module:
-        """Pooled features are what timm has without classes."""
+        """One model, freshly drawn; pooled features are what timm returns without classes."""
         num_classes = 0 if output == "features" else self.task.num_classes
         return create_in_timm(self.model, self.task, num_classes=num_classes)
 
 
 @dataclass(frozen=True)
 class CallableSubject(ModelSubject):
-    """What a function of the user's own makes, by the convention of :mod:`asvit.networks.callables`.
+    """Networks that a function of the user's own makes, by the convention of :mod:`asvit.networks.callables`.
 
     >>> subject = CallableSubject(NetworkFunction("torchvision.models:resnet18"), Task(image_size=(32, 32)))
     >>> subject.name, subject.params
@@ -253,7 +253,7 @@ class CallableSubject(ModelSubject):
 
     @property
     def name(self) -> str:
-        """``package.module:callable``."""
+        """The function's name, ``package.module:callable``."""
         return str(self.function)
 
     @property
@@ -290,7 +290,7 @@ class CallableSubject(ModelSubject):
             _ = self._classifier
 
     def draw(self, output: Output) -> nn.Module:
-        """Pooled features are what the linear layer that makes the logits sees."""
+        """One network, freshly drawn; pooled features are the input of the linear layer that makes the logits."""
         network = make_network(self._make, self.name, self.task)
         if output == "features":
             if self._classifier is None:
@@ -303,7 +303,7 @@ class CallableSubject(ModelSubject):
 
 
 def subject_of(network: Network, task: Task) -> Subject:
-    """What is measured of a network, on images and classes of a task.
+    """The subject that measures a network, on images and classes of a task.
 
     >>> subject_of(Architecture.parse("small"), Task()).params
     29051296

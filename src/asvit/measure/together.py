@@ -63,9 +63,10 @@ class Together:
 
     @cached_property
     def network(self) -> MeasuredAsViT:
-        """Rows of images, draw by draw, to the output that is measured; weights are drawn side by side."""
+        """The network from rows of images, draw by draw, to the output that is measured."""
         network = self.subject.outline(self.settings.output)
         shapes = {name: parameter.shape for name, parameter in network.model.named_parameters()}
+        # On the CPU, as a probe draws: the same seed gives the same weights on every device.
         drawn = {name: torch.empty(len(self.draws), *shape) for name, shape in shapes.items()}
 
         def draw_weights(place: int) -> None:
@@ -75,6 +76,7 @@ class Together:
                 into={name: parameter[place] for name, parameter in drawn.items()},
             )
 
+        # Each draw has a generator of its own: which thread comes first changes nothing.
         with ThreadPoolExecutor(usable_cores()) as threads:
             list(threads.map(draw_weights, range(len(self.draws))))
         stack_into(network.model, drawn)
@@ -82,20 +84,21 @@ class Together:
 
     @cached_property
     def work(self) -> WorkTogether:
-        """What is done of every draw at a time."""
+        """Share of every draw's measurement that is done at a time."""
+        # An angle or image of one draw is one of every draw here: activations of all count.
         image_of_each = torch.zeros(len(self.draws), *self.draws[0].images.shape[1:], device=self.device)
         work = Work.within(self.memory, activation_bytes(self.network, image_of_each), self.settings)
         return WorkTogether(work.angles, work.recompute, len(self.draws))
 
     @cached_property
     def velocity(self) -> Float[Tensor, "R angles D"]:
-        """``v(θ)`` of every draw."""
+        """Velocity ``v(θ)`` of every draw."""
         (v,) = self._derivatives(order=1)
         return v
 
     @cached_property
     def velocity_and_acceleration(self) -> tuple[Float[Tensor, "R angles D"], Float[Tensor, "R angles D"]]:
-        """``v(θ)`` and ``a(θ)`` of every draw."""
+        """Velocity ``v(θ)`` and acceleration ``a(θ)`` of every draw."""
         v, a = self._derivatives(order=2)
         return v, a
 
@@ -111,13 +114,15 @@ class Together:
         """Derivatives of the circles' images up to ``order``, a few angles at a time."""
         network = without_gradients(self.network, self.settings, order)
         carry_jets(network, order=order)
-        basis = torch.stack([draw.basis for draw in self.draws], 1).to(self.device)  # one of R images side by side
+        # R images side by side are one large image to the circle, whose points for all draws are one product.
+        basis = torch.stack([draw.basis for draw in self.draws], 1).to(self.device)
         radius = circle_radius(self.settings, basis[0, 0].numel())
         parts, passes = order + 1, []
         for theta in curve.angles(self.settings.angles, device=self.device).split(self.work.angles):
             jet_PnR = circle_jet(basis, radius, theta, order=order).unflatten(0, (parts, -1))
-            found = network(jet_PnR.transpose(1, 2).flatten(0, 2))
-            passes.append(found.unflatten(0, (parts, len(self.draws), -1))[1:])
+            # Stacked layers read the rows of a part network by network, and in each angle by angle.
+            out = network(jet_PnR.transpose(1, 2).flatten(0, 2))
+            passes.append(out.unflatten(0, (parts, len(self.draws), -1))[1:])
         return torch.cat(passes, 2).unbind()
 
 
@@ -127,21 +132,21 @@ class ProbeTogether(Probe):
 
     together: Together
     place: int
-    """Of the draw among them."""
+    """Index of the draw among them."""
 
     @cached_property
     def work(self) -> WorkTogether:
-        """What is done of every draw at a time."""
+        """Share of every draw's measurement that is done at a time."""
         return self.together.work
 
     @cached_property
     def velocity(self) -> Float[Tensor, "angles D"]:
-        """``v(θ)`` of the circle's image."""
+        """Velocity ``v(θ)`` of the circle's image."""
         return self.together.velocity[self.place]
 
     @cached_property
     def velocity_and_acceleration(self) -> tuple[Float[Tensor, "angles D"], Float[Tensor, "angles D"]]:
-        """``v(θ)`` and ``a(θ)``."""
+        """Velocity ``v(θ)`` and acceleration ``a(θ)`` of the circle's image."""
         v, a = self.together.velocity_and_acceleration
         return v[self.place], a[self.place]
 

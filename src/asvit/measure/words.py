@@ -38,19 +38,19 @@ def format_measure(metric: str, estimate: Estimate) -> str:
 
 
 def in_per_cent(share: Estimate | None) -> str:
-    """A share, such as an accuracy.
+    """A share in per cent with its standard error, such as an accuracy; a dash where there is none.
 
     >>> in_per_cent(Estimate.of([0.5, 0.75])), in_per_cent(Estimate.of([0.48])), in_per_cent(None)
     ('62 ± 12', '48.00', '–')
     """
     if share is None:
         return "–"
-    found = Estimate.of([100 * value for value in share.values])
-    return f"{found.mean:.2f}" if not found.standard_error else format_estimate(found)
+    per_cent = Estimate.of([100 * value for value in share.values])
+    return f"{per_cent.mean:.2f}" if not per_cent.standard_error else format_estimate(per_cent)
 
 
 def or_dash(value: object, form: str = "") -> str:
-    """What there is, or a dash.
+    """A value in a format, or a dash where there is none.
 
     >>> or_dash(0.123, ".1%"), or_dash(None)
     ('12.3%', '–')

@@ -48,7 +48,7 @@ class Work:
         return cls(math.ceil(settings.angles / passes), 1.5 * settings.kernel_images * activations > memory)
 
     def less(self) -> "Work":
-        """Half the angles and no kept activations; the same where it cannot be less."""
+        """A smaller share: half the angles and no kept activations; this one where it cannot be smaller."""
         return Work(math.ceil(self.angles / 2), recompute=True)
 
     def __str__(self) -> str:

@@ -20,7 +20,7 @@ Initialisation = Literal["normal", "fan-in"]
 
 @dataclass(frozen=True)
 class Task:
-    """What a network is designed for: the images it reads and the classes it tells apart.
+    """The purpose of a network: the images it reads and the classes it tells apart.
 
     >>> Task(image_size=(96, 128), in_chans=5, num_classes=12).image_size
     (96, 128)
@@ -124,7 +124,7 @@ class Architecture:
         return tuple(self.topology.heads // 2 ** (STAGES - 1 - i) for i in range(STAGES))
 
     def proxy(self, divisor: int) -> "Architecture":
-        """The same network at ``1 / divisor`` of its width and cap: what growth measures in its place.
+        """The proxy that growth measures in its place: this network at ``1 / divisor`` of its width and cap.
 
         >>> ARCHITECTURES["large"].proxy(4).dims
         (45, 90, 180, 256)

@@ -25,7 +25,7 @@ def plain_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> 
 
 
 def fused_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> Heads:
-    """The same by torch's fused kernel, which knows reverse-mode derivatives of first order only."""
+    """Attention by torch's fused kernel, which has no derivatives but those of first order in reverse mode."""
     columns = q_BNLD.shape[-1]
     if q_BNLD.device.type == "cpu":
         q_BNLD, k_BNLD, v_BNLD = map(pad_columns, (q_BNLD, k_BNLD, v_BNLD))

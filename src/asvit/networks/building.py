@@ -9,7 +9,7 @@ from asvit.networks.architecture import Task
 from asvit.networks.named import Network, NetworkFunction, TimmModel
 
 
-def build(network: Network, task: Task, *, drop_path: float = 0.0) -> nn.Module:
+def build_trainable(network: Network, task: Task, *, drop_path: float = 0.0) -> nn.Module:
     """A freshly drawn network, ready to be trained; timm must be installed.
 
     Args:
@@ -21,7 +21,7 @@ def build(network: Network, task: Task, *, drop_path: float = 0.0) -> nn.Module:
         UserError: the network is a function of one's own, or timm cannot build it for the task.
 
     >>> from asvit.networks.named import parse_network
-    >>> build(parse_network("seed"), Task(image_size=(32, 32), num_classes=10)).num_classes
+    >>> build_trainable(parse_network("seed"), Task(image_size=(32, 32), num_classes=10)).num_classes
     10
     """
     if isinstance(network, TimmModel):
@@ -41,13 +41,13 @@ def build(network: Network, task: Task, *, drop_path: float = 0.0) -> nn.Module:
 
 
 def create_in_timm(network: TimmModel, task: Task, *, num_classes: int, **options: Any) -> nn.Module:
-    """A model of timm in evaluation mode, laid out for the task's image size where it needs to know it.
+    """A model of timm in evaluation mode, laid out for the task's image size where it needs to know that.
 
     Args:
-        network: that timm has.
+        network: model of timm.
         task: size and channels of the images.
         num_classes: outputs; 0: pooled features.
-        options: of the model.
+        options: further arguments of the model.
 
     Raises:
         UserError: timm cannot build it so.
@@ -58,6 +58,7 @@ def create_in_timm(network: TimmModel, task: Task, *, num_classes: int, **option
     with from_extra("train"):
         import timm
 
+    check_in_timm(network)
     config = timm.get_pretrained_cfg(network.model_name)
     if config is not None and config.fixed_input_size:
         options["img_size"] = task.image_size

@@ -44,18 +44,18 @@ def load_callable(function: NetworkFunction) -> Make:
     'Linear'
     """
     name = str(function)
-    found: Any = _import(function.module, name)
+    member: Any = _import(function.module, name)
     for attribute in function.attribute.split("."):
-        if not hasattr(found, attribute):
-            close = difflib.get_close_matches(attribute, dir(found), 3)
+        if not hasattr(member, attribute):
+            close = difflib.get_close_matches(attribute, dir(member), 3)
             hint = f"did you mean {', '.join(close)}?" if close else "expected a function that makes a network"
             raise UserError(f"{function.module} has no {function.attribute}: {hint}")
-        found = getattr(found, attribute)
-    if isinstance(found, nn.Module):
+        member = getattr(member, attribute)
+    if isinstance(member, nn.Module):
         raise UserError(f"{name} is a network: expected a function or class that makes one, anew in every call")
-    if not callable(found):
-        raise UserError(f"{name} is of type {type(found).__name__}: expected a function that makes a network")
-    return found
+    if not callable(member):
+        raise UserError(f"{name} is of type {type(member).__name__}: expected a function that makes a network")
+    return member
 
 
 def _import(module: str, name: str) -> Any:
@@ -75,7 +75,7 @@ def _import(module: str, name: str) -> Any:
 
 
 def arguments_for(make: Make, name: str, task: Task) -> dict[str, Any]:
-    """What a function is called with: of classes, channels and image size those that its signature names.
+    """Arguments that a function is called with: those of classes, channels and image size that its signature names.
 
     >>> arguments_for(lambda num_classes, depth=3: None, "nets:small", Task(num_classes=10))
     {'num_classes': 10}
@@ -184,8 +184,8 @@ def blame(error: BaseException) -> str:
     ...     print(blame(error))
     IndexError: list index out of range
     """
-    said = next(iter(str(error).strip().splitlines()), "")
+    message = next(iter(str(error).strip().splitlines()), "")
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if f.filename != __file__ and f.filename[0] != "<" and "site-packages" not in f.filename]
     where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-    return type(error).__name__ + (f": {said}" if said else "") + where
+    return type(error).__name__ + (f": {message}" if message else "") + where

@@ -41,16 +41,16 @@ class NetworkFunction:
     """
 
     text: str
-    """``package.module:callable``."""
+    """The function's name, ``package.module:callable``."""
 
     @property
     def module(self) -> str:
-        """What to import."""
+        """Name of the module to import."""
         return self.text.partition(":")[0]
 
     @property
     def attribute(self) -> str:
-        """What to call in it; dots go into classes."""
+        """Name of the callable in it; dots go into classes."""
         return self.text.partition(":")[2]
 
     def __str__(self) -> str:

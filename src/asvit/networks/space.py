@@ -44,16 +44,16 @@ LEAST_WINDOW = 4
 
 @dataclass(frozen=True)
 class Space:
-    """What a search chooses from: the values of every choice, for networks of one base stride.
+    """The topologies that a search chooses from: values of every choice, for networks of one base stride.
 
     >>> TABLE_1.size(), round(TABLE_1.entropy(), 3)
     (4556250, 15.332)
     """
 
     values: Mapping[str, tuple[int, ...]]
-    """For every name of :data:`SPACE` some of the values that a topology of this base stride may have."""
+    """Values of every choice of :data:`SPACE`, out of those that a topology of this base stride may have."""
     base_stride: int = BASE_STRIDE
-    """Of the patch embedding."""
+    """Stride of the patch embedding."""
 
     def __post_init__(self) -> None:
         if set(self.values) != set(SPACE) or not all(self.values.values()):

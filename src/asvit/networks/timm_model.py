@@ -32,7 +32,7 @@ with from_extra("train"):
     from timm.models._input import update_model_input_size
 
 GLOBAL_POOLS = ("avg", "max", "avgmax", "")
-"""How the last map may be pooled; with the empty one the head works on every token by itself."""
+"""Ways to pool the last map; with the empty one the head works on every token by itself."""
 
 FORMATS = ("NCHW", "NHWC")
 """Layouts of intermediate maps."""

@@ -36,17 +36,17 @@ def diamond(base: alt.Chart) -> alt.Chart:
 
 
 def point_size(points: int) -> int:
-    """Of the points of a line: small where there are many."""
+    """Size of the points of a line: small where there are many."""
     return 40 if points < DENSE else 12
 
 
 def counting_axis() -> alt.Axis:
-    """Of epochs, steps or blocks."""
+    """Axis of epochs, steps or blocks."""
     return alt.Axis(format="d", tickMinStep=1, labelExpr=WHOLE_NUMBERS)
 
 
 def tooltips(**titles: str) -> list[alt.Tooltip]:
-    """A line a field."""
+    """Tooltips with a line for each field."""
     return [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
 
 

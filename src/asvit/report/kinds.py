@@ -75,7 +75,7 @@ KINDS: Mapping[str, Callable[[], Kind]] = {
     "study-search": _search_contest,
     "study-scaling": _scaling_contest,
 }
-"""Of every job that has a report, by its name in ``run.json``."""
+"""Kind of every job that has a report, by the job's name in ``run.json``."""
 
 
 def kind_of(directory: Path) -> Kind:

@@ -21,7 +21,7 @@ def write_report(directory: Path) -> Path:
     """Write ``report.html`` into a run directory; the same records give the same bytes.
 
     Args:
-        directory: of a job that writes one.
+        directory: run directory of a job that has a report.
 
     Returns:
         The page's path.
@@ -41,7 +41,7 @@ def write_side_by_side(directory: Path) -> Path | None:
     """Write the page on which the family stands beside other networks; None where nothing was measured for it.
 
     Args:
-        directory: of search, grow or design.
+        directory: run directory of search, grow or design.
 
     Returns:
         The page's path.

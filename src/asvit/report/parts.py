@@ -24,10 +24,10 @@ def head(run: RunFile, heading: str, words: str, seeds: Sequence[int]) -> list[M
     """What was done, how, and how to repeat it.
 
     Args:
-        run: of which it speaks.
-        heading: of the page.
+        run: files of the run.
+        heading: heading of the page.
         words: a sentence below the heading.
-        seeds: that were used.
+        seeds: random seeds that were used.
     """
     around = run.environment
     facts = [
@@ -103,7 +103,7 @@ def epochs_table(headers: Sequence[str], rows: Sequence[Sequence[str]], best: in
     """A row an epoch, the best in bold; folded where there are many.
 
     Args:
-        headers: of the columns.
+        headers: headers of the columns.
         rows: cells of each epoch.
         best: number of the best epoch, counted from 1.
     """
@@ -115,7 +115,7 @@ def epochs_table(headers: Sequence[str], rows: Sequence[Sequence[str]], best: in
 
 
 def learning_rate(lr: float) -> Markup:
-    """On one line: a hyphen may end one."""
+    """A learning rate that stays on one line, which its hyphen might end."""
     return tag("span", f"{lr:.2e}", style="white-space: nowrap")
 
 
@@ -123,7 +123,7 @@ def unreadable_list(problems: Sequence[str], total: int) -> Markup:
     """How many training images could not be read, which, and why; nothing where all could.
 
     Args:
-        problems: of the first ones.
+        problems: files and reasons of the first ones.
         total: how many there are.
     """
     listed = len(problems)

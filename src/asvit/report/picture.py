@@ -16,7 +16,7 @@ from asvit.report.theme import LIGHT
 from asvit.runs.records import write_file
 
 WIDTH, HEIGHT = 840, 240
-"""Of all panels together, and of one, in points; a PNG has two pixels a point."""
+"""Width of all panels together and height of each, in points; a PNG has two pixels per point."""
 
 
 def write_picture(directory: Path, target: Path) -> Path:
@@ -47,7 +47,7 @@ def _config() -> dict[str, Any]:
 
 
 def _with_palette(png: bytes) -> bytes:
-    """The same picture in 256 colours: a quarter of the bytes."""
+    """A picture in 256 colours: a quarter of the bytes."""
     content = BytesIO()
     Image.open(BytesIO(png)).convert("RGB").quantize(256).save(content, "PNG", optimize=True)
     return content.getvalue()

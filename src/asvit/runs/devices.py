@@ -8,7 +8,7 @@ from asvit.errors import UserError
 
 
 def device_name(device: torch.device) -> str:
-    """What results say that they were computed on: a CUDA device's model, or ``cpu`` or ``mps``.
+    """Name of a device in results: the model of a CUDA device, or ``cpu`` or ``mps``.
 
     >>> device_name(torch.device("cpu"))
     'cpu'
@@ -17,7 +17,7 @@ def device_name(device: torch.device) -> str:
 
 
 def usable_cores() -> int:
-    """Processor cores that this process may use.
+    """Number of processor cores that this process may use.
 
     >>> 1 <= usable_cores() <= os.cpu_count()
     True
@@ -28,7 +28,7 @@ def usable_cores() -> int:
 
 
 def memory(device: torch.device) -> int:
-    """Bytes of a device; an Apple GPU shares the machine's."""
+    """Bytes of memory that a device has; an Apple GPU shares the machine's."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,4 +1,4 @@
-"""Where a job computes and writes, from which seed, and what repeats it. Needs no torch."""
+"""The surroundings of a job: device, run directory, random seed, and the command that repeats it. Needs no torch."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, kw_only=True)
 class Computer:
-    """Where a job computes."""
+    """The device and the threads that a job computes with."""
 
     device: str = "auto"
     """auto (the first CUDA GPU, else the CPU), cpu, cuda, cuda:i or mps (Apple's GPU, which auto never takes)."""
@@ -26,7 +26,7 @@ class Computer:
 
 @dataclass(frozen=True, kw_only=True)
 class Job(Computer):
-    """Where a job computes and writes, from which seed, and by which command.
+    """The surroundings of a job: device and threads, run directory, random seed, and command.
 
     >>> Job(seed=1).directory("search", {"recipe": "quick"}).parent
     PosixPath('runs')
@@ -35,9 +35,9 @@ class Job(Computer):
     out: Path | None = None
     """Run directory."""
     seed: int = 0
-    """Of everything random."""
+    """Random seed, the number that all randomness follows from."""
     command: str = ""
-    """What repeats the job, for its records."""
+    """Command line that repeats the job, for its records."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class ProgressDisplay:
-    """How far a job is, what it has found, and how long it will take.
+    """Display of how far a job is, what it has found, and how long it will take.
 
     Each phase has a title and is measured in any unit that grows evenly with time, such as steps.
     """
@@ -49,11 +49,11 @@ class ProgressDisplay:
         """Show the state of a phase; a new title begins a new one.
 
         Args:
-            phase: title.
-            completed: of ``total``.
-            total: when the phase will be over.
-            count: how far, in words.
-            facts: what has been found so far.
+            phase: title of the phase.
+            completed: amount that is done, out of ``total``.
+            total: amount at which the phase is over.
+            count: progress in words.
+            facts: results so far, in words.
         """
         if phase != self._phase:
             self._phase, self._began, self._at_first, self._spoke = phase, time.monotonic(), completed, 0.0
@@ -75,5 +75,5 @@ class ProgressDisplay:
 
 
 def tell(message: str) -> None:
-    """One line to the user, on stderr."""
+    """Print one line for the user on stderr."""
     print(message, file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Config:
-    """What every job was asked, as far as a report speaks of it."""
+    """Configuration of any job, as far as a report speaks of it."""
 
     recipe: str
     seed: int
@@ -21,7 +21,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Environment:
-    """Versions and hardware."""
+    """Versions and hardware that a job ran on."""
 
     asvit: str
     torch: str
@@ -32,7 +32,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class RunFile:
-    """``run.json``."""
+    """The record ``run.json`` of any job."""
 
     job: str
     config: Config
@@ -45,7 +45,7 @@ def read_run(directory: Path, run_type: type[Run]) -> Run:
 
     Args:
         directory: run directory.
-        run_type: what this kind of job writes.
+        run_type: type of the record that this kind of job writes.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -58,8 +58,8 @@ def read_result(directory: Path, run: RunFile, result_type: type[Result]) -> Res
 
     Args:
         directory: run directory.
-        run: its ``run.json``.
-        result_type: record that the job wrote.
+        run: content of its ``run.json``.
+        result_type: type of the record that the job wrote.
 
     Raises:
         UserError: the job has not ended, or the file is damaged.

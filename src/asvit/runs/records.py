@@ -1,7 +1,7 @@
 """Run directories and the files in them: what a job was asked, what it measured, what it found.
 
 A run directory holds ``run.json`` (configuration, versions, device), ``measurements.sqlite`` (the ledger) and, at the
-end, ``result.json``, ``report.html`` and a file for each architecture handed over. Files appear whole or not at all.
+end, ``result.json``, ``report.html`` and a file for each designed architecture. Files appear whole or not at all.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ import msgspec
 from asvit.errors import UserError
 
 SCHEMA = 1
-"""Raised when files of an earlier version can no longer be read."""
+"""Number that grows when files of an earlier version can no longer be read."""
 
 Record = TypeVar("Record")
 Json = dict[str, Any]
@@ -41,11 +41,13 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         UserError: it cannot be written, for example because the disk is full.
     """
+    # In the same folder: only within one file system is a rename a single step.
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, "wb") as file:
             file.write(content)
+            # Otherwise the name may reach the disk before the content: after a power failure the file would be empty.
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -100,7 +102,7 @@ class RunDirectory:
 
     @property
     def ledger(self) -> Path:
-        """Where measurements are kept."""
+        """Path of the ledger, in which measurements are kept."""
         return self.path / LEDGER
 
     def write_result(self, record: object) -> None:
@@ -115,7 +117,7 @@ def default_path(job: str, recipe: str, config: Json) -> Path:
 
 
 def recorded(path: Path) -> Json | None:
-    """What ``run.json`` of a folder says; None where no job has begun there."""
+    """Content of a folder's ``run.json``; None where no job has begun there."""
     return read_file(path / RUN) if (path / RUN).exists() else None
 
 
@@ -124,15 +126,16 @@ def open_run(path: Path, job: str, config: Json, environment: Json, command: str
     """Begin or go on with a job in a folder, alone.
 
     Args:
-        path: the folder, new or of an earlier run of the same job.
+        path: folder, new or of an earlier run of the same job.
         job: name of the command.
         config: all that was asked; going on with another is refused.
         environment: versions, device and threads; going on with another is refused too.
-        command: that repeats the job.
+        command: command line that repeats the job.
 
     Raises:
         UserError: the folder cannot be written, is another's, or another process works in it.
     """
+    # Looked at before the lock is put there, so that nothing is written into a folder of something else.
     try:
         path.mkdir(parents=True, exist_ok=True)
         foreign = [p.name for p in path.iterdir() if p.name not in (_LOCK, _PID) and not p.name.endswith(".tmp")]
@@ -146,6 +149,7 @@ def open_run(path: Path, job: str, config: Json, environment: Json, command: str
         if earlier is None:
             write_file(path / RUN, to_json({**asked, "command": command, "commit": commit()}))
         else:
+            # As it would read back from the file, where tuples have become lists.
             now = json.loads(json.dumps(asked))
             refuse_difference(str(path), {key: earlier.get(key) for key in now}, now, "another --out")
         yield RunDirectory(path, job)
@@ -160,6 +164,8 @@ def alone_in(path: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    # Held by the operating system, not by the file's being there: a process that is killed lets go of it. The other
+    # file only names the process in the message.
     lock = FileLock(path / _LOCK)
     try:
         lock.acquire(timeout=0)
@@ -174,6 +180,7 @@ def alone_in(path: Path) -> Iterator[None]:
         write_file(path / _PID, str(os.getpid()).encode())
         yield
     finally:
+        # While the lock is held: afterwards the file may be the next process's.
         (path / _PID).unlink(missing_ok=True)
         lock.release()
 
@@ -182,10 +189,10 @@ def refuse_difference(place: str, earlier: Json, now: Json, instead: str) -> Non
     """Refuse to go on with other settings.
 
     Args:
-        place: where the earlier ones are written down.
-        earlier: settings with which it began.
+        place: file or folder that records the earlier settings.
+        earlier: settings that the run began with.
         now: settings that were asked for.
-        instead: what one may choose to have them.
+        instead: what to choose instead to have these, for the message.
     """
     before, after = flat(earlier), flat(now)
     changes = [

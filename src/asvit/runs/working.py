@@ -19,10 +19,10 @@ def working_in(name: str, config: Json, job: Job, device: torch.device) -> Itera
     """Work alone in a job's run directory, on as many threads as the run that is continued.
 
     Args:
-        name: of the command.
+        name: name of the command.
         config: all that was asked, with the name of a recipe; another in the same directory is refused.
-        job: where, and by which command.
-        device: chosen for the job.
+        job: run directory, threads and command.
+        device: device that was chosen for the job.
     """
     config = json.loads(json.dumps(config))
     path = job.directory(name, config)

@@ -54,11 +54,11 @@ class MethodScore:
     best: Estimate
     """Yardstick of the best topology that it measured, in hindsight of all searches."""
     extremes: Mapping[str, Estimate]
-    """By objective: the best value that it measured, wherever the other objective was."""
+    """Best value of each objective that it measured, wherever the other objective was."""
     distinct: Estimate
-    """Topologies among its measurements."""
+    """Number of different topologies that it measured."""
     invalid: Estimate
-    """Share of its measurements."""
+    """Share of its measurements that were invalid."""
 
 
 def compare(traces: Sequence[Trace], objectives: Sequence[Objective] = OBJECTIVES) -> list[MethodScore]:
@@ -124,14 +124,16 @@ def _score(method: str, own: Sequence[Trace], yardstick: Yardstick, objectives: 
         seeds=tuple(trace.seed for trace in own),
         result=Estimate.of([_of_result(trace, yardstick) for trace in own]),
         best=Estimate.of([yardstick.best_so_far(trace)[-1] for trace in own]),
-        extremes={one.name: Estimate.of([_extreme(trace, one) for trace in own]) for one in objectives},
+        extremes={
+            objective.name: Estimate.of([_extreme(trace, objective) for trace in own]) for objective in objectives
+        },
         distinct=Estimate.of([float(len(trace.measurements)) for trace in own]),
         invalid=Estimate.of([_invalid_share(trace) for trace in own]),
     )
 
 
 def _of_result(trace: Trace, yardstick: Yardstick) -> float:
-    """Of a search that found something valid, so that it handed something over, though perhaps an invalid mode."""
+    """Yardstick of what a search hands over: since something was valid, there is a result, though perhaps invalid."""
     assert trace.result is not None
     return yardstick(trace.result)
 

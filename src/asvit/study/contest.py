@@ -34,8 +34,9 @@ class Standing:
     size: str
     runs: int
     params: float
-    """Mean over runs."""
+    """Mean number of parameters over runs."""
     macs: float
+    """Mean number of multiply-adds over runs."""
     top1: Estimate | None
     """Mean accuracy over runs, of each the mean over its trainings, with the standard error over runs; None where
     nothing was trained."""
@@ -55,7 +56,7 @@ def trainings_of(contestant: Contestant, count: int) -> list[Planned]:
 def contest_plan(contestants: Sequence[Contestant], count: int) -> list[Planned]:
     """All contestants' trainings, the first of each before the second; ways that agree share them."""
     rounds = zip(*(trainings_of(contestant, count) for contestant in contestants), strict=True)
-    return list(dict.fromkeys(planned for some in rounds for planned in some))
+    return list(dict.fromkeys(planned for trainings in rounds for planned in trainings))
 
 
 def standings(
@@ -69,22 +70,22 @@ def standings(
         trained: their trainings.
         sampled: trainings of a study's topologies with the same data and recipe.
     """
-    accuracy = {one.planned: one.top1 for one in trained}
+    accuracy = {training.planned: training.top1 for training in trained}
     others = [fmean(values) for values in by_network(sampled).values()]
     rows = []
-    for way, size in dict.fromkeys((one.way, one.size) for one in contestants):
-        own = [one for one in contestants if (one.way, one.size) == (way, size)]
-        each = [[accuracy[p] for p in trainings_of(one, count) if p in accuracy] for one in own]
-        found = [fmean(values) for values in each if values]
+    for way, size in dict.fromkeys((contestant.way, contestant.size) for contestant in contestants):
+        own = [contestant for contestant in contestants if (contestant.way, contestant.size) == (way, size)]
+        each = [[accuracy[p] for p in trainings_of(contestant, count) if p in accuracy] for contestant in own]
+        means = [fmean(values) for values in each if values]
         rows.append(
             Standing(
                 way=way,
                 size=size,
                 runs=len(own),
-                params=fmean(one.params for one in own),
-                macs=fmean(one.macs for one in own),
-                top1=Estimate.of(found) if found else None,
-                beats=Estimate.of([fmean(o < one for o in others) for one in found]) if found and others else None,
+                params=fmean(contestant.params for contestant in own),
+                macs=fmean(contestant.macs for contestant in own),
+                top1=Estimate.of(means) if means else None,
+                beats=Estimate.of([fmean(x < mean for x in others) for mean in means]) if means and others else None,
             )
         )
     return tuple(rows)
@@ -99,7 +100,7 @@ class SearchContest:
     measurements: int
     methods: tuple[MethodScore, ...]
     curves: dict[str, list[list[float]]]
-    """By method and run: the best topology so far after each measurement, by the yardstick of all searches."""
+    """Yardstick, by method and run, of the best topology so far after each measurement."""
     contestants: tuple[Contestant, ...]
     standings: tuple[Standing, ...]
     trained: tuple[Trained, ...]
@@ -116,7 +117,7 @@ class Place:
     step: int
     network: str
     depth: int
-    """Blocks."""
+    """Number of blocks."""
     width: int
     """Output channels of all blocks together."""
     params: int

@@ -51,11 +51,11 @@ def run_search_contest(
     Args:
         settings: images, trainings, measures and workers.
         score: what is searched for.
-        methods: of searching.
-        measurements: of each search.
+        methods: search methods.
+        measurements: number of measurements of each search.
         contest: how many seeds and trainings.
-        against: CSV file of a study, of whose topologies one learns how many those found beat.
-        base_stride: of the topologies.
+        against: CSV file of a study, to say how many of its topologies the networks found beat.
+        base_stride: base stride of the topologies.
         job: where, and from which seed.
     """
     if against is not None and not contest.trainings:
@@ -171,7 +171,8 @@ def run_scaling_contest(
             contestants += scaled_contestants(number, scaled_by(scaling, start, budgets, setup.task), setup.task)
         for rule in RULES.values():
             scaled = scaled_by(rule, start, budgets, setup.task)
-            places += places_of(rule.name, 0, [Architecture.parse(one.architecture) for one in scaled], setup.task)
+            networks = [Architecture.parse(network.architecture) for network in scaled]
+            places += places_of(rule.name, 0, networks, setup.task)
             contestants += scaled_contestants(0, scaled, setup.task)
         trained = train_contest(contestants, contest, setup)
         result = ScalingContest(
@@ -228,7 +229,10 @@ def member_contestant(run: int, member: Member, task: Task) -> Contestant:
 
 def scaled_contestants(run: int, scaled: Sequence[Scaled], task: Task) -> list[Contestant]:
     """Networks that a rule gives."""
-    return [contestant(one.rule, run, str(one.budget), Architecture.parse(one.architecture), task) for one in scaled]
+    return [
+        contestant(network.rule, run, str(network.budget), Architecture.parse(network.architecture), task)
+        for network in scaled
+    ]
 
 
 def train_contest(contestants: Sequence[Contestant], contest: Contest, setup: Setup) -> list[Trained]:

@@ -3,33 +3,39 @@
 A resample counts topology ``i`` ``w_i`` times, and τ_b of it is a ratio of sums over pairs, ``Σ w_i w_j a_ij b_ij /
 √(Σ w_i w_j a_ij² · Σ w_i w_j b_ij²)`` with signs ``a_ij = sign(x_i - x_j)``: a matrix product for all resamples.
 
-Shapes: ``n`` topologies, ``R`` resamples.
+Shapes: ``n`` topologies, ``R`` resamples, ``rows`` a sample with its resamples.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float, Int, Num
 
 RESAMPLES = 2000
 LEVEL = 0.95
-"""Of all intervals."""
+"""Confidence level of all intervals."""
 
 
-def resamples(n: int, *, seed: int = 0, count: int = RESAMPLES) -> np.ndarray:
-    """How often each topology counts: the sample itself, once each, then bootstrap resamples: ``(1 + R) x n``."""
+def resamples(n: int, *, seed: int = 0, count: int = RESAMPLES) -> Int[np.ndarray, "rows n"]:
+    """How often each topology counts: the sample itself, once each, then bootstrap resamples."""
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), count)
     return np.vstack([np.ones((1, n), int), drawn])
 
 
-def kendall(x: np.ndarray, y: np.ndarray, counts: np.ndarray, pairs: np.ndarray | None = None) -> np.ndarray:
+def kendall(
+    x: Num[np.ndarray, " n"],
+    y: Num[np.ndarray, " n"],
+    counts: Num[np.ndarray, "rows n"],
+    pairs: Bool[np.ndarray, "n n"] | None = None,
+) -> Float[np.ndarray, " rows"]:
     """τ_b of the sample and of its resamples; nan where one of both is constant.
 
     Args:
         x: a score of ``n`` topologies.
         y: their accuracies.
-        counts: of :func:`resamples`.
-        pairs: ``n x n``, True for pairs that count; None: all.
+        counts: how often each topology counts, from :func:`resamples`.
+        pairs: True for pairs that count; None: all.
 
     >>> x, y = np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])
     >>> round(float(kendall(x, y, np.ones((1, 3)))[0]), 3)
@@ -39,14 +45,16 @@ def kendall(x: np.ndarray, y: np.ndarray, counts: np.ndarray, pairs: np.ndarray 
     if pairs is not None:
         a, b = a * pairs, b * pairs
 
-    def total(matrix: np.ndarray) -> np.ndarray:
+    def total(matrix: Num[np.ndarray, "n n"]) -> Num[np.ndarray, " rows"]:
         return ((counts @ matrix) * counts).sum(1)
 
     with np.errstate(invalid="ignore"):
         return total(a * b) / np.sqrt(total(a * a) * total(b * b))
 
 
-def partial(xy: np.ndarray, xz: np.ndarray, yz: np.ndarray) -> np.ndarray:
+def partial(
+    xy: Float[np.ndarray, " rows"], xz: Float[np.ndarray, " rows"], yz: Float[np.ndarray, " rows"]
+) -> Float[np.ndarray, " rows"]:
     """Kendall's partial τ of ``x`` and ``y`` given ``z``: ``(τ_xy - τ_xz τ_yz) / √((1 - τ_xz²)(1 - τ_yz²))``.
 
     >>> partial(np.array([0.5]), np.array([0.0]), np.array([0.0])).tolist()
@@ -56,8 +64,8 @@ def partial(xy: np.ndarray, xz: np.ndarray, yz: np.ndarray) -> np.ndarray:
         return (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
 
 
-def same_band(z: np.ndarray, bands: int) -> np.ndarray:
-    """Whether two topologies are in the same of some bands of ``z`` with equally many each: ``n x n``.
+def same_band(z: Num[np.ndarray, " n"], bands: int) -> Bool[np.ndarray, "n n"]:
+    """Whether two topologies are in the same of some bands of ``z`` with equally many each.
 
     >>> same_band(np.array([1.0, 2.0, 8.0, 9.0]), 2).astype(int).tolist()
     [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
@@ -79,8 +87,8 @@ class Interval:
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
     @classmethod
-    def of(cls, values: np.ndarray) -> "Interval | None":
-        """Of the sample, first, and its resamples; None where it is not defined, such as τ of a constant.
+    def of(cls, values: Float[np.ndarray, " rows"]) -> "Interval | None":
+        """Interval of a statistic of the sample, first, and of its resamples; None where it is undefined (constants).
 
         >>> interval = Interval.of(np.array([8.0, *range(41)]))
         >>> interval.value, round(interval.low), round(interval.high)
@@ -93,7 +101,7 @@ class Interval:
         return cls(float(values[0]), float(low), float(high))
 
 
-def mean_of_top(score: np.ndarray, accuracy: np.ndarray, top: int) -> float:
+def mean_of_top(score: Num[np.ndarray, " n"], accuracy: Float[np.ndarray, " n"], top: int) -> float:
     """Mean accuracy of the topologies with the highest scores; among equal ones, of those drawn by lot.
 
     >>> mean_of_top(np.array([3.0, 2.0, 1.0]), np.array([0.5, 0.75, 1.0]), top=2)
@@ -105,7 +113,7 @@ def mean_of_top(score: np.ndarray, accuracy: np.ndarray, top: int) -> float:
     return float((above.sum() + (top - len(above)) * equal.mean()) / top)
 
 
-def rank_sum(scores: Sequence[np.ndarray]) -> np.ndarray:
+def rank_sum(scores: Sequence[Num[np.ndarray, " n"]]) -> Float[np.ndarray, " n"]:
     """Minus the sum of ranks by several scores, each the higher the better (Algorithm 2, lines 6 to 9).
 
     >>> rank_sum([np.array([1.0, 2.0]), np.array([5.0, 9.0])]).tolist()

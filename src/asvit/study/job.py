@@ -27,7 +27,7 @@ from asvit.study.worker import Pilot
 
 TOPOLOGIES = "topologies.csv"
 SEARCHED_BY = ("length", "ntk")
-"""Whose ranks the paper's growth adds up."""
+"""Metrics whose ranks the paper's growth adds up."""
 
 
 def run_study(
@@ -45,9 +45,10 @@ def run_study(
     Args:
         settings: images, trainings, measures and workers.
         plan_settings: how many topologies and seeds.
-        metrics: to judge; none: all of the untrained network.
-        base_stride: of the topologies.
-        least_ratio: of the variance between topologies to that between seeds, below which the pilot ends the study.
+        metrics: metrics to judge; none: all of the untrained network.
+        base_stride: base stride of the topologies.
+        least_ratio: ratio of the variance between topologies to that between seeds below which the pilot ends the
+            study.
         so_far: whether to train nothing, and judge what has been trained.
         job: where, and from which seed.
     """
@@ -63,7 +64,7 @@ def run_study(
     with working("study", config, where, [measurer]) as directory, crew.queue() as queue:
 
         def keep(trained: Sequence[Trained]) -> None:
-            """Without measures, which are known at the end: whatever happens, another study continues from it."""
+            """Write the trainings so far, without measures: whatever happens, another study can continue from them."""
             write_file(directory.path / TOPOLOGIES, as_csv(trained, setup.provenance, ()))
 
         say_few_tokens(setup.task, base_stride)
@@ -91,19 +92,19 @@ def verdict(trained: Sequence[Trained], of: int, pilot: Pilot, setup: Setup, mea
     of_pilot = pilot.variance(trained)
     if of_pilot is None:
         raise UserError(f"{len(trained)} trainings are done, and the pilot is not: repeat the command without --so-far")
-    networks = list(dict.fromkeys(one.network for one in trained))
+    networks = list(dict.fromkeys(training.network for training in trained))
     subjects = [ArchitectureSubject(Architecture.parse(network), setup.task) for network in networks]
-    found: list[Mapping[str, Estimate]] = []
+    measured: list[Mapping[str, Estimate]] = []
     with ProgressDisplay() as display:
         for done, subject in enumerate(subjects, start=1):
-            found.append(measurer.by_metric(subject))
+            measured.append(measurer.by_metric(subject))
             display.update("measure", done, len(subjects), count=f"{done} of {len(subjects)}", facts=subject.name)
     costs = [measurer.costs(subject) for subject in subjects]
 
     def seconds(name: str) -> float:
         return statistics.median(cost[name].seconds for cost in costs if name in cost)
 
-    scores = [score_of(METRICS[name], [one.get(name) for one in found], seconds(name)) for name in setup.metrics]
+    scores = [score_of(METRICS[name], [row.get(name) for row in measured], seconds(name)) for name in setup.metrics]
     by_name = {score.name: score for score in scores}
     scores.append(together([by_name[name] for name in SEARCHED_BY]))
     accuracy, params = mean_accuracies(trained, networks), by_name["params"].values
@@ -117,7 +118,7 @@ def verdict(trained: Sequence[Trained], of: int, pilot: Pilot, setup: Setup, mea
         pilot=of_pilot,
         variance=variance,
         scores=rows,
-        points=tuple(point_of(subject, trained, estimates) for subject, estimates in zip(subjects, found, strict=True)),
+        points=tuple(point_of(subject, trained, row) for subject, row in zip(subjects, measured, strict=True)),
         planned=of,
         trained=tuple(trained),
     )
@@ -126,17 +127,17 @@ def verdict(trained: Sequence[Trained], of: int, pilot: Pilot, setup: Setup, mea
 def point_of(subject: ArchitectureSubject, trained: Sequence[Trained], estimates: Mapping[str, Estimate]) -> Point:
     """What was found of a topology."""
     topology = str(subject.architecture.topology)
-    own = [one.top1 for one in trained if one.network == topology]
+    own = [training.top1 for training in trained if training.network == topology]
     return Point(
         topology=topology,
         params=subject.params,
         macs=subject.macs,
         top1=statistics.fmean(own),
         trainings=len(own),
-        values={name: one.mean for name, one in estimates.items()},
+        values={name: estimate.mean for name, estimate in estimates.items()},
         errors={
-            name: one.standard_error
-            for name, one in estimates.items()
-            if one.standard_error is not None and not METRICS[name].counted
+            name: estimate.standard_error
+            for name, estimate in estimates.items()
+            if estimate.standard_error is not None and not METRICS[name].counted
         },
     )

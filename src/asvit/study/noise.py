@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
+from jaxtyping import Float
 from scipy import stats
 
 
@@ -57,7 +58,7 @@ def variance_of(accuracies: Mapping[str, Sequence[float]]) -> Variance:
     1992, Section 3.6).
 
     Args:
-        accuracies: of the topologies that were trained at least twice.
+        accuracies: accuracies by topology, of which those trained at least twice count.
 
     >>> variance_of({"a": [0.0, 2.0], "b": [4.0, 6.0]}).ratio
     3.5
@@ -76,14 +77,14 @@ def variance_of(accuracies: Mapping[str, Sequence[float]]) -> Variance:
     return Variance(k, float(sizes.mean()), between, ms_within, max(low, 0.0), max(high, 0.0))
 
 
-def measurement_reliability(values: np.ndarray) -> float | None:
+def measurement_reliability(values: Float[np.ndarray, "topologies repeats"]) -> float | None:
     """Share of true variance in the mean over repeats of a measure; None with a single repeat.
 
     Repeats share weights' seed, circle and images, so what a repeat adds to all topologies alike is no noise: two-way
     analysis of variance without replication, ``1 - MS_residual / MS_topologies``.
 
     Args:
-        values: topologies x repeats.
+        values: the measure of every topology in every repeat.
 
     >>> measurement_reliability(np.array([[1.0, 11.0], [2.0, 12.0], [3.0, 13.0]]))
     1.0

@@ -59,7 +59,7 @@ def nsga2_search(
         measure: called with a topology's seed network.
         measurements: calls of it, the first random population included.
         space: what is searched.
-        seed: of the sampler.
+        seed: random seed of the sampler.
         objectives: what is optimised.
         population: valid topologies of a generation; Optuna's 50 would be few generations of some hundreds.
 

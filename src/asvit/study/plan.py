@@ -11,7 +11,7 @@ from asvit.networks.space import TABLE_1, Space
 PILOT_TOPOLOGIES, PILOT_SEEDS = 6, 2
 """What a study begins with, to learn whether its accuracies differ by more than chance."""
 LEAST_RATIO = 4.0
-"""Of the variance between topologies to that between seeds, below which accuracies decide little."""
+"""Ratio of the variance between topologies to that between seeds below which accuracies decide little."""
 
 
 @dataclass(frozen=True, order=True)
@@ -21,7 +21,7 @@ class Planned:
     network: str
     """Text form of a topology, which is trained with one block a stage and C = 32 as in the paper, or of a network."""
     seed: int
-    """Of the training."""
+    """Random seed of the training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +29,13 @@ class PlanSettings:
     """How many trainings."""
 
     topologies: int
-    """Sampled uniformly (paper: 87)."""
+    """Topologies, sampled uniformly (paper: 87)."""
     seeds: int
     """Trainings of each topology that is trained repeatedly."""
     repeated: int
-    """Topologies that are, the pilot's among them; the others are trained once."""
+    """Topologies that are trained repeatedly, the pilot's among them; the others are trained once."""
     seed: int
-    """Of the sample."""
+    """Random seed of the sample."""
 
     @classmethod
     def of(cls, *, topologies: int, seeds: int, seed: int, repeated: int | None = None) -> "PlanSettings":
@@ -78,10 +78,10 @@ def sample_topologies(count: int, seed: int, space: Space = TABLE_1) -> list[str
     if count > space.size():
         raise UserError(f"{count} different topologies are to be drawn from a space of {space.size()}: choose fewer")
     rng = np.random.default_rng(seed)
-    found: dict[str, None] = {}
-    while len(found) < count:
-        found[str(space.sample(rng))] = None
-    return list(found)
+    sample: dict[str, None] = {}
+    while len(sample) < count:
+        sample[str(space.sample(rng))] = None
+    return list(sample)
 
 
 def planned(settings: PlanSettings, space: Space = TABLE_1) -> list[Planned]:
@@ -97,7 +97,7 @@ def planned(settings: PlanSettings, space: Space = TABLE_1) -> list[Planned]:
         (topologies, range(1)),
         (topologies[: settings.repeated], range(1, settings.seeds)),
     ]
-    in_order = [Planned(topology, seed) for some, seeds in rounds for seed in seeds for topology in some]
+    in_order = [Planned(topology, seed) for part, seeds in rounds for seed in seeds for topology in part]
     return list(dict.fromkeys(in_order))
 
 

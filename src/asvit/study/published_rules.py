@@ -16,7 +16,7 @@ class PublishedNetwork:
 
     name: str
     params: int
-    """For 224 x 224 pixels and 1000 classes, as timm counts them."""
+    """Parameters for 224 x 224 pixels and 1000 classes, as timm counts them."""
     depths: tuple[int, ...]
     """Blocks of its stages; a ViT has one stage."""
     dims: tuple[int, ...]
@@ -39,7 +39,7 @@ class PublishedRule:
     name: str
     source: str
     networks: tuple[PublishedNetwork, ...]
-    """From the smallest to the largest."""
+    """Networks from the smallest to the largest."""
 
     def network_for(self, budget: Budget) -> PublishedNetwork:
         """The largest network whose published parameters are within the budget, or the smallest there is.

@@ -66,7 +66,7 @@ class Claim:
 
     planned: Planned
     number: int
-    """Of the trial."""
+    """Number of the trial."""
     trial_id: int
 
 
@@ -77,9 +77,9 @@ class Queue:
         """Create the study in the storage, or join it.
 
         Args:
-            url: of a database as SQLAlchemy writes it, such as ``sqlite:///study.sqlite3`` or
+            url: URL of a database as SQLAlchemy writes it, such as ``sqlite:///study.sqlite3`` or
                 ``postgresql+psycopg://user:password@host/database``.
-            name: of the study in the storage.
+            name: name of the study in the storage.
             plan: all trainings, the most urgent first.
             config: all that accuracies depend on; joining a study with another is refused.
             heartbeat: seconds between signs of life; after twice that a worker counts as dead.
@@ -91,9 +91,11 @@ class Queue:
         self._optuna = import_optuna()
         warnings.filterwarnings("ignore", category=self._optuna.exceptions.ExperimentalWarning)  # heartbeats
         with self._explaining():
+            # One lock for all methods, which may be entered again: finish may call add, and claim give a claim up.
             self._one_at_a_time = one_at_a_time(url)
             timeout = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
             plain = url.replace("{", "{{").replace("}", "}}")  # Optuna fills in templates
+            # The first to come makes the tables, which two at a time would both try.
             with self._one_at_a_time:
                 self._storage = self._optuna.storages.RDBStorage(plain, timeout, heartbeat_interval=heartbeat)
         try:
@@ -134,6 +136,8 @@ class Queue:
     def refill(self) -> None:
         """Queue what is planned and neither waiting, running, done nor given up, such as what dead workers had."""
         with self._explaining(), self._one_at_a_time:
+            # Nobody is in charge: whoever looks here finds the dead. Heartbeats are written and compared by the clock
+            # of the database, so the workers' own need not agree.
             self._optuna.storages.fail_stale_trials(self._study)
             known = {planned_of(trial) for trial in self._trials("WAITING", "RUNNING", "COMPLETE")}
             known |= self.given_up().keys()
@@ -143,12 +147,12 @@ class Queue:
 
     def add(self, trained: Sequence[Trained]) -> int:
         """Enter trainings that were done elsewhere, as far as they are planned; returns how many are."""
-        planned = [one for one in trained if one.planned in self.plan]
+        planned = [training for training in trained if training.planned in self.plan]
         with self._explaining(), self._one_at_a_time:
             done = {planned_of(trial) for trial in self._trials("COMPLETE")}
-            for one in planned:
-                if one.planned not in done:
-                    self._study.add_trial(self._trial(one.planned, "COMPLETE", one))
+            for training in planned:
+                if training.planned not in done:
+                    self._study.add_trial(self._trial(training.planned, "COMPLETE", training))
         return len(planned)
 
     @patient
@@ -185,6 +189,7 @@ class Queue:
         try:
             yield
         except BaseException as error:
+            # A worker that is told to stop says nothing against its training: that is not counted as an attempt.
             self._fail(claim.trial_id, None if isinstance(error, KeyboardInterrupt | SystemExit) else error)
             raise
         finally:
@@ -196,7 +201,7 @@ class Queue:
         """Enter a training, also where the claim was meanwhile taken for dead: who has it now finds the same.
 
         Args:
-            claim: of the training.
+            claim: claim of the training.
             trained: what was found.
             shown: further numbers for the dashboard.
         """
@@ -222,6 +227,7 @@ class Queue:
     def trained(self) -> list[Trained]:
         """What has been done of the plan, in its order."""
         with self._explaining():
+            # Of a training that was done twice the first trial counts, as in claim: the last to enter the dictionary.
             done = {
                 planned_of(trial): Trained(**trial.user_attrs[TRAINED]) for trial in reversed(self._trials("COMPLETE"))
             }
@@ -234,7 +240,7 @@ class Queue:
             for trial in self._trials("FAIL"):
                 if ERROR in trial.user_attrs:
                     errors.setdefault(planned_of(trial), []).append(trial.user_attrs[ERROR])
-        return {planned: said[-1] for planned, said in errors.items() if len(said) >= ATTEMPTS}
+        return {planned: messages[-1] for planned, messages in errors.items() if len(messages) >= ATTEMPTS}
 
     @patient
     def running(self) -> dict[Planned, str]:
@@ -271,6 +277,8 @@ class Queue:
 
     def _set_state(self, trial_id: int, state: str) -> bool:
         """Whether this call, and no other, has brought the trial into the state."""
+        # What makes a claim exclusive: the storage runs a trial only if it was waiting, and holds a lock of its row
+        # meanwhile, or with SQLite ours of the file.
         try:
             return self._storage.set_trial_state_values(trial_id, self._state(state))
         except self._optuna.exceptions.UpdateFinishedTrialError:

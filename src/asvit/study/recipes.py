@@ -14,7 +14,7 @@ class StudyRecipe(Carefulness):
     """Defaults of a study; every one of them can be set on the command line."""
 
     topologies: int
-    """Sampled from Table 1."""
+    """Topologies, sampled from Table 1."""
     seeds: int
     """Trainings of each topology that is trained repeatedly: of a third of them."""
     train: TrainRecipe

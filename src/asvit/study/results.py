@@ -27,11 +27,12 @@ class Trained:
     loss: float
     """Mean cross entropy of the validation images, after the last epoch."""
     seconds: float
-    """Of training, by the clock of the machine."""
+    """Seconds of training, by the clock of the machine."""
     device: str
     asvit: str
+    """Version of asvit."""
     torch: str
-    """Versions."""
+    """Version of torch."""
 
     @property
     def planned(self) -> Planned:
@@ -50,7 +51,7 @@ class Scored:
     """Direction that counts as good."""
     source: str
     topologies: int
-    """For which the score is valid."""
+    """Topologies for which the score is valid."""
     tau: Interval | None
     """Kendall τ_b; None where the score is the same for all."""
     beyond_params: Interval | None
@@ -63,12 +64,12 @@ class Scored:
     """Accuracy lost by taking the topology of the highest score instead of the best of all; None where the score is
     valid for fewer than three topologies, as are all other statistics then."""
     regret_of_five: float | None
-    """The same for the mean of the five highest."""
+    """Accuracy lost by the mean of the topologies with the five highest scores."""
     ceiling: float | None
     """τ that a perfect score would reach in spite of noise: that of training, and that of this score's repeats; None
     where there is a single repeat."""
     seconds: float
-    """Of measuring one topology, a median; shared work is charged to the first metric that needs it."""
+    """Seconds to measure one topology, a median; shared work is charged to the first metric that needs it."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,12 @@ class Point:
     params: int
     macs: int
     top1: float
-    """Mean over trainings."""
+    """Mean top-1 accuracy over its trainings."""
     trainings: int
     values: Mapping[str, float]
     """Means of measures by name; without those that are invalid."""
     errors: Mapping[str, float]
-    """Their standard errors."""
+    """Standard errors of measures by name."""
 
 
 @dataclass(frozen=True)
@@ -98,30 +99,30 @@ class StudyResult:
     """Whether L^E ranks better than #params, in words."""
     pilot: Variance
     variance: Variance
-    """Of all topologies that were trained repeatedly."""
+    """Variance of all topologies that were trained repeatedly."""
     scores: tuple[Scored, ...]
     points: tuple[Point, ...]
     planned: int
-    """Trainings; more than were done where a study is looked at on the way."""
+    """Number of planned trainings; more than were done where a study is looked at on the way."""
     trained: tuple[Trained, ...]
 
 
 def by_network(trained: Sequence[Trained]) -> dict[str, list[float]]:
     """Accuracies of each network."""
-    found: dict[str, list[float]] = {}
-    for one in trained:
-        found.setdefault(one.network, []).append(one.top1)
-    return found
+    accuracies: dict[str, list[float]] = {}
+    for training in trained:
+        accuracies.setdefault(training.network, []).append(training.top1)
+    return accuracies
 
 
 def as_csv(trained: Sequence[Trained], provenance: Mapping[str, str], points: Sequence[Point]) -> bytes:
     """The ground truth: a row a training with its provenance, its topology's size and measures."""
-    of = {point.topology: point for point in points}
+    by_topology = {point.topology: point for point in points}
     measures = list(dict.fromkeys(name for point in points for name in point.values))
     rows = []
     for training in trained:
         row: dict[str, object] = {**asdict(training), **provenance}
-        if point := of.get(training.network):
+        if point := by_topology.get(training.network):
             row |= {name: point.values.get(name) for name in measures} | {"params": point.params, "macs": point.macs}
             row |= {f"{name}_se": point.errors.get(name) for name in measures if name in point.errors}
         rows.append(row)
@@ -137,8 +138,8 @@ def read_csv(path: Path, provenance: Mapping[str, str]) -> list[Trained]:
     """Trainings of a ground truth file.
 
     Args:
-        path: of the file.
-        provenance: that the file must have, so that its accuracies may stand beside new ones.
+        path: CSV file.
+        provenance: provenance that the file must have, so that its accuracies may stand beside new ones.
 
     Raises:
         UserError: the file cannot be read, lacks a column, or is of other data or another recipe.

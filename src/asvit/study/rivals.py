@@ -94,7 +94,7 @@ def evolution_search(
         measure: called with a topology's seed network.
         measurements: calls of it, the first random population included.
         space: what is searched.
-        seed: of all draws.
+        seed: random seed of all draws.
         objectives: what topologies are ranked by.
         population: topologies that are alive; the source has 100 in 20,000 measurements, here there are hundreds.
         tournament: draws from the population for one parent; like the source, a quarter of it.

@@ -28,7 +28,7 @@ class RandomScaling:
 
     @property
     def name(self) -> str:
-        """The same for every seed."""
+        """Name of the rule, the same for every seed."""
         return "random"
 
     def trajectory(self, start: Architecture, admits: Callable[[Architecture], bool]) -> list[Architecture]:
@@ -45,7 +45,7 @@ class RandomScaling:
         return trajectory
 
     def depths(self, topology: Topology, budgets: Sequence[Budget], task: Task) -> list[tuple[int, int, int, int]]:
-        """Of the last network within every budget in one growth up to the largest, as for Algorithm 2."""
+        """Depths of the last network within every budget in one growth up to the largest, as for Algorithm 2."""
         trajectory = self.trajectory(Architecture(topology), within_any(growth_limits(budgets), Costs(task)))
         return [last_within(trajectory, budget, Costs(task)).depths for budget in budgets]
 
@@ -61,7 +61,7 @@ class ScalingRule(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the rule, in tables and messages."""
+        """Name of the rule, in tables and messages."""
         ...
 
     def depths(self, topology: Topology, budgets: Sequence[Budget], task: Task) -> list[tuple[int, int, int, int]]:
@@ -79,18 +79,18 @@ class Scaled:
     params: int
     macs: int
     share: float
-    """Of the budget that is used, 0 to 1; less than 1 since widths are multiples of 4."""
+    """Share of the budget that is used, 0 to 1; less than 1 since widths are multiples of 4."""
     plane: tuple[int, int]
     """Total depth and total width, its place in Fig. 3."""
 
 
 def scaled_by(rule: ScalingRule, topology: Topology, budgets: Sequence[Budget], task: Task = Task()) -> list[Scaled]:
-    """For each budget the topology at the rule's depths and the largest width that the budget admits.
+    """One network for each budget: the topology at the rule's depths and the largest width that the budget admits.
 
     Args:
         rule: one of :data:`~asvit.study.published_rules.RULES`, a :class:`RandomScaling`, or one's own.
-        topology: that is scaled.
-        budgets: in parameters; for random scaling also in MACs.
+        topology: topology to scale.
+        budgets: budgets in parameters; for random scaling also in MACs.
         task: image size and classes that sizes are counted for.
 
     Raises:
@@ -131,9 +131,9 @@ class Band:
 
     depth: int
     width: float
-    """Mean over seeds."""
+    """Mean of the total width over seeds."""
     std: float
-    """Standard deviation over seeds."""
+    """Standard deviation of the total width over seeds."""
 
 
 def random_band(trajectories: Sequence[Sequence[Architecture]]) -> list[Band]:

@@ -29,7 +29,7 @@ class Workers:
     """Database that workers on several machines share, such as postgresql+psycopg://user:password@host/database
     (default: study.sqlite3 in the run directory)."""
     name: str = "asvit"
-    """Of the study in the storage."""
+    """Name of the study in the storage."""
     heartbeat: int = 60
     """Seconds between signs of life of a worker; after twice that it is taken for dead and its training given back."""
     continue_from: Path | None = None
@@ -49,7 +49,7 @@ class Contest:
     runs: int = 5
     """Seeds of everything that is random in choosing networks, from --seed up."""
     trainings: int = 0
-    """Of each network found, with as many seeds; 0: nothing is trained, only measures are compared."""
+    """Trainings of each network found, with as many seeds; 0: nothing is trained, only measures are compared."""
 
     def __post_init__(self) -> None:
         if self.runs < 1 or self.trainings < 0:
@@ -61,11 +61,11 @@ class StudySettings:
     """What every kind of study is asked."""
 
     recipe_name: str
-    """For the records."""
+    """Name of the recipe, for the records."""
     data: ImageData
     train: TrainRecipe
     schedule: Schedule
-    """Of re-tokenization, over the recipe's epochs."""
+    """Schedule of re-tokenization, over the recipe's epochs."""
     resident: bool
     """Whether all images live in the device's memory, where they are cropped and mirrored, and nothing else."""
     images: int | None
@@ -73,7 +73,7 @@ class StudySettings:
     measuring: Measuring
     workers: Workers = Workers()
     precision: Precision | None = None
-    """Of the trainings' matrix products; None: bfloat16 on a GPU, float32 on a CPU."""
+    """Precision of the trainings' matrix products; None: bfloat16 on a GPU, float32 on a CPU."""
 
     @classmethod
     def of(
@@ -93,10 +93,10 @@ class StudySettings:
             recipe_name: one of :data:`~asvit.study.recipes.RECIPES`.
             data: images.
             train: how to train; None: as the recipe does.
-            schedule: of re-tokenization; None: the training recipe's.
+            schedule: schedule of re-tokenization; None: the training recipe's.
             measuring: how to measure; None: as carefully as the recipe does.
             workers: what trains, and on how many images.
-            precision: of the trainings' matrix products.
+            precision: precision of the trainings' matrix products.
         """
         recipe = RECIPES[recipe_name]
         train = train or recipe.train

@@ -41,10 +41,10 @@ class Setup:
     """All that the workers of a study on one machine have in common."""
 
     name: str
-    """Of the job."""
+    """Name of the job."""
     settings: StudySettings
     job: Job
-    """Its run directory is settled."""
+    """The job, whose run directory is settled."""
     config: Json
     """What accuracies depend on, and the names of recipe and seed."""
     extra: Json
@@ -53,9 +53,9 @@ class Setup:
     metrics: tuple[str, ...]
     running: Running
     devices: tuple[str, ...]
-    """Of each worker."""
+    """Device of each worker."""
     threads: int
-    """Of each worker."""
+    """Number of threads of each worker."""
 
     @property
     def path(self) -> Path:
@@ -63,14 +63,14 @@ class Setup:
         return self.job.directory(self.name, self.config | self.extra)
 
     def queue(self, plan: Sequence[Planned]) -> Queue:
-        """Of the job's trainings; a connection is one process's own."""
+        """Queue of the job's trainings; every process has a connection of its own."""
         workers = self.settings.workers
         url = workers.storage or f"sqlite:///{self.path.absolute() / 'study.sqlite3'}"
         config = self.config | self.extra | {"heartbeat": workers.heartbeat}  # all must agree who counts as dead
         return Queue(url, workers.name, plan, config, heartbeat=workers.heartbeat)
 
     def measurer(self, device: str, number: int = 0) -> Measurer:
-        """Of all metrics, with the draws of a run; workers on one GPU share its memory."""
+        """Measurer of all metrics, with the draws of a run; workers on one GPU share its memory."""
         measuring, chosen = self.settings.measuring, choose_device(device)
         if chosen.type == "cuda" and measuring.work_memory is None:
             measuring = replace(measuring, work_memory=default_work_memory(chosen) // self.devices.count(device))
@@ -118,12 +118,12 @@ class Crew:
     setup: Setup
     plan: tuple[Planned, ...]
     pilot: Pilot | None
-    """None: everything is trained."""
+    """What is trained first, and what it must show; None: everything is trained."""
     measure: bool
     """Whether workers also measure what they train."""
 
     def queue(self) -> Queue:
-        """A connection of one's own."""
+        """A connection to the queue of the trainings."""
         return self.setup.queue(self.plan)
 
 
@@ -131,10 +131,10 @@ def prepare_study(name: str, settings: StudySettings, extra: Json, metrics: tupl
     """Open the images and choose the devices, and refuse what cannot be, before anything is written.
 
     Args:
-        name: of the job.
+        name: name of the job.
         settings: what every study is asked.
         extra: settings of this kind of study.
-        metrics: to measure.
+        metrics: metrics to measure.
         job: where, and from which seed.
     """
     train, val = open_both(settings.data)
@@ -182,7 +182,7 @@ def images_used(settings: StudySettings, train: Source) -> int:
 
 
 def digest(source: Source) -> str:
-    """Of what a source holds, wherever it lies: the pixels and labels of some images, evenly spread."""
+    """Digest of what a source holds, wherever it lies: the pixels and labels of some images, evenly spread."""
     hashed = hashlib.sha256()
     for i in range(LOOKED_AT):
         try:

@@ -27,7 +27,7 @@ class Trace:
     """Name in :data:`~asvit.study.rivals.SEARCHERS`."""
     seed: int
     trials: tuple[Trial, ...]
-    """In order; a topology that was tried again is here again, and so are invalid ones."""
+    """Trials in order, those of invalid topologies and of topologies that were tried before among them."""
     result: str | None
     """The topology that the method hands over; None where nothing was valid.
 
@@ -36,7 +36,7 @@ class Trace:
 
     @property
     def measurements(self) -> Mapping[str, Measurement]:
-        """By topology, each once."""
+        """Measurements by topology, each once."""
         return {trial.topology: trial.measurement for trial in self.trials}
 
 
@@ -73,7 +73,7 @@ class Trials:
 
     @property
     def measurements(self) -> list[Measurement]:
-        """So far, in order."""
+        """Measurements so far, in order."""
         return [trial.measurement for trial in self.done]
 
     def trace(self, method: str, *, seed: int, objectives: Sequence[Objective]) -> Trace:

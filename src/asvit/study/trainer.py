@@ -31,21 +31,22 @@ from asvit.training.data import leave_with_parent
 from asvit.training.resident import Resident, stored_size
 
 TRAININGS = "trainings"
-"""Folder of the checkpoints of what is being trained."""
+"""Folder, in the run directory, of the checkpoints of what is being trained."""
 
 
 def worker_name(pid: int) -> str:
-    """Of a process, unlike that of any other that is alive on any machine."""
+    """Name of a process, unlike that of any other that is alive on any machine."""
     return f"{machine()}:{pid}"
 
 
 def machine() -> str:
     """This machine or container, since it was started: one in which a number names one process."""
-    told = socket.gethostname()
+    # After a restart, or in another container of the same name, a process that lives may have the number of a dead one.
+    identity = socket.gethostname()
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         if os.path.lexists(path):
-            told += os.readlink(path) if os.path.islink(path) else Path(path).read_text()
-    return f"{socket.gethostname()}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+            identity += os.readlink(path) if os.path.islink(path) else Path(path).read_text()
+    return f"{socket.gethostname()}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 
 
 def may_be_alive(worker: str) -> bool:
@@ -53,6 +54,7 @@ def may_be_alive(worker: str) -> bool:
     place, _, pid = worker.rpartition(":")
     if place != machine():
         return True
+    # Signal 0 asks whether there is such a process, and sends nothing.
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -64,6 +66,7 @@ def may_be_alive(worker: str) -> bool:
 
 def run_worker(crew: Crew, device: str) -> None:
     """Work until the study is done; the process's exit code is 0, 2 after a UserError, 130 after Ctrl-C."""
+    # As an exception it passes Queue.beating, which gives the training back; the signal itself would leave it claimed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     leave_with_parent(0)
     hush()
@@ -86,6 +89,8 @@ class Trainer:
         """Read the images, once for all trainings."""
         self.setup, self.measure, self.device = crew.setup, crew.measure, device
         self.train, self.val = self.setup.source("train"), self.setup.source("val")
+        # A quarter of the memory for training images and as much for validation, over all workers of the device: at
+        # least half of it is left to train in.
         if self.setup.settings.resident:
             size, share = stored_size(self.setup.settings.train), 0.25 / self.setup.devices.count(str(device))
             self.train = Resident(self.train, size, device, images=self.setup.settings.images, share=share)
@@ -93,7 +98,7 @@ class Trainer:
 
     @cached_property
     def measurer(self) -> Measurer:
-        """Writes into the ledger of the run directory."""
+        """Measurer that writes into the ledger of the run directory."""
         measurer = self.setup.measurer(str(self.device))
         measurer.remember_in(Ledger(self.setup.path / LEDGER))
         return measurer
@@ -105,7 +110,8 @@ class Trainer:
         measured = self.measurer.by_metric(subject) if self.measure else {}
         folder = self.folder(planned)
         folder.parent.mkdir(exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):  # one that was taken for dead may still be at it
+        # A worker that was taken for dead may still be at it: two must not write the same checkpoints.
+        with FileLock(folder.with_suffix(".lock")):
             training = ClassifierTraining(
                 architecture,
                 self.train,
@@ -117,6 +123,7 @@ class Trainer:
                 running=self.setup.running,
             )
             result = training.run(folder, lambda training: None)
+        # The last epoch, not the best: a maximum over epochs would flatter trainings whose accuracy goes up and down.
         last = result.epochs[-1]
         trained = Trained(
             network=planned.network,
@@ -137,5 +144,5 @@ class Trainer:
         folder.with_suffix(".lock").unlink(missing_ok=True)
 
     def folder(self, planned: Planned) -> Path:
-        """Of a training's checkpoints."""
+        """Folder of a training's checkpoints."""
         return self.setup.path / TRAININGS / f"{planned.network.replace('|', '_')}-{planned.seed}"

@@ -24,8 +24,8 @@ def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> No
     """Do all trainings, or those of the pilot if it fails.
 
     Args:
-        queue: of the study.
-        crew: that trains.
+        queue: the study's queue.
+        crew: workers that train.
         keep: puts what is trained so far where it outlives this process.
 
     Raises:
@@ -33,12 +33,14 @@ def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> No
     """
     if crew.pilot is not None:
         check_pilot(crew.pilot, queue.trained())
+    # A study that was killed leaves claims with fresh heartbeats; workers on this machine can be seen to be gone.
     for worker in set(queue.running().values()):
         if not may_be_alive(worker):
             queue.give_back(worker)
     workers: list[BaseProcess] = []
     try:
         if len(queue.trained()) < len(crew.plan):
+            # A forked process can neither use CUDA nor rely on locks that other threads held.
             spawn = get_context("spawn")
             workers = [spawn.Process(target=run_worker, args=(crew, device)) for device in crew.setup.devices]
             for worker in workers:
@@ -49,6 +51,7 @@ def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> No
             worker.terminate()
         for worker in workers:
             worker.join()
+    # Workers end without an error where the pilot has shown too little: it is said here, once.
     if crew.pilot is not None:
         check_pilot(crew.pilot, queue.trained())
     done, given_up = len(queue.trained()), queue.given_up()
@@ -82,6 +85,7 @@ def watch(queue: Queue, crew: Crew, workers: Sequence[BaseProcess], keep: Keep) 
         while True:
             ended = [worker for worker in workers if not worker.is_alive()]
             for worker in ended:
+                # A process that was killed cannot give its training back; this one knows before heartbeats are missed.
                 if worker.exitcode and worker.pid and worker.pid not in buried:
                     buried.add(worker.pid)
                     queue.give_back(worker_name(worker.pid))

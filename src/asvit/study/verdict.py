@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from asvit.measure.estimates import Estimate
 from asvit.measure.metrics import METRICS, Metric
@@ -15,9 +16,9 @@ from asvit.study.results import Scored, Trained
 
 BASELINE = METRICS["params"]
 BANDS = 3
-"""Of parameters, with equally many topologies each."""
+"""Number of bands of parameters, with equally many topologies each."""
 FEWEST = 3
-"""Topologies below which nothing is said of a score."""
+"""Smallest number of topologies with which something is said of a score."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +30,21 @@ class Score:
     title: str
     better: str
     source: str
-    values: np.ndarray
-    """The higher the better, by topology; nan where the measurement is invalid."""
-    repeats: np.ndarray | None
-    """The same by topology and repeat; None where it is a count."""
+    values: Float[np.ndarray, " n"]
+    """Values by topology, the higher the better; nan where the measurement is invalid."""
+    repeats: Float[np.ndarray, "n repeats"] | None
+    """Values by topology and repeat; None where the score is a count."""
     seconds: float
 
 
 def score_of(metric: Metric, estimates: Sequence[Estimate | None], seconds: float) -> Score:
     """A metric of all topologies, None where it is invalid, its sign turned so that higher is better."""
-    values = np.array([np.nan if one is None else metric.sign * one.mean for one in estimates])
+    values = np.array([np.nan if estimate is None else metric.sign * estimate.mean for estimate in estimates])
     repeats = None
     if not metric.counted:
-        width = max((len(one.values) for one in estimates if one is not None), default=1)
+        width = max((len(estimate.values) for estimate in estimates if estimate is not None), default=1)
         blank = np.full(width, np.nan)
-        repeats = np.array([blank if one is None else metric.sign * np.array(one.values) for one in estimates])
+        repeats = np.array([blank if e is None else metric.sign * np.array(e.values) for e in estimates])
     return Score(metric.name, metric.symbol, metric.title, metric.better, metric.source, values, repeats, seconds)
 
 
@@ -66,12 +67,16 @@ def together(scores: Sequence[Score]) -> Score:
     )
 
 
-def mean_accuracies(trained: Sequence[Trained], topologies: Sequence[str]) -> np.ndarray:
+def mean_accuracies(trained: Sequence[Trained], topologies: Sequence[str]) -> Float[np.ndarray, " n"]:
     """Mean top-1 accuracy over the trainings of each topology."""
-    return np.array([fmean(one.top1 for one in trained if one.network == topology) for topology in topologies])
+    return np.array(
+        [fmean(training.top1 for training in trained if training.network == topology) for topology in topologies]
+    )
 
 
-def judge(score: Score, accuracy: np.ndarray, params: np.ndarray, accuracy_reliability: float) -> Scored:
+def judge(
+    score: Score, accuracy: Float[np.ndarray, " n"], params: Float[np.ndarray, " n"], accuracy_reliability: float
+) -> Scored:
     """All that the table says of a score, on the topologies for which it is valid."""
     valid = np.isfinite(score.values)
     if valid.sum() < FEWEST:
@@ -112,7 +117,7 @@ def _of(score: Score, topologies: int) -> Scored:
     )
 
 
-def _ceiling(score: Score, valid: np.ndarray, accuracy_reliability: float) -> float | None:
+def _ceiling(score: Score, valid: Bool[np.ndarray, " n"], accuracy_reliability: float) -> float | None:
     if score.repeats is None:
         return ceiling(accuracy_reliability)
     reliability = measurement_reliability(score.repeats[valid])
@@ -136,5 +141,5 @@ def _comparison(length: Scored, params: Scored) -> str:
 
 
 def _gate(pilot: Variance) -> str:
-    told = f"In the pilot, accuracies varied {pilot} times as much between topologies as between seeds"
-    return f"{told}." if pilot.reaches(LEAST_RATIO) else f"{told}, less than {LEAST_RATIO:g}: they decide little."
+    words = f"In the pilot, accuracies varied {pilot} times as much between topologies as between seeds"
+    return f"{words}." if pilot.reaches(LEAST_RATIO) else f"{words}, less than {LEAST_RATIO:g}: they decide little."

@@ -13,7 +13,7 @@ from asvit.study.results import Trained, by_network
 
 
 @runtime_checkable
-class Trainer(Protocol):
+class Trains(Protocol):
     """Does trainings."""
 
     def __call__(self, planned: Planned) -> tuple[Trained, Mapping[str, float]]:
@@ -35,11 +35,11 @@ class Pilot:
 
     trainings: Collection[Planned]
     least_ratio: float
-    """Of the variance between topologies to that between seeds."""
+    """Smallest ratio of the variance between topologies to that between seeds with which it goes on."""
 
     def variance(self, trained: Sequence[Trained]) -> Variance | None:
-        """Of the pilot's accuracies; None until all are there."""
-        own = [one for one in trained if one.planned in self.trainings]
+        """Variance of the pilot's accuracies; None until all are there."""
+        own = [training for training in trained if training.planned in self.trainings]
         return variance_of(by_network(own)) if len(own) == len(self.trainings) else None
 
     def passed(self, trained: Sequence[Trained]) -> bool | None:
@@ -51,7 +51,7 @@ class Pilot:
 def work(
     queue: Queue,
     pilot: Pilot | None,
-    train: Trainer,
+    train: Trains,
     *,
     name: str,
     report: Callable[[str], None],
@@ -60,11 +60,11 @@ def work(
     """Do trainings until all are done or given up, or the pilot has shown that the rest decides nothing.
 
     Args:
-        queue: of the study.
+        queue: the study's queue.
         pilot: what is done first, and what it must show; None: there is none.
         train: does a training.
-        name: of this worker in the queue.
-        report: told of a training that failed, which then goes back to the queue.
+        name: this worker's name in the queue.
+        report: called with a line on each training that failed, which then goes back to the queue.
         poll: seconds between looks at the queue while others do the last ones.
     """
     while True:
@@ -80,9 +80,9 @@ def work(
             continue
         try:
             with queue.beating(claim):
-                found, shown = train(claim.planned)
+                trained, shown = train(claim.planned)
         except Exception as error:
             report(f"{claim.planned.network}, seed {claim.planned.seed}: {one_line(error)}")
             continue
-        queue.finish(claim, found, shown)
+        queue.finish(claim, trained, shown)
         train.forget(claim.planned)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from jaxtyping import Float, Num
 from timm.data.transforms_factory import create_transform
 from torch import Tensor
 from torchvision.transforms import v2
@@ -13,8 +14,8 @@ from torchvision.transforms.v2 import functional as V
 from asvit.images import RGB_MEAN, RGB_STD, normalise
 from asvit.training.recipe import TrainRecipe
 
-Transform = Callable[[Any], Tensor]
-"""From an image as a source reads it to a normalised tensor ``C x H x W``."""
+Transform = Callable[[Any], Float[Tensor, "channels H W"]]
+"""Makes a normalised tensor ``C x H x W`` of an image as a source reads it."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ByKind:
     photographs: Transform
     arrays: Transform
 
-    def __call__(self, image: Any) -> Tensor:
+    def __call__(self, image: Any) -> Float[Tensor, "channels H W"]:
         """Transform an image in its own way."""
         return self.photographs(image) if getattr(image, "mode", None) == "RGB" else self.arrays(image)
 
@@ -63,10 +64,10 @@ def evaluation_transform(
     Args:
         image_size: height and width in pixels.
         test_crop: share of a side that is kept.
-        mean: by channel; timm's pretrained models have means of their own, ours those of
+        mean: means by channel; timm's pretrained models have their own, ours those of
             :func:`~asvit.images.mean_and_std`.
-        std: the same for standard deviations.
-        interpolation: of photographs.
+        std: standard deviations by channel, likewise.
+        interpolation: how photographs are resampled.
     """
     photographs: Any = create_transform(
         (3, *image_size),
@@ -80,7 +81,9 @@ def evaluation_transform(
     return ByKind(photographs, arrays)
 
 
-def resize_centre(image: Tensor, *, size: tuple[int, int], share: float) -> Tensor:
+def resize_centre(
+    image: Num[Tensor, "channels H W"], *, size: tuple[int, int], share: float
+) -> Num[Tensor, "channels height width"]:
     """The largest central part of the aspect ratio of ``size``, a share of each side of it, resized."""
     height, width = image.shape[-2:]
     fit = min(height / size[0], width / size[1]) * share
@@ -88,11 +91,11 @@ def resize_centre(image: Tensor, *, size: tuple[int, int], share: float) -> Tens
     return V.resize(V.center_crop(image, list(box)), list(size), antialias=True)
 
 
-def to_tensor(image: Any) -> Tensor:
+def to_tensor(image: Any) -> Float[Tensor, "channels H W"]:
     """PIL image, or tensor from 0 to 1, as a tensor from 0 to 1."""
     return image if isinstance(image, Tensor) else V.pil_to_tensor(image).float() / 255
 
 
-def normalise_one(image: Tensor) -> Tensor:
-    """As every image that asvit's networks see is normalised."""
+def normalise_one(image: Float[Tensor, "channels H W"]) -> Float[Tensor, "channels H W"]:
+    """A single image, normalised as all that asvit's networks see."""
     return normalise(image[None])[0]

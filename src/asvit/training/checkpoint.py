@@ -21,7 +21,7 @@ from asvit.errors import UserError
 from asvit.training.results import EpochRecord
 
 MODEL, EMA, OPTIMISER = "model.", "ema.", "optimiser."
-"""What the names of tensors begin with."""
+"""Prefixes of the names of tensors."""
 
 EpochT = TypeVar("EpochT", bound=EpochRecord)
 
@@ -33,19 +33,19 @@ class State(Generic[EpochT]):
     epoch: int = 0
     """Epochs that are over."""
     step: int = 0
-    """Steps that are over of the next one."""
+    """Steps of the next epoch that are over."""
     losses: tuple[float, ...] = ()
     """Sums in the unfinished epoch of the loss and its recorded parts, each a mean over the batch."""
     seconds: float = 0.0
-    """Spent on the unfinished epoch."""
+    """Seconds spent on the unfinished epoch."""
     waiting: float = 0.0
     """Seconds of them spent waiting for images."""
     macs: int = 0
-    """Spent so far."""
+    """Multiply-adds spent so far."""
     unreadable: tuple[str, ...] = ()
     """Training images that could not be read."""
     epochs: tuple[EpochT, ...] = ()
-    """That are over."""
+    """Records of the epochs that are over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +53,9 @@ class Header:
     """What a checkpoint says beside its weights: the state of the training and, in subclasses, what was trained."""
 
     schema: ClassVar[str]
-    """Of the file."""
+    """Name of the file's format."""
     job: ClassVar[str]
-    """That writes such files."""
+    """Command that writes such files."""
 
     state: State[Any] = field(default_factory=State)
 
@@ -70,10 +70,14 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Header) 
         UserError: there is no room.
     """
     temporary = path.with_name(f".{path.name}.tmp")
+    # JSON keeps floats exactly, as the shortest text that is read back as the same number: so the sums of losses go on
+    # where they stopped, and a resumed training records what an uninterrupted one does.
     metadata = {"format": "pt", "schema": header.schema, "asvit": msgspec.json.encode(header).decode()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: x.detach().contiguous() for name, x in tensors.items()}, temporary, metadata)
+        # The new name may reach the disk before the content does: without this a crash of the machine could leave an
+        # empty file under it, and the one before is soon removed.
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -125,7 +129,7 @@ def load_weights(path: Path, header_type: type[HeaderT], *, averaged: bool) -> t
 
     Args:
         path: checkpoint, or the run directory of a training: then its best one.
-        header_type: of the job that wrote it.
+        header_type: header of the job that wrote it.
         averaged: whether to take the moving average of the weights where there is one.
     """
     file = best_checkpoint(path, header_type.job) if path.is_dir() else path
@@ -153,12 +157,13 @@ def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]
 
 
 def without_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Those of a prefix, under their own names."""
+    """Tensors whose names begin with a prefix, under their names without it."""
     return {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
 
 
 def optimiser_tensors(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Moments and step counts by the names of the parameters: ``exp_avg/stages.0.0.mlp.fc1.weight``."""
+    # By names, which stay: torch itself numbers parameters by their place in the optimiser's groups.
     return {
         f"{kind}/{name}": value
         for name, parameter in model.named_parameters()
@@ -172,7 +177,9 @@ def fill_optimiser(model: nn.Module, optimiser: torch.optim.Optimizer, tensors: 
     for key, value in tensors.items():
         kind, _, name = key.partition("/")
         parameter = parameters[name]
-        if value.shape == parameter.shape:  # the fused step wants moments that lie in memory as the weights do
+        # The fused step wants moments that lie in memory as their weights do; the only other tensor is the count of
+        # steps, which it wants on the same device.
+        if value.shape == parameter.shape:
             optimiser.state[parameter][kind] = torch.empty_like(parameter).copy_(value)
         else:
             optimiser.state[parameter][kind] = value.to(parameter.device)
@@ -193,8 +200,9 @@ def checkpoint_path(folder: Path, state: State) -> Path:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Checkpoints in a folder, in the order of training."""
-    found = [(match, path) for path in folder.glob("*.safetensors") if (match := _NAME.fullmatch(path.name))]
-    return [path for match, path in sorted(found, key=lambda pair: (int(pair[0][1]), int(pair[0][2] or 0)))]
+    # By the numbers in the names: epoch-0003 is before epoch-0003-step-000040, though sorting names puts it after.
+    matches = [(match, path) for path in folder.glob("*.safetensors") if (match := _NAME.fullmatch(path.name))]
+    return [path for match, path in sorted(matches, key=lambda pair: (int(pair[0][1]), int(pair[0][2] or 0)))]
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from timm.data.mixup import Mixup
 from torch import Tensor
 
 from asvit.complexity.cost import count_params
 from asvit.errors import UserError
 from asvit.networks.architecture import Task
-from asvit.networks.building import build
+from asvit.networks.building import build_trainable
 from asvit.networks.named import Network
 from asvit.training.augment import evaluation_transform, training_transform
 from asvit.training.checkpoint import State, checkpoint_path
@@ -55,8 +56,8 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
             train: images to learn from.
             val: images to evaluate on, of the same classes.
             recipe: how to train.
-            schedule: of re-tokenization, over the recipe's epochs.
-            seed: of everything random.
+            schedule: schedule of re-tokenization, over the recipe's epochs.
+            seed: random seed of the whole training.
             device: where to train.
             running: how to run it.
             processes: this one among those that train together.
@@ -67,7 +68,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
             raise UserError(f"the schedule's epochs are not the recipe's {recipe.epochs}: expected as many")
         self.task = Task(image_size=recipe.image_size, in_chans=train.channels, num_classes=len(train.classes))
         seed_everything(Draws.WEIGHTS, seed)
-        model = build(network, self.task, drop_path=recipe.drop_path)
+        model = build_trainable(network, self.task, drop_path=recipe.drop_path)
         self.stages = stage_costs(model, schedule, torch.zeros(1, self.task.in_chans, *self.task.image_size))
         if running.checkpointing:
             set_checkpointing(model)
@@ -101,18 +102,18 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
 
     @property
     def stage(self) -> StageCost:
-        """Of the schedule, in the present epoch."""
+        """Stage of the schedule in the present epoch."""
         coarseness = coarseness_at(self.schedule, min(self.state.epoch, self.recipe.epochs - 1))
         return next(stage for stage in self.stages if stage.coarseness == coarseness)
 
     @property
     def macs(self) -> int:
-        """Of one image in the present stage."""
+        """Multiply-adds of one image in the present stage, forward."""
         return self.stage.macs
 
     @property
     def planned_macs(self) -> int:
-        """Of the whole training."""
+        """Multiply-adds of the whole training."""
         images = self.order.steps * self.recipe.batch_size
         return BACKWARD * images * sum(stage.epochs * stage.macs for stage in self.stages)
 
@@ -128,7 +129,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
             return batch
         return Batch(*self.mix(batch.images, batch.labels), batch.problems)
 
-    def losses(self, batch: Batch) -> tuple[Tensor]:
+    def losses(self, batch: Batch) -> tuple[Float[Tensor, ""]]:
         """Cross entropy; labels that were mixed have been smoothed as well."""
         with self.autocast():
             logits = self.stepping(batch.images)

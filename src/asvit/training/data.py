@@ -1,4 +1,4 @@
-"""From a source of images to batches, in an order and with a randomness that any process can repeat.
+"""Batches from a source of images, in an order and with a randomness that any process can repeat.
 
 What happens to a sample is a function of (seed, epoch, index) alone: not of the process, the worker, or the past.
 """
@@ -15,18 +15,18 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int, Num
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from asvit.errors import UserError
 from asvit.images import UNREADABLE, check_size
-from asvit.training.augment import Transform
 
 REPLACEMENTS = 10
 """Images in a row that are tried before a sample is given up."""
 
 BatchT = TypeVar("BatchT")
-Place = tuple[int, int]
+EpochAndIndex = tuple[int, int]
 """Epoch and index of a sample."""
 
 
@@ -48,6 +48,7 @@ def seed_everything(draws: Draws, *key: int) -> None:
     >>> bool(torch.rand(1) == first)
     True
     """
+    # Sums such as seed + epoch would meet again in other epochs; a SeedSequence gives neighbours unrelated states.
     state = np.random.SeedSequence((draws, *key)).generate_state(3)
     random.seed(int(state[0]))
     np.random.seed(state[1])  # noqa: NPY002, timm's augmentations draw from the global state
@@ -76,24 +77,26 @@ class Readable(Protocol):
 
 @dataclass(frozen=True)
 class Example:
-    """What a network is to learn from, or be scored on, at a time."""
+    """One image, made ready for a network to learn from or to be scored on."""
 
     content: Any
-    """None where the file could not be read and nothing stands in for it."""
+    """Image and what is known about it; None where it could not be read and nothing stands in for it."""
     problem: str | None
-    """File and reason, where it could not be read."""
+    """File that could not be read, and the reason; None where it could."""
 
 
 @dataclass(frozen=True)
 class Batch:
     """Images and labels of one process, and what could not be read on the way."""
 
-    images: Tensor
-    labels: Tensor
+    images: Float[Tensor, "B *channels_H_W"]
+    """Normalised, ``B x channels x H x W``; an empty batch has no shape beyond ``B``."""
+    labels: Int[Tensor, " B"] | Float[Tensor, "B classes"]
+    """Classes by number or, where images are mixed, a share for every class."""
     problems: tuple[str, ...]
 
     @classmethod
-    def of(cls, contents: Sequence[tuple[Tensor, int]], problems: tuple[str, ...]) -> "Batch":
+    def of(cls, contents: Sequence[tuple[Float[Tensor, "channels H W"], int]], problems: tuple[str, ...]) -> "Batch":
         """Stack images and labels."""
         if not contents:
             return cls(torch.empty(0), torch.empty(0, dtype=torch.long), problems)
@@ -121,16 +124,18 @@ class Batch:
 class Labelled:
     """Makes an image and its label ready for a classifier."""
 
-    def __init__(self, transform: Transform, labels: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, transform: Callable[[Any], Num[Tensor, "channels H W"]], labels: Sequence[int] | None = None
+    ) -> None:
         """Transform images.
 
         Args:
-            transform: that makes a tensor of an image.
+            transform: makes a tensor of an image.
             labels: what a network calls the source's classes, where it counts them differently.
         """
         self.transform, self.labels = transform, labels
 
-    def __call__(self, image: Any, label: int) -> tuple[Tensor, int]:
+    def __call__(self, image: Any, label: int) -> tuple[Num[Tensor, "channels H W"], int]:
         """The tensor and the network's label."""
         return self.transform(check_size(image)), label if self.labels is None else self.labels[label]
 
@@ -144,15 +149,19 @@ class Examples(Dataset[Example]):
         Args:
             source: images.
             prepare: makes an image, and what is known about it, ready for the network.
-            seed: of training, where a damaged image is replaced by the next one; None for evaluation, which is not
-                random and leaves it out.
+            seed: random seed of the training, where a damaged image is replaced by the next one; None for evaluation,
+                which is not random and leaves it out.
         """
         self.source, self.prepare, self.seed = source, prepare, seed
 
-    def __getitem__(self, place: Place) -> Example:
+    def __getitem__(self, place: EpochAndIndex) -> Example:
         epoch, index = place
+        # torch seeds a worker once, so that its draws would depend on which samples it happened to load before.
         if self.seed is not None:
             seed_everything(Draws.SAMPLE, self.seed, epoch, index)
+        # Training needs whole batches, of as many images in every process: the next image of the list stands in, which,
+        # unlike another draw, is a function of the index too. The message names the one that was asked for; its
+        # neighbours are named where their own turn comes.
         problem = None
         for next_index in range(index, index + (1 if self.seed is None else REPLACEMENTS)):
             i = next_index % len(self.source)
@@ -169,7 +178,7 @@ def collate(batch_type: Any, examples: list[Example]) -> Any:
     return batch_type.of([example.content for example in examples if example.content is not None], problems)
 
 
-class TrainingOrder(Sampler[list[Place]]):
+class TrainingOrder(Sampler[list[EpochAndIndex]]):
     """Batches of an epoch: a permutation of the images, cut into batches of which each process takes its share.
 
     The images of a batch do not depend on the number of processes; a rest smaller than a batch is left out.
@@ -192,20 +201,21 @@ class TrainingOrder(Sampler[list[Place]]):
         return self.images // self.batch_size
 
     def go_to(self, epoch: int, start: int) -> None:
-        """Where the next iteration begins."""
+        """Let the next iteration begin at a step of an epoch."""
         self.epoch, self.start = epoch, start
 
     def __len__(self) -> int:
         return self.steps - self.start
 
-    def __iter__(self) -> Iterator[list[Place]]:
+    def __iter__(self) -> Iterator[list[EpochAndIndex]]:
+        # Every process draws the same permutation and takes every n-th image of a batch: nothing has to be exchanged.
         order = torch.randperm(self.images, generator=generator_of(Draws.ORDER, self.seed, self.epoch)).tolist()
         for step in range(self.start, self.steps):
             batch = order[step * self.batch_size : (step + 1) * self.batch_size]
             yield [(self.epoch, index) for index in batch[self.rank :: self.processes]]
 
 
-class EvaluationOrder(Sampler[list[Place]]):
+class EvaluationOrder(Sampler[list[EpochAndIndex]]):
     """Every image once, in order, shared by the processes."""
 
     def __init__(self, images: int, batch_size: int, *, rank: int, processes: int) -> None:
@@ -215,20 +225,21 @@ class EvaluationOrder(Sampler[list[Place]]):
     def __len__(self) -> int:
         return -(-len(self.places) // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[Place]]:
+    def __iter__(self) -> Iterator[list[EpochAndIndex]]:
         for start in range(0, len(self.places), self.batch_size):
             yield self.places[start : start + self.batch_size]
 
 
 def batches(
     examples: Examples,
-    order: Sampler[list[Place]],
+    order: Sampler[list[EpochAndIndex]],
     *,
     workers: int,
     device: torch.device,
     batch_type: type[BatchT] = Batch,
 ) -> Iterable[BatchT]:
     """Batches in an order; the workers that load them live on between epochs and share no random state."""
+    # A fork of a process with threads or CUDA may hang; the fork server is a process that has neither.
     loader: Any = DataLoader(
         examples,
         batch_sampler=order,
@@ -251,4 +262,5 @@ def leave_with_parent(worker: int) -> None:
 
 def _end_after(parent: Any) -> None:
     parent.join()
+    # sys.exit would end this thread alone, and leave the main one at its work.
     os._exit(1)

@@ -16,24 +16,24 @@ from asvit.training.data import Batch
 from asvit.training.parallel import Processes
 
 BINS = 15
-"""Of confidence, for the calibration error."""
+"""Number of bins of confidence, for the calibration error."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Of a classifier on some images."""
+    """Scores of a classifier on some images."""
 
     images: int
     top1: float
-    """Share whose class is ranked first."""
+    """Share of the images whose class is ranked first."""
     top5: float
-    """Share whose class is among the first five."""
+    """Share of the images whose class is among the first five."""
     loss: float
     """Mean cross entropy, in nats."""
     calibration_error: float
     """Expected calibration error: mean over images of | accuracy - confidence | of their bin (Guo et al., 2017)."""
     images_per_second: float
-    """Loading included."""
+    """Images per second, loading included."""
     confusion: tuple[tuple[int, ...], ...]
     """Images by true class (rows) and predicted class (columns)."""
     unreadable: tuple[str, ...]
@@ -57,10 +57,10 @@ def evaluate(
         model: images to logits ``B x classes``, in evaluation mode.
         loader: batches of this process.
         classes: outputs that count.
-        device: of the model.
-        precision: of the matrix products.
-        processes: that share the images.
-        memory_format: of the images.
+        device: where the model is.
+        precision: precision of the matrix products.
+        processes: processes that share the images.
+        memory_format: layout of the images in memory.
 
     Raises:
         UserError: no image can be read, or the outputs are not finite.
@@ -109,7 +109,7 @@ class Tally:
 
     @classmethod
     def empty(cls, classes: int, device: torch.device) -> "Tally":
-        """Nothing yet."""
+        """Sums over no images yet."""
         exact = {"dtype": torch.float64, "device": device}
         confusion = torch.zeros(classes, classes, dtype=torch.long, device=device)
         return cls(torch.zeros(4, **exact), torch.zeros(3, BINS, **exact), confusion)

@@ -9,7 +9,7 @@ import torch
 from asvit.errors import UserError
 from asvit.images import read_image
 from asvit.networks.architecture import Task
-from asvit.networks.building import build
+from asvit.networks.building import build_trainable
 from asvit.networks.named import Network
 from asvit.networks.refusing import refusing
 from asvit.runs.devices import choose_device, use_threads
@@ -31,10 +31,10 @@ from asvit.training.trained import Classifier, labels_of
 from asvit.training.watching import CHECKPOINTS, Watcher, training_in, usual_running, write_epochs
 
 SCALARS = ("train_loss", "loss", "top1", "top5", "lr", "coarseness", "macs", "images_per_second")
-"""Of an epoch, for TensorBoard."""
+"""Fields of an epoch that TensorBoard shows."""
 
 Adjust = Callable[[Running], Running]
-"""From how a training is usually run on a machine to how it shall be run."""
+"""Makes of the usual way to run a training on a machine the way to run it now."""
 
 
 def run_train(
@@ -53,8 +53,8 @@ def run_train(
         network: architecture, or model of timm.
         data: images.
         recipe: how to train.
-        schedule: of re-tokenization, over the recipe's epochs.
-        recipe_name: for the records.
+        schedule: schedule of re-tokenization, over the recipe's epochs.
+        recipe_name: name of the recipe, for the records.
         adjust: changes how a training is usually run here.
         job: where, and from which seed.
     """
@@ -87,7 +87,7 @@ def planned_costs(network: Network, data: ImageData, recipe: TrainRecipe, schedu
     """What every stage of a schedule would cost; nothing is trained."""
     train, _ = open_both(data)
     task = Task(image_size=recipe.image_size, in_chans=train.channels, num_classes=len(train.classes))
-    return stage_costs(build(network, task), schedule, torch.zeros(1, task.in_chans, *task.image_size))
+    return stage_costs(build_trainable(network, task), schedule, torch.zeros(1, task.in_chans, *task.image_size))
 
 
 def facts(training: ClassifierTraining) -> list[str]:
@@ -106,9 +106,9 @@ class Evaluated:
     """How a network did on some images."""
 
     network: str
-    """As it was asked for."""
+    """Name by which the network was asked for."""
     images: str
-    """Which they were."""
+    """Name of the images."""
     classes: tuple[str, ...]
     scores: Scores
 
@@ -127,12 +127,12 @@ def run_evaluate(
     """Score a trained network.
 
     Args:
-        name: that it was asked for by, for messages.
+        name: name by which it was asked for, for messages.
         trained: the network.
         data: images.
-        split: of them.
+        split: which part of them.
         batch_size: images at a time.
-        image_size: other than trained.
+        image_size: height and width, where they are not those of the training.
         adjust: changes how images are usually loaded and computed here.
         computer: device and threads.
     """
@@ -176,13 +176,11 @@ def run_predict(
     """Classes of some image files, the likeliest first.
 
     Args:
-        trained: network.
-        images: one or more files.
+        trained: the network.
+        images: files.
         top: classes of an image.
         computer: device and threads.
     """
-    if not images:
-        raise UserError("no image to classify: expected one or more files")
     if top < 1:
         raise UserError(f"top is {top}: expected at least 1")
     use_threads(computer.threads)

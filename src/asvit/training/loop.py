@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from timm.optim._optim_factory import create_optimizer_v2
 from timm.scheduler.cosine_lr import CosineLRScheduler
 from timm.utils.model_ema import ModelEmaV3
@@ -81,7 +82,7 @@ class Pending:
 
     step: int
     lr: float
-    values: Tensor
+    values: Float[Tensor, " values"]
     """Loss, norm of the gradient and parts of the loss, still on the device."""
     problems: tuple[str, ...]
     """Images that could not be read."""
@@ -111,10 +112,10 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
         """Set up optimiser and average for a freshly drawn network.
 
         Args:
-            model: to train; it is moved to the device.
+            model: network to train; it is moved to the device.
             recipe: how to train.
-            images: to learn from.
-            seed: of everything random.
+            images: number of training images.
+            seed: random seed of the whole training.
             device: where to train.
             running: how to run it.
             processes: this one among those that train together.
@@ -128,6 +129,7 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
         )
         self.average = None if recipe.ema is None else ModelEmaV3(self.model, decay=recipe.ema, use_warmup=True)
         if running.compile:
+            # In place: the wrapper that torch.compile returns would change the names of weights in checkpoints.
             self.model.compile()
         self.stepping = processes.wrap(self.model)
         self.order = TrainingOrder(images, recipe.batch_size, seed=seed, rank=processes.rank, processes=processes.count)
@@ -148,7 +150,7 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
     @property
     @abstractmethod
     def planned_macs(self) -> int:
-        """Of the whole training."""
+        """Multiply-adds of the whole training."""
 
     @abstractmethod
     def load_batches(self) -> Iterable[BatchT]:
@@ -163,7 +165,7 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
         """A batch on the device, as the network is to see it."""
 
     @abstractmethod
-    def losses(self, batch: BatchT) -> tuple[Tensor, ...]:
+    def losses(self, batch: BatchT) -> tuple[Float[Tensor, ""], ...]:
         """Mean loss of some images, then its parts if they are recorded."""
 
     @abstractmethod
@@ -185,21 +187,21 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network that counts, in evaluation mode: of averaged weights where there is an average."""
+        """The network that counts, in evaluation mode: with averaged weights where there is an average."""
         model = self.model if self.average is None else self.average.module
         self.processes.share_buffers(model)
         return model.eval()
 
     @cached_property
     def train_loader(self) -> Iterable[BatchT]:
-        """Of all epochs."""
+        """Loader of this process's training images, the same one in all epochs."""
         return self.load_batches()
 
     def run(self, folder: Path, watch: Watch) -> ResultT:
         """Train to the end, from the last checkpoint in a folder where there is one.
 
         Args:
-            folder: of checkpoints.
+            folder: where the checkpoints are.
             watch: shows how far it is.
 
         Raises:
@@ -220,8 +222,9 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
         """The rest of an epoch, step by step."""
         self.begin_epoch()
         self.stepping.train()
+        # The order is gone through in this process, not in those that load: these live on while it jumps to a step.
         self.order.go_to(self.state.epoch, self.state.step)
-        saved = told = time.monotonic()
+        saved = shown = time.monotonic()
         pending: list[Pending] = []
         loader, start = iter(self.train_loader), time.perf_counter()
         for step in range(self.state.step, self.order.steps):
@@ -240,18 +243,22 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
                 waiting=self.state.waiting + waited,
                 macs=self.state.macs + BACKWARD * self.loop.batch_size * self.macs,
             )
+            # Only where no loss is pending: a checkpoint holds the sum of all of them, and is called the last good one.
             if not pending and not last and self.due(saved):
                 self.save(folder)
                 saved = time.monotonic()
-            if time.monotonic() - told > 1:
+            if time.monotonic() - shown > 1:
                 watch(self)
-                told = time.monotonic()
+                shown = time.monotonic()
             start = time.perf_counter()
 
-    def step(self, step: int, batch: BatchT) -> Tensor:
+    def step(self, step: int, batch: BatchT) -> Float[Tensor, " values"]:
         """One update of the weights; returns the mean loss of this process's images, the gradient's norm, and parts."""
         if len(batch) < self.share:
             raise UserError(f"many images in a row cannot be read, the first: {batch.problems[0]}")
+        # Stochastic depth and Mixup draw from the global states. As a function of the position these need no place in a
+        # checkpoint, and a resumed step draws what it would have drawn. The same goes for the learning rate and for the
+        # decay of the average, which are functions of the number of updates.
         seed_everything(Draws.STEP, self.seed, self.state.epoch, step, self.processes.rank)
         updates = self.state.epoch * self.order.steps + step
         self.schedule_lr.step_update(updates)
@@ -260,6 +267,7 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
         pieces = batch.parts(self.running.accumulate)
         for i, piece in enumerate(pieces, start=1):
             with self.processes.exchange(self.stepping, gradients=i == len(pieces)):
+                # Weighed by images, for the last part may be smaller: they add up to the mean over the batch.
                 loss, *parts = (value * (len(piece) / len(batch)) for value in self.losses(piece))
                 loss.backward()
             sums += torch.stack((loss, *parts)).detach()
@@ -271,20 +279,20 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
         return torch.cat((sums[:1], norm[None], sums[1:]))
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Around what is computed in the training's precision."""
+        """Context in which a network is computed in the training's precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.running.precision == "bfloat16")
 
     def read(self, pending: list[Pending], folder: Path) -> None:
         """Add the pending losses, means over all processes, to the state; all must be finite. Then none are pending."""
-        values = self.processes.total(torch.stack([some.values for some in pending])) / self.processes.count
-        for (loss, norm), some in zip(values[:, :2].tolist(), pending, strict=True):
+        values = self.processes.total(torch.stack([entry.values for entry in pending])) / self.processes.count
+        for (loss, norm), entry in zip(values[:, :2].tolist(), pending, strict=True):
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 raise UserError(
-                    f"the loss is {loss}, the gradient's norm {norm} in step {some.step + 1} of epoch "
-                    f"{self.state.epoch + 1}, at learning rate {some.lr:.3g}; the last good checkpoint is "
+                    f"the loss is {loss}, the gradient's norm {norm} in step {entry.step + 1} of epoch "
+                    f"{self.state.epoch + 1}, at learning rate {entry.lr:.3g}; the last good checkpoint is "
                     f"{last_checkpoint(folder)}: choose a lower --lr, or --precision float32, in another run directory"
                 )
-        self.count_unreadable(tuple(problem for some in pending for problem in some.problems))
+        self.count_unreadable(tuple(problem for entry in pending for problem in entry.problems))
         loss, _, *parts = values.sum(0).tolist()
         before = self.state.losses or (0.0,) * (1 + len(parts))
         self.state = replace(self.state, losses=tuple(map(sum, zip(before, (loss, *parts), strict=True))))
@@ -295,8 +303,9 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
         count = self.processes.total(torch.tensor(float(len(problems)), device=self.device))
         if not count:
             return
-        said = chain.from_iterable(self.processes.from_all(problems))
-        fresh = tuple(problem for problem in dict.fromkeys(said) if problem not in self.state.unreadable)
+        # Lists are gathered only where there is something in one of them; the sum has told all processes so.
+        everywhere = chain.from_iterable(self.processes.from_all(problems))
+        fresh = tuple(problem for problem in dict.fromkeys(everywhere) if problem not in self.state.unreadable)
         self.state = replace(self.state, unreadable=self.state.unreadable + fresh)
         if len(self.state.unreadable) > self.running.max_unreadable:
             raise UserError(
@@ -312,13 +321,15 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
 
     def due(self, saved: float) -> bool:
         """Whether it is time for a checkpoint; all processes go by the first one's clock."""
+        # With clocks of their own, one process would save and wait for others that go on. All of them ask here after
+        # the same steps, as a sum over processes needs: how many losses are pending depends on the step alone.
         late = torch.tensor(
             float(self.processes.first and time.monotonic() - saved > 60 * self.running.checkpoint_minutes)
         )
         return bool(self.processes.total(late.to(self.device)))
 
     def epoch_facts(self) -> dict[str, Any]:
-        """What an epoch of any training records, of the one that has just been trained: of :class:`EpochRecord`."""
+        """Fields of :class:`EpochRecord` for the epoch that has just been trained."""
         state, steps = self.state, self.order.steps
         return {
             "epoch": state.epoch + 1,
@@ -347,6 +358,7 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
         if self.processes.first:
             remove_unfinished(folder)
         last = last_checkpoint(folder)
+        # On a shared file system another process may not see the newest file yet: none is to go on from an older one.
         name = self.processes.from_first(None if last is None else last.name)
         if name is None:
             return

@@ -22,7 +22,7 @@ class Processes:
     count: int = 1
     local_rank: int = 0
     local_count: int = 1
-    """Of processes on this machine."""
+    """Number of processes on this machine."""
     joined: bool = False
     """Whether torch has joined them, as torchrun has it, be it one alone: then all that they exchange goes that way."""
 
@@ -52,7 +52,7 @@ class Processes:
         return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
 
     def exchange(self, wrapped: nn.Module, *, gradients: bool) -> AbstractContextManager[None]:
-        """Around a pass: whether its gradients are exchanged, as those of the last part of a batch must be."""
+        """Context of a pass that exchanges gradients or not; the last part of a batch must exchange them."""
         if gradients or not isinstance(wrapped, DistributedDataParallel):
             return nullcontext()
         return wrapped.no_sync()
@@ -85,7 +85,7 @@ class Processes:
         return things
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait until every process is here."""
         if self.joined:
             dist.barrier()
 

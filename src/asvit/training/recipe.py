@@ -21,11 +21,11 @@ class LoopRecipe:
     warmup_epochs: int
     """Epochs over which the learning rate rises linearly from zero."""
     weight_decay: float
-    """Of matrices and convolutions; biases, norms and position embedding are not decayed."""
+    """Weight decay of matrices and convolutions; biases, norms and position embedding are not decayed."""
     clip: float | None = None
     """Largest norm of the gradient; None: not clipped."""
     drop_path: float = 0.0
-    """Stochastic depth of the last block."""
+    """Rate of stochastic depth in the last block."""
     ema: float | None = None
     """Decay of the moving average of the weights, which is then what counts; None: no average."""
 
@@ -53,7 +53,7 @@ class TrainRecipe(LoopRecipe):
     image_size: tuple[int, int]
     """Height and width in pixels."""
     schedule: str
-    """Of re-tokenization: one of the paper's, or own."""
+    """Schedule of re-tokenization: one of the paper's, or own."""
     label_smoothing: float = 0.1
     """Share of a label spread over all classes."""
     mixup: float = 0.0
@@ -63,7 +63,7 @@ class TrainRecipe(LoopRecipe):
     randaugment: str | None = None
     """timm's policy, such as rand-m9-mstd0.5-inc1; photographs in colour only."""
     random_erasing: float = 0.0
-    """Probability; photographs in colour only."""
+    """Probability that a part of an image is erased; photographs in colour only."""
     smallest_crop: float = 0.08
     """Least share of an image's area that a random crop keeps."""
     flip: float = 0.5

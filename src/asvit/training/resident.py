@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 from torch.utils.data import Sampler
 from torchvision.transforms.v2 import functional as V
@@ -15,12 +15,12 @@ from asvit.errors import UserError
 from asvit.images import normalise
 from asvit.runs.devices import memory
 from asvit.training.augment import resize_centre
-from asvit.training.data import REPLACEMENTS, Batch, Draws, Examples, Labelled, Place, generator_of
+from asvit.training.data import REPLACEMENTS, Batch, Draws, EpochAndIndex, Examples, Labelled, generator_of
 from asvit.training.recipe import TrainRecipe
 from asvit.training.sources import Source
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)
-"""Of random crops, relative to the image's own."""
+"""Smallest and largest aspect ratio of a random crop, over the image's own."""
 
 
 class Resident(Source):
@@ -43,12 +43,12 @@ class Resident(Source):
         """Read images.
 
         Args:
-            source: of images.
+            source: images to read.
             size: height and width in pixels; of an image, the largest central part of that aspect ratio is kept.
-            device: whose memory they are to live in.
+            device: device in whose memory they are kept.
             images: how many to keep, evenly spread over the source; None: all.
             evaluation: whether they are evaluated on.
-            share: of that memory that they may fill.
+            share: largest share of that memory that they may fill.
 
         Raises:
             UserError: they would fill more of that memory, or there are fewer.
@@ -59,6 +59,7 @@ class Resident(Source):
         if not 0 < count <= len(source):
             raise UserError(f"{source.name} has {len(source)} images, not {count}: choose fewer")
         examples = Examples(source, Labelled(lambda image: as_stored(image, size)), seed=None if evaluation else 0)
+        # One image says how much all will take, so that too many are refused before they are read.
         image, _ = first(examples)
         needed, there = count * image.nbytes, memory(device)
         if needed > share * there:
@@ -66,6 +67,7 @@ class Resident(Source):
                 f"{source.name} takes {needed / 1e9:.1f} GB of {there / 1e9:.1f} GB on {device} as "
                 f"{size[0]}x{size[1]} images: leave out --resident, or choose a smaller --image-size"
             )
+        # Filled image by image: a list that is stacked at the end would take the memory twice.
         images_there = torch.empty(count, *image.shape, dtype=image.dtype)
         labels: list[int] = []
         self.kept: list[int] = []
@@ -79,6 +81,7 @@ class Resident(Source):
                 labels.append(label)
                 self.kept.append(chosen)
         self.problems: dict[int, tuple[str, ...]] = {}
+        # What was left out has no place of its own: it is told with the image that came after it, or with the last.
         for place, problem in problems:
             index = min(place, len(labels) - 1)
             self.problems[index] = (*self.problems.get(index, ()), problem)
@@ -87,12 +90,12 @@ class Resident(Source):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def read(self, index: int) -> tuple[Tensor, int]:
+    def read(self, index: int) -> tuple[Float[Tensor, "C H W"], int]:
         """An image from 0 to 1, and its label."""
         return self.pixels([index])[0].cpu(), int(self.labels[index])
 
     def file(self, index: int) -> str:
-        """Name in the source."""
+        """Name of the image in its source."""
         return self.source.file(self.kept[index])
 
     def pixels(self, indices: Sequence[int]) -> Float[Tensor, "B C H W"]:
@@ -112,8 +115,8 @@ class ResidentBatches:
     def __init__(
         self,
         resident: Resident,
-        order: Sampler[list[Place]],
-        view: Callable[[Float[Tensor, "B C H W"], list[Place]], Float[Tensor, "B C h w"]],
+        order: Sampler[list[EpochAndIndex]],
+        view: Callable[[Float[Tensor, "B C H W"], list[EpochAndIndex]], Float[Tensor, "B C h w"]],
     ) -> None:
         """Batches of what ``view`` makes of the images at some places."""
         self.resident, self.order, self.view = resident, order, view
@@ -131,9 +134,9 @@ class RandomCrops:
         """Crop as a recipe says.
 
         Args:
-            recipe: of training; RandAugment and random erasing are not done here and so refused.
-            images: of the set.
-            seed: of training.
+            recipe: training recipe; RandAugment and random erasing are not done here and so refused.
+            images: number of images in the set.
+            seed: random seed of the training.
         """
         if recipe.randaugment is not None or recipe.random_erasing:
             raise UserError(
@@ -143,20 +146,24 @@ class RandomCrops:
         self.recipe, self.images, self.seed = recipe, images, seed
         self.of_epoch = lru_cache(1)(self.draw)
 
-    def __call__(self, images: Float[Tensor, "B C H W"], places: list[Place]) -> Float[Tensor, "B C h w"]:
+    def __call__(self, images: Float[Tensor, "B C H W"], places: list[EpochAndIndex]) -> Float[Tensor, "B C h w"]:
         """Crops of the recipe's image size, by one interpolation."""
         (epoch,) = {epoch for epoch, _ in places}
         parameters = self.of_epoch(epoch)[[index for _, index in places]]
         grid = F.affine_grid(parameters.to(images.device), [*images.shape[:2], *self.recipe.image_size], False)
+        # Crops lie within their images, but an enlarged one is sampled beyond the centres of the outermost pixels,
+        # which are repeated there rather than faded to black.
         return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
     def draw(self, epoch: int) -> Float[Tensor, "n 2 3"]:
         """Affine maps from a crop's coordinates to its image's, both from -1 to 1, for all images of an epoch."""
+        # For all images at once, on the CPU: what an image gets depends neither on its batch nor on the device.
         u = torch.rand(5, self.images, generator=generator_of(Draws.SAMPLE, self.seed, epoch))
         area = self.recipe.smallest_crop + (1 - self.recipe.smallest_crop) * u[0]
         low, high = map(math.log, ASPECT_RATIOS)
         ratio = torch.exp(low + (high - low) * u[1])
         width, height = (area * ratio).sqrt().clamp(max=1), (area / ratio).sqrt().clamp(max=1)
+        # A negative width reads the image from right to left, so that mirroring costs no second pass.
         mirror = 1 - 2 * (u[2] < self.recipe.flip).float()
         zero = torch.zeros_like(width)
         across = torch.stack((mirror * width, zero, (1 - width) * (2 * u[3] - 1)), 1)
@@ -164,13 +171,15 @@ class RandomCrops:
         return torch.stack((across, down), 1)
 
 
-def centre(size: tuple[int, int]) -> Callable[[Tensor, list[Place]], Tensor]:
+def centre(
+    size: tuple[int, int],
+) -> Callable[[Float[Tensor, "B C H W"], list[EpochAndIndex]], Float[Tensor, "B C h w"]]:
     """The central part of every image, as evaluation sees it."""
     return lambda images, places: V.center_crop(images, list(size))
 
 
 def stored_size(recipe: TrainRecipe) -> tuple[int, int]:
-    """Of which evaluation's share of a side is the recipe's image size.
+    """Size at which images are kept: evaluation cuts the recipe's image size out of its centre.
 
     >>> from asvit.training.recipe import RECIPES
     >>> stored_size(RECIPES["cifar10"])
@@ -180,13 +189,13 @@ def stored_size(recipe: TrainRecipe) -> tuple[int, int]:
     return round(height / recipe.test_crop), round(width / recipe.test_crop)
 
 
-def as_stored(image: object, size: tuple[int, int]) -> Tensor:
+def as_stored(image: object, size: tuple[int, int]) -> Num[Tensor, "C H W"]:
     """The largest central part of the size's aspect ratio: whole numbers of a photograph, float32 of an array."""
     pixels = image if isinstance(image, Tensor) else V.pil_to_tensor(image)  # pyright: ignore[reportArgumentType]
     return resize_centre(pixels, size=size, share=1.0)
 
 
-def first(examples: Examples) -> tuple[Tensor, int]:
+def first(examples: Examples) -> tuple[Num[Tensor, "C H W"], int]:
     """The first image that can be read, and its label."""
     tried = []
     for index in range(min(len(examples.source), REPLACEMENTS)):

@@ -21,19 +21,19 @@ class EpochRecord:
     """A pass over the training images."""
 
     epoch: int
-    """Counted from 1."""
+    """Number of the epoch, counted from 1."""
     lr: float
     """Learning rate of the last step."""
     train_loss: float
-    """Mean over the epoch's images, as they were augmented."""
+    """Mean loss over the epoch's images, as they were augmented."""
     macs: int
     """Multiply-adds of all training so far: three times the forward pass of every image."""
     seconds: float
-    """Of training, without evaluation."""
+    """Seconds of training, without evaluation."""
     waiting: float
     """Share of them spent waiting for images."""
     images_per_second: float
-    """In training."""
+    """Images per second in training."""
     unreadable: int
     """Training images so far that could not be read and were replaced."""
 
@@ -43,13 +43,13 @@ class Epoch(EpochRecord):
     """A pass over the training images and the evaluation of the classifier after it."""
 
     coarseness: int
-    """Of the tokens, in training and in evaluation."""
+    """Coarseness of the tokens, in training and in evaluation."""
     loss: float
     """Mean cross entropy of the validation images."""
     top1: float
     """Share of the validation images whose class is ranked first."""
     top5: float
-    """Share whose class is among the first five."""
+    """Share of them whose class is among the first five."""
     left_out: int = 0
     """Validation images that could not be read."""
 
@@ -64,13 +64,13 @@ class TrainResult:
     classes: tuple[str, ...]
     params: int
     stages: tuple[StageCost, ...]
-    """What was planned, and what a stage costs for one image."""
+    """Stages of the schedule, each with the cost of one image."""
     saved_macs: float
     """Share of the training's multiply-adds that coarse tokens saved."""
     saved_time: float
     """Share of the training's time that they saved, by the clock; evaluation not counted."""
     best: Epoch
-    """With the highest top-1 accuracy at full resolution."""
+    """Epoch with the highest top-1 accuracy at full resolution."""
     checkpoint: str
     """File of the best epoch's weights."""
     unreadable: tuple[str, ...]
@@ -91,12 +91,12 @@ def best_of(epochs: Sequence[Epoch]) -> Epoch | None:
 
 
 def as_lines(epochs: Sequence[EpochRecord]) -> bytes:
-    """``metrics.jsonl``: a JSON object an epoch."""
+    """``metrics.jsonl``: a JSON object for every epoch."""
     return b"".join(msgspec.json.encode(epoch) + b"\n" for epoch in epochs)
 
 
 def as_csv(epochs: Sequence[EpochRecord]) -> bytes:
-    """``summary.csv``: the same as a table."""
+    """``summary.csv``: a row for every epoch."""
     rows = [flat(asdict(epoch)) for epoch in epochs]
     names = max(rows, key=len)  # a field that is None lacks the columns of its own fields
     text = io.StringIO()

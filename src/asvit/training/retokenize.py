@@ -6,6 +6,7 @@ Stride and dilation of the patch embedding change together, so that the same ``K
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import nn
 
 from asvit.complexity.cost import count_macs
@@ -30,6 +31,7 @@ def dilation_at(kernel: int, base_stride: int, stride: int) -> int:
         )
     if stride == base_stride:
         return 1
+    # In whole numbers, since Python's round() takes halves to the even neighbour.
     twice, over = 2 * (stride - base_stride) * kernel, base_stride * (kernel - 1)
     return (twice + over) // (2 * over) + 1
 
@@ -141,27 +143,35 @@ def follow_the_map(model: Any, conv: nn.Conv2d) -> None:
             module.strict_img_size = False
         if hasattr(module, "dynamic_mask"):  # Swin's shifted windows
             module.dynamic_mask = True
+    # A ViT built for one size lists its patches at once. One for any size leaves them in rows and columns until it has
+    # resampled the position embedding: these are the switches that timm sets where it builds one so.
     if hasattr(model, "dynamic_img_size") and not model.dynamic_img_size:
         from timm.layers.format import Format
 
-        model.dynamic_img_size = True  # resamples the position embedding
+        model.dynamic_img_size = True
         model.patch_embed.flatten, model.patch_embed.output_fmt = False, Format.NHWC
+    # Called at every stage of a schedule; a second hook would pad twice.
     if _pad not in conv._forward_pre_hooks.values():
         conv.register_forward_pre_hook(_pad)
 
 
-def _pad(conv: nn.Module, images: tuple[torch.Tensor, ...]) -> torch.Tensor:
+def _pad(
+    conv: nn.Module, images: tuple[Float[torch.Tensor, "B channels H W"]]
+) -> Float[torch.Tensor, "B channels padded_H padded_W"]:
     assert isinstance(conv, nn.Conv2d)
+    # Dilated, the kernel spans more or less than its stride: without padding the last tokens of a map might be missing.
     extent = conv.dilation[0] * (conv.kernel_size[0] - 1) + 1
     return pad_images(*images, extent=extent, stride=conv.stride[0])
 
 
-def stage_costs(model: nn.Module, schedule: Schedule, images: torch.Tensor) -> tuple[StageCost, ...]:
+def stage_costs(
+    model: nn.Module, schedule: Schedule, images: Float[torch.Tensor, "1 channels H W"]
+) -> tuple[StageCost, ...]:
     """MACs of every stage, counted on the model; it is left as in the last stage.
 
     Args:
-        model: that :func:`retokenize` takes; where no stage is coarse, any.
-        schedule: stages.
+        model: one that :func:`retokenize` takes; where no stage is coarse, any.
+        schedule: stages to count.
         images: one image, of which only the shape counts.
 
     Raises:
@@ -177,6 +187,8 @@ def stage_costs(model: nn.Module, schedule: Schedule, images: torch.Tensor) -> t
     costs = []
     for stage in schedule:
         enter(model, stage.coarseness)
+        # Counted on the model itself, as a formula would know our networks alone; what timm's cannot take, they say in
+        # errors of their own.
         try:
             macs = count_macs(model, images)
         except (RuntimeError, AssertionError) as error:

@@ -8,7 +8,7 @@ from asvit.complexity.usage import Precision
 from asvit.errors import UserError
 
 DIGITS = "digits"
-"""Names scikit-learn's handwritten digits as a data set."""
+"""Name of the data set of scikit-learn's handwritten digits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +16,9 @@ class ImageData:
     """Where the images are."""
 
     data: str
-    """Folder or tar file with a part for train and one for val, each with a folder a class (JPEG, PNG, .npy, TIFF);
-    wds:FOLDER (WebDataset shards), hf:NAME (Hugging Face), torch:NAME (torchvision), or digits (scikit-learn's)."""
+    """Folder or tar file with a part for train and one for val, each with one subfolder per class (JPEG, PNG, .npy,
+    TIFF); wds:FOLDER (WebDataset shards), hf:NAME (Hugging Face), torch:NAME (torchvision), or digits
+    (scikit-learn's)."""
     data_folder: Path | None = None
     """Where Hugging Face or torchvision keep their files."""
     in_chans: Literal[1, 3] | None = None
@@ -36,7 +37,7 @@ class Running:
     workers: int = 0
     """Processes that load images; 0: the training process itself."""
     precision: Precision = "float32"
-    """Of matrix products; weights and moments stay float32."""
+    """Precision of matrix products; weights and moments stay float32."""
     accumulate: int = 1
     """Passes over parts of a batch for one optimiser step, to fit memory."""
     compile: bool = False
@@ -46,7 +47,7 @@ class Running:
     checkpointing: bool = False
     """Compute activations again in the backward pass rather than keep them."""
     checkpoint_minutes: float = 10.0
-    """Time between checkpoints within an epoch."""
+    """Minutes between checkpoints within an epoch."""
     keep: int = 2
     """Checkpoints that stay beside the best."""
     max_unreadable: int = 10

@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from asvit.errors import UserError, from_extra
 from asvit.images import ARRAYS, RASTER, UNREADABLE, decode, load_array
 from asvit.training.settings import DIGITS, ImageData
-from asvit.training.tars import Member, index, key_of
+from asvit.training.tars import TarImage, index, key_of
 
 Split = Literal["train", "val"]
 SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
@@ -32,7 +33,7 @@ class Source(ABC):
     Args:
         name: what it is, for messages.
         classes: names, in the order of the labels.
-        channels: of every image.
+        channels: number of channels of every image.
     """
 
     def __init__(self, name: str, classes: Sequence[str], channels: int) -> None:
@@ -101,7 +102,7 @@ class TarFiles(Source):
     """Image files in tar files, with their labels."""
 
     def __init__(
-        self, name: str, members: Sequence[Member], labels: Sequence[int], classes: Sequence[str], channels: int
+        self, name: str, members: Sequence[TarImage], labels: Sequence[int], classes: Sequence[str], channels: int
     ) -> None:
         super().__init__(name, classes, channels)
         self.members, self.labels = members, labels
@@ -130,13 +131,13 @@ class Digits(Source):
         super().__init__(f"digits, {split}", [str(digit) for digit in digits.target_names], 1)
         held_out = np.arange(len(digits.target)) % 5 == 4
         chosen = held_out if split == "val" else ~held_out
-        self.images: Tensor = torch.from_numpy(digits.images[chosen].astype(np.float32) / 16)[:, None]
+        self.images: Float[Tensor, "n 1 8 8"] = torch.from_numpy(digits.images[chosen].astype(np.float32) / 16)[:, None]
         self.labels = digits.target[chosen]
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def read(self, index: int) -> tuple[Tensor, int]:
+    def read(self, index: int) -> tuple[Float[Tensor, "channels H W"], int]:
         """One digit."""
         return self.images[index], int(self.labels[index])
 
@@ -175,7 +176,7 @@ def open_source(where: str, split: Split, *, folder: Path | None = None, in_chan
 
 
 def open_data(data: ImageData, split: Split) -> Source:
-    """Images of a split of a data set that somebody named."""
+    """Images of one split of a data set."""
     return open_source(data.data, split, folder=data.data_folder, in_chans=data.in_chans)
 
 
@@ -205,7 +206,7 @@ def _few(names: set[str]) -> str:
 
 
 def _part(root: Path, split: Split, in_chans: int | None) -> Source:
-    """The part of a split in a folder or tar file: of a name of its own."""
+    """Images of a split in a folder or tar file, whose part for it is known by its name."""
     names = SPLIT_NAMES[split]
     if root.is_file():
         members = index(root)
@@ -237,7 +238,7 @@ def _folder(path: Path, in_chans: int | None) -> Files:
 
 
 def channels_of(first: Path | BytesIO, suffix: str, name: str, in_chans: int | None) -> int:
-    """Of arrays, what the first one has; of other images what is asked for."""
+    """Channels of images: of arrays as many as the first one has, of others as many as are asked for."""
     if suffix.lower() not in ARRAYS:
         return in_chans or 3
     try:
@@ -246,7 +247,7 @@ def channels_of(first: Path | BytesIO, suffix: str, name: str, in_chans: int | N
         raise UserError(f"cannot read {name}: {error}; remove or replace the file") from error
 
 
-def _tar(name: str, members: Sequence[Member], in_chans: int | None) -> TarFiles:
+def _tar(name: str, members: Sequence[TarImage], in_chans: int | None) -> TarFiles:
     """Images whose classes are the folders they are in."""
     from timm.utils.misc import natural_key
 
@@ -256,7 +257,7 @@ def _tar(name: str, members: Sequence[Member], in_chans: int | None) -> TarFiles
     return TarFiles(name, members, labels, classes, _channels_of_members(members, in_chans))
 
 
-def _channels_of_members(members: Sequence[Member], in_chans: int | None) -> int:
+def _channels_of_members(members: Sequence[TarImage], in_chans: int | None) -> int:
     if not members:
         return in_chans or 3
     first = members[0]

@@ -12,7 +12,7 @@ from asvit.images import ARRAYS, RASTER
 
 
 @dataclass(frozen=True)
-class Member:
+class TarImage:
     """An image in a tar file."""
 
     tar: Path
@@ -29,11 +29,11 @@ class Member:
 
     @property
     def suffix(self) -> str:
-        """After the last dot."""
+        """Suffix of the name, from its last dot on."""
         return PurePosixPath(self.name).suffix
 
     def read(self) -> bytes:
-        """Its content."""
+        """Bytes of the image file."""
         with open(self.tar, "rb") as file:
             file.seek(self.offset)
             return file.read(self.size)
@@ -49,7 +49,7 @@ def key_of(name: str) -> str:
     return folder + slash + file.partition(".")[0]
 
 
-def index(path: Path) -> list[Member]:
+def index(path: Path) -> list[TarImage]:
     """Every image of an uncompressed tar file, in its order.
 
     Raises:
@@ -73,4 +73,4 @@ def index(path: Path) -> list[Member]:
             raise tarfile.ReadError("unexpected end of data")
     except (OSError, EOFError, ValueError, tarfile.TarError) as error:
         raise UserError(f"cannot read the tar file {path}: {error}; expected a whole one, not compressed") from error
-    return [Member(path, *image, labels.get(key_of(image[0]))) for image in images]
+    return [TarImage(path, *image, labels.get(key_of(image[0]))) for image in images]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from asvit.errors import UserError, one_line
 from asvit.images import from_array
 from asvit.networks.architecture import Task
-from asvit.networks.building import build
+from asvit.networks.building import build_trainable
 from asvit.networks.named import TIMM, Network, TimmModel, parse_network
 from asvit.training.augment import Transform, evaluation_transform
 from asvit.training.checkpoint import Header, State, fill, load_weights
@@ -35,7 +35,7 @@ class ClassifierHeader(Header):
     classes: tuple[str, ...]
     test_crop: float
     coarseness: int
-    """Of the tokens that the weights were last trained with."""
+    """Coarseness of the tokens that the weights were last trained with."""
     state: State[Epoch] = field(default_factory=State)
 
 
@@ -51,16 +51,16 @@ class Classifier:
     network: Network
     """Architecture, or model of timm."""
     model: nn.Module
-    """In evaluation mode: logits of normalised images ``B x channels x height x width``."""
+    """Network in evaluation mode: logits of normalised images ``B x channels x height x width``."""
     task: Task
     classes: tuple[str, ...]
     """Names, in the order of the logits."""
     looking: dict[str, Any]
-    """Of :func:`asvit.training.augment.evaluation_transform`: how it looks at an image, its size aside."""
+    """Arguments of :func:`asvit.training.augment.evaluation_transform`, apart from the image size."""
 
     @property
     def transform(self) -> Transform:
-        """From an image to what the model reads, as in evaluation."""
+        """Makes of an image what the model reads, as in evaluation."""
         return evaluation_transform(self.task.image_size, **self.looking)
 
     def predict(
@@ -72,7 +72,7 @@ class Classifier:
             image: PIL image; array ``height x width x channels``, whole numbers up to the largest of their type or
                 floats from 0 to 1; or tensor ``channels x height x width`` from 0 to 1.
             top: classes, at most as many as there are.
-            device: of the model.
+            device: where the model is.
 
         Raises:
             UserError: an array has another number of channels, or values that are not finite.
@@ -118,7 +118,7 @@ def load_checkpoint(path: Path, *, averaged: bool = True) -> Classifier:
     """
     weights, header, file = load_weights(path, ClassifierHeader, averaged=averaged)
     network = parse_network(header.network)
-    model = build(network, header.task)
+    model = build_trainable(network, header.task)
     fill(model, weights, file)
     if header.coarseness > 1:
         enter(model, header.coarseness)

@@ -53,7 +53,7 @@ class Watcher:
         """Write to a directory.
 
         Args:
-            directory: of the run; None: this process is silent.
+            directory: run directory; None: this process is silent.
             facts: what the progress line says of a training.
             scalars: fields of an epoch that go to TensorBoard.
             tensorboard: whether to write its files.
@@ -106,8 +106,8 @@ def speed(training: Training[Any, Any, Any]) -> list[str]:
 
 def unreadable(training: Training[Any, Any, Any]) -> list[str]:
     """Images that could not be read."""
-    found = training.state.unreadable
-    return [f"{len(found)} unreadable, last {found[-1]}"] if found else []
+    problems = training.state.unreadable
+    return [f"{len(problems)} unreadable, last {problems[-1]}"] if problems else []
 
 
 def write_epochs(directory: RunDirectory, epochs: Sequence[EpochRecord]) -> None:

@@ -32,7 +32,7 @@ def measures_chart(grown: Grown, task: Task, x: str, y: str) -> alt.LayerChart:
 
     Args:
         grown: growth and family.
-        task: that parameters are counted for.
+        task: task that parameters are counted for.
         x: ``params`` or a measure.
         y: a measure.
     """

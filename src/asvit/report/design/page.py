@@ -71,7 +71,7 @@ def _shorter(report: DesignReport) -> list[Markup]:
 
 
 def _sections(report: DesignReport) -> list[Markup]:
-    """Those that apply to the job."""
+    """Sections that apply to the job."""
     parts: list[Markup] = []
     if report.grown is not None:
         parts += _family(report, report.grown)
@@ -163,9 +163,9 @@ def _statistics(report: DesignReport) -> list[Markup]:
     result = report.result
     if isinstance(result, SearchResult) and len(result.runs) > 1:
         statistics = result.statistics
-        of = f"the most probable topologies of {len(report.searches)} runs"
+        subject = f"the most probable topologies of {len(report.searches)} runs"
     else:
         statistics = statistics_of_policy(report.searches[0].probabilities)
-        of = "the topologies that the final policy would sample, in closed form"
-    words = f"Of {of}, as in the paper's Table 3; the standard deviation is over the mean."
+        subject = "the topologies that the final policy would sample, in closed form"
+    words = f"Of {subject}, as in the paper's Table 3; the standard deviation is over the mean."
     return [tag("h2", "Statistics of the choices"), tag("p", words), statistics_table(statistics)]

@@ -38,7 +38,7 @@ def estimates_row(measurement: Measurement, measures: Sequence[str]) -> Row:
 
 
 def estimate_fields(name: str, estimate: Estimate) -> Row:
-    """The same of one measure."""
+    """Mean of one measure, the ends of its error bar if it has one, and both as text."""
     row: Row = {name: estimate.mean, f"{name}_text": format_measure(name, estimate)}
     if estimate.standard_error is not None and not METRICS[name].counted:
         row[f"{name}_low"] = estimate.mean - estimate.standard_error
@@ -61,7 +61,7 @@ def trade_off(measures: Sequence[str]) -> tuple[str, str]:
 
 
 def trade_off_heading(measures: Sequence[str]) -> str:
-    """Of the chart of a score's first two measures."""
+    """Heading of the chart of a score's first two measures."""
     return "Both measures" if len(measures) == 2 else "The first two measures"
 
 
@@ -85,7 +85,7 @@ class Plane:
     x: str
     y: str
     note: str = ""
-    """In the titles of measures: at which width they were taken."""
+    """Words in the titles of measures: at which width they were taken."""
 
     def points(self, rows: Sequence[Row]) -> alt.Chart:
         """A chart of rows at their places, without a mark yet."""

@@ -15,7 +15,7 @@ from asvit.report.design.plane import Plane, estimates_row, measure_tooltips, tr
 from asvit.report.theme import ACCENT, FAINT, FOUND, SECOND
 
 PAPER_ENTROPY = 5.7
-"""Of the paper's policy after 500 steps, in nats (Section 3.3)."""
+"""Entropy of the paper's policy after 500 steps, in nats (Section 3.3)."""
 
 BOTH, MOST_PROBABLE, BEST_RANKED = "most probable and best ranked", "most probable", "best ranked"
 _MARKS = {BOTH: (FOUND, "diamond"), MOST_PROBABLE: (FOUND, "diamond"), BEST_RANKED: (SECOND, "triangle-up")}
@@ -139,8 +139,8 @@ def topologies_chart(searches: Sequence[SearchRun], task: Task, measures: Sequen
     kinds = [kind for kind in _MARKS if any(row["marked"] == kind for row in marked)]
     colors, shapes = ([_MARKS[kind][i] for kind in kinds] for i in (0, 1))
     legend = alt.Legend(title=None, symbolOpacity=1, columns=2)  # as many as a phone holds
-    found = plane.points(marked).mark_point(filled=True, size=170, opacity=1, stroke="white", strokeWidth=1)
-    found = found.encode(
+    marks = plane.points(marked).mark_point(filled=True, size=170, opacity=1, stroke="white", strokeWidth=1)
+    marks = marks.encode(
         fill=alt.Fill("marked:N", scale=alt.Scale(domain=kinds, range=colors), legend=legend),
         shape=alt.Shape("marked:N", scale=alt.Scale(domain=kinds, range=shapes), legend=legend),
         tooltip=tooltips(**titles),
@@ -155,7 +155,7 @@ def topologies_chart(searches: Sequence[SearchRun], task: Task, measures: Sequen
                 [row for row in marked if row["marked"] == kind], color=_MARKS[kind][0], opacity=0.9
             )
         ),
-        found,
+        marks,
     ]
     return layered(*layers).resolve_scale(color="independent")
 

@@ -26,7 +26,7 @@ TABLE_3: Mapping[str, tuple[float, float]] = {
     "S3": (1.5, 0.3),
     "heads": (42.7, 0.5),
 }
-"""The paper's: mean and standard deviation over mean of every choice."""
+"""The paper's Table 3: mean and standard deviation over mean of every choice."""
 
 
 def _symbols(measures: Sequence[str]) -> list[Markup]:

@@ -18,7 +18,7 @@ def precision_chart(result: DetectResult) -> alt.LayerChart:
     """Average precision of boxes and of masks, the best epoch marked.
 
     Args:
-        result: of a training.
+        result: result of a training.
     """
     rows = [row for epoch in result.epochs for row in _precisions(epoch)]
     y = alt.Y("ap:Q", title="average precision", scale=alt.Scale(zero=True, nice=True), axis=alt.Axis(format="~%"))
@@ -37,7 +37,7 @@ def loss_chart(result: DetectResult) -> alt.LayerChart:
     """Parts of the training loss.
 
     Args:
-        result: of a training.
+        result: result of a training.
     """
     rows: list[Row] = [
         {"epoch": epoch.epoch, "part": part, "loss": getattr(epoch, name), "text": f"{getattr(epoch, name):.4f}"}
@@ -60,13 +60,13 @@ def _precisions(epoch: DetectEpoch) -> list[Row]:
     return [
         {
             "epoch": epoch.epoch,
-            "of": of,
+            "of": kind,
             "ap": scores.ap,
             "ap_text": f"{scores.ap or 0:.2%}",
             "ap50_text": f"{scores.ap50 or 0:.2%}",
             "ap75_text": f"{scores.ap75 or 0:.2%}",
         }
-        for of, scores in (("boxes", epoch.boxes), ("masks", epoch.masks))
+        for kind, scores in (("boxes", epoch.boxes), ("masks", epoch.masks))
         if scores is not None
     ]
 

@@ -1,4 +1,4 @@
-"""From the files of a detector's training to what a report shows of them."""
+"""What a report shows of a detector's training, read from its files."""
 
 from dataclasses import dataclass
 from pathlib import Path

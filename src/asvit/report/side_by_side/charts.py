@@ -20,8 +20,8 @@ def measure_chart(report: SideBySideReport, name: str) -> alt.LayerChart:
     """A measure over parameters: diamonds the family, points the others.
 
     Args:
-        report: of networks, some of which have both.
-        name: of the measure.
+        report: networks, some of which have both numbers.
+        name: name of the measure.
     """
     rows = [_row(network, name) for network in report.result.rows if has_both(network, name)]
     family = [row for row in rows if row["designed"]]

@@ -12,7 +12,7 @@ from asvit.report.side_by_side.tables import missing_list, networks_table
 from asvit.runs.records import REPORT, flat
 
 SIDE_BY_SIDE_PAGE = "side-by-side.html"
-"""Beside the report."""
+"""File of the page, beside the report."""
 
 
 def side_by_side_page(directory: Path) -> Page:
@@ -37,13 +37,13 @@ def side_by_side_page(directory: Path) -> Page:
 
 
 def link_to_side_by_side() -> Markup:
-    """For the report of the design."""
+    """Link to the page of networks side by side, for the report of the design."""
     link = tag("a", "the family beside other networks", href=SIDE_BY_SIDE_PAGE)
     return tag("p", "On a page of its own: ", link, ".")
 
 
 def _how(report: SideBySideReport) -> str:
-    """What the numbers are of."""
+    """Words on how the numbers were measured."""
     result = report.result
     repeats = result.settings.repeats
     words = []

@@ -1,4 +1,4 @@
-"""From the files of a design and of what stands beside it to what a page shows of them."""
+"""What a page shows of a design and of the networks beside it, read from their files."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

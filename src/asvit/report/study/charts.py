@@ -10,7 +10,7 @@ from asvit.study.results import Point, Scored, StudyResult
 from asvit.units import format_size
 
 ROW_HEIGHT = 22
-"""Of a score among the correlations, in points."""
+"""Height of a score's row among the correlations, in points."""
 
 
 def accuracy_chart(result: StudyResult, name: str) -> alt.LayerChart:

@@ -23,7 +23,7 @@ def search_contest_page(directory: Path) -> Page:
     result = read_result(directory, run, SearchContest)
     title = f"Searches compared for {images(result.task)}"
     words = f"Algorithm 1 and its rivals, {result.measurements} measurements each, by {result.score}."
-    seeds = sorted({one.run for one in result.contestants})
+    seeds = sorted({contestant.run for contestant in result.contestants})
     explained = "Result and best: share of all topologies that any search measured which are no better, by the sum of "
     explained += "ranks; of what the method hands over, and of the best that it measured. ± is the standard error over "
     explained += f"{count(len(seeds), 'run')}."
@@ -83,7 +83,7 @@ def scaling_contest_page(directory: Path) -> Page:
     title = f"Scaling rules compared for {images(result.task)}"
     words = "One topology scaled to equal numbers of parameters by Algorithm 2, at random, and by published rules."
     caption = "Blocks against output channels of all blocks (Fig. 3, left); widths of published rules are fitted."
-    seeds = sorted({one.run for one in result.contestants})
+    seeds = sorted({contestant.run for contestant in result.contestants})
     return Page(
         title,
         [
@@ -146,23 +146,23 @@ def _trained(standings: Sequence[Standing], trained: Sequence[Trained]) -> list[
 
 def _networks(contestants: Sequence[Contestant], trained: Sequence[Trained]) -> Markup:
     def accuracies(network: str) -> str:
-        return ", ".join(f"{100 * one.top1:.2f}" for one in trained if one.network == network) or "–"
+        return ", ".join(f"{100 * training.top1:.2f}" for training in trained if training.network == network) or "–"
 
     rows = [
-        [one.way, str(one.run), one.size, architecture(one.network), f"{one.params:,}", accuracies(one.network)]
-        for one in contestants
+        [c.way, str(c.run), c.size, architecture(c.network), f"{c.params:,}", accuracies(c.network)]
+        for c in contestants
     ]
     headers = ["way", "run", "size", "network", "parameters", "top-1 (%)"]
     return folded(f"All {len(rows)} networks", table(headers, rows, class_="numbers"))
 
 
 def search_contest_panels(directory: Path) -> list[Panel]:
-    """The best so far."""
+    """Chart of the best topology so far."""
     result = read_result(directory, read_run(directory, RunFile), SearchContest)
     return [("Best topology so far", curves_chart(result))]
 
 
 def scaling_contest_panels(directory: Path) -> list[Panel]:
-    """The plane."""
+    """Chart of depth against width."""
     result = read_result(directory, read_run(directory, RunFile), ScalingContest)
     return [("Depth against width", plane_chart(result))]

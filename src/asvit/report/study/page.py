@@ -93,7 +93,7 @@ def _cells(score: Scored) -> list[str]:
     return [
         join([symbols[0], *(Markup(f" + {other}") for other in symbols[1:])]),
         str(score.topologies),
-        *(unbroken(or_dash(one)) for one in (score.tau, score.beyond_params, score.within_bands, score.over_params)),
+        *(unbroken(or_dash(tau)) for tau in (score.tau, score.beyond_params, score.within_bands, score.over_params)),
         or_dash(score.ceiling, ".2f"),
         or_dash(score.regret, ".2%"),
         or_dash(score.regret_of_five, ".2%"),

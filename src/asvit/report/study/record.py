@@ -1,4 +1,4 @@
-"""From the files of a study to what a report shows of them."""
+"""What a report shows of a study, read from its files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from asvit.training.recipe import TrainRecipe
 
 @dataclass(frozen=True)
 class ImageCounts:
-    """Of both parts of the data."""
+    """Numbers of images in both parts of the data."""
 
     train: int
     val: int
@@ -54,6 +54,6 @@ def read_study(directory: Path) -> StudyReport:
     """
     run = read_run(directory, StudyRun)
     result = read_result(directory, run, StudyResult)
-    if {point.topology for point in result.points} != {one.network for one in result.trained}:
+    if {point.topology for point in result.points} != {training.network for training in result.trained}:
         raise damaged(directory / RESULT, "its points are not the topologies that were trained")
     return StudyReport(run, result)

@@ -23,7 +23,7 @@ def accuracy_chart(report: TrainReport, spent: Spent) -> alt.LayerChart:
     """Top-1 accuracy on the validation images after every epoch, the best epoch marked.
 
     Args:
-        report: of a training.
+        report: records of a training.
         spent: what accuracy is drawn against.
     """
     x = _axis(report, spent)
@@ -41,7 +41,7 @@ def loss_chart(report: TrainReport, spent: Spent) -> alt.LayerChart:
     """Loss on the training and the validation images, the best epoch marked.
 
     Args:
-        report: of a training.
+        report: records of a training.
         spent: what the loss is drawn against.
     """
     rows = [
@@ -83,7 +83,7 @@ def _bands(report: TrainReport, spent: Spent) -> list[alt.Chart]:
 
 
 def _axis(report: TrainReport, spent: Spent, *, field: str | None = None) -> alt.X:
-    """From nothing to all that was spent."""
+    """Axis from zero to all that was spent."""
     scale = alt.Scale(domain=[0, getattr(report.result.epochs[-1], spent)], nice=False)
     axis = {
         "epoch": counting_axis(),
@@ -93,7 +93,7 @@ def _axis(report: TrainReport, spent: Spent, *, field: str | None = None) -> alt
 
 
 def _near() -> alt.Scale:
-    """As far as the values go."""
+    """Scale that reaches as far as the values."""
     return alt.Scale(zero=False, nice=False, padding=14)
 
 

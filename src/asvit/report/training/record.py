@@ -1,4 +1,4 @@
-"""From the files of a training to what a report shows of them."""
+"""What a report shows of a training, read from its files."""
 
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
