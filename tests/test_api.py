@@ -2,6 +2,9 @@
 
 import ast
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +161,15 @@ def test_mistakes_are_one_line(wrong, said, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=said) as caught:
         wrong()
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("use", ["asvit.load('nowhere')", "asvit.train('seed', 'digits')", "asvit.Classifier"])
+def test_without_the_packages_of_training_one_line_says_what_to_install(use):
+    program = (
+        "import sys\nfor name in ('timm', 'torchvision', 'safetensors'): sys.modules[name] = None\nimport asvit\n"
+        f"try: {use}\nexcept asvit.UserError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert re.fullmatch(
+        r"the package \w+ is missing, which this needs: .*`pip install \"asvit\[train\]\"`\n", done.stdout
+    )

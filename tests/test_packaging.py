@@ -117,6 +117,12 @@ def test_the_whole_package_is_looked_at():
     assert not {"timm", "torchvision", "sklearn", "optuna", "scipy"} & REACHED[BASE]
 
 
+def test_the_public_names_ask_for_no_more_than_the_commands():
+    python = reached(Import("asvit.api", None), BASE)
+    assert python[BASE] <= REACHED[BASE]
+    assert {"timm", "safetensors"} <= python["train"]
+
+
 def test_a_plain_install_brings_nothing_that_is_not_imported():
     used = {canonicalize_name(name) for package in REACHED[BASE] for name in DISTRIBUTIONS[package]}
     assert installed_by(BASE) - used == set()

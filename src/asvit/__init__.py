@@ -56,7 +56,10 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'asvit' has no attribute {name!r}")
-    return getattr(import_module(f"asvit.{_HOME[name]}"), name)
+    from asvit.errors import from_extra
+
+    with from_extra("train"):  # all that a plain install may lack
+        return getattr(import_module(f"asvit.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

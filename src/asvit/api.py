@@ -20,7 +20,7 @@ from asvit.design.recipes import RECIPES
 from asvit.design.results import DesignResult
 from asvit.design.search import SearchSettings
 from asvit.design.settings import DesignSettings
-from asvit.errors import UserError
+from asvit.errors import UserError, from_extra
 from asvit.measure.estimates import Measurement
 from asvit.measure.job import prepare
 from asvit.measure.meter import UsageMeter
@@ -191,7 +191,8 @@ def train(
 
     >>> classifier = load(train("seed", "digits", recipe="smoke", out="runs/doctest"))  # doctest: +SKIP
     """
-    from asvit.training.job import run_train
+    with from_extra("train"):
+        from asvit.training.job import run_train
 
     unknown = sorted(changes.keys() - {field.name for field in fields(TrainRecipe)})
     if unknown:
@@ -227,7 +228,8 @@ def load(trained: str | Path, *, averaged: bool = True) -> "Classifier":
     >>> load("runs/digits").predict(image)[0]  # doctest: +SKIP
     ('4', 0.97)
     """
-    from asvit.training.trained import read_classifier
+    with from_extra("train"):
+        from asvit.training.trained import read_classifier
 
     return read_classifier(trained, averaged=averaged)
 

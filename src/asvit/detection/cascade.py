@@ -32,7 +32,7 @@ CODING = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 1
 """Factors, by stage, of the shifts and log scales that it has to learn: one over their usual deviations."""
 LOSS_WEIGHTS = (1.0, 0.5, 0.25)
 POSITIVE_SHARE = 0.25
-"""Most boxes on objects among those that a stage learns from."""
+"""Largest share of boxes on objects among those that a stage learns from."""
 BOX_SIDE, MASK_SIDE = 7, 14
 """Sides of what is cut out of the pyramid for a box and for its mask."""
 NMS_IOU = 0.5
