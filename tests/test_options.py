@@ -96,9 +96,9 @@ def test_help_is_the_docstring_and_whose_default_it_is():
 
 def test_the_command_in_a_record_is_the_one_that_was_said(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["something", "else"])
-    words = ["search", "--recipe", "smoke", "--steps", "1", "--threads", "1", "--json", "--out", str(tmp_path / "run")]
+    words = ["measure", "seed", "--metrics", "params", "--recipe", "smoke", "--json", "--out", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 0
     said = json.loads((tmp_path / "run" / "run.json").read_text())["command"]
-    assert said == f"asvit search --recipe smoke --steps 1 --threads 1 --out {tmp_path / 'run'}"
+    assert said == f"asvit measure seed --metrics params --recipe smoke --out {tmp_path / 'run'}"

@@ -153,3 +153,21 @@ def test_design_on_a_fake_measure_loads_no_torch():
 def run(program: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_only_the_command_line_knows_options_prints_results_and_reads_what_was_said():
+    wrong = []
+    for module, path in HOUSE.items():
+        if room_of(module) == "commands":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Import(names=[ast.alias(name=name)]) if name.startswith("cyclopts"):
+                    wrong.append(f"{module} imports cyclopts")
+                case ast.ImportFrom(module=str(name)) if name.startswith(("cyclopts", "rich.table")):
+                    wrong.append(f"{module} imports {name}")
+                case ast.Attribute(value=ast.Name("sys"), attr="argv" | "stdout"):
+                    wrong.append(f"{module} uses sys.{node.attr}")
+                case ast.Call(func=ast.Name("print")) if module != "asvit.runs.progress":  # which tells, on stderr
+                    wrong.append(f"{module} prints")
+    assert wrong == []

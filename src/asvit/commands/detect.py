@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from asvit.commands.detect_options import Data, DetectorOptions, DetectRecipeName, DetectTrainOptions
-from asvit.commands.hand_over import hand_over, print_record
+from asvit.commands.hand_over import hand_over_training, print_record
 from asvit.commands.help import examples
 from asvit.commands.options import ComputerOptions, RunOptions
 from asvit.commands.train_options import Averaged, LoadingOptions, RunningOptions
@@ -14,7 +14,6 @@ from asvit.detection.recipe import RECIPES
 from asvit.errors import from_extra
 from asvit.networks.architecture import Task
 from asvit.networks.named import read_network
-from asvit.runs.progress import tell
 
 detect = App(
     name="detect",
@@ -100,10 +99,7 @@ def train(
         from asvit.detection.job import run_train
 
     finished = run_train(network, data, chosen, start=start, recipe_name=recipe, adjust=running.over, job=run.job)
-    if finished is not None:
-        hand_over(finished, show_detector, as_json=run.json)
-        if not run.json:
-            tell(f"best checkpoint: {finished.directory.path / finished.result.checkpoint}")
+    hand_over_training(finished, show_detector, as_json=run.json)
 
 
 @detect.command(help_epilogue=examples("asvit detect evaluate runs/detector --data path/to/coco --results found.json"))

@@ -32,6 +32,21 @@ def hand_over(finished: Finished[ResultT], show: Callable[[ResultT], None], *, a
         tell(f"report: {report}")
 
 
+def hand_over_training(finished: Finished[Any] | None, show: Callable[[Any], None], *, as_json: bool) -> None:
+    """Hand a training over, and say which checkpoint is its best; nothing in processes that write nothing.
+
+    Args:
+        finished: training with its run directory, in the first process.
+        show: prints the result for a reader.
+        as_json: whether a program reads it.
+    """
+    if finished is None:
+        return
+    hand_over(finished, show, as_json=as_json)
+    if not as_json:
+        tell(f"best checkpoint: {finished.directory.path / finished.result.checkpoint}")
+
+
 def print_record(job: str, record: Any) -> None:
     """Print a record as JSON, with its schema and the job's name in front."""
     print(to_json({"schema": SCHEMA, "job": job, **msgspec.to_builtins(record)}).decode(), end="")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from asvit.commands.hand_over import hand_over, print_record
+from asvit.commands.hand_over import hand_over_training, print_record
 from asvit.commands.options import ComputerOptions, RunOptions
 from asvit.commands.train_options import (
     Averaged,
@@ -17,7 +17,6 @@ from asvit.commands.train_options import (
 )
 from asvit.errors import UserError, from_extra
 from asvit.networks.named import read_network
-from asvit.runs.progress import tell
 from asvit.training.recipe import RECIPES
 from asvit.units import parse_image_size
 
@@ -55,10 +54,7 @@ def train(
         show_plan(str(network), planned_costs(network, data, chosen, schedule), as_json=run.json)
         return
     finished = run_train(network, data, chosen, schedule, recipe_name=recipe, adjust=running.over, job=run.job)
-    if finished is not None:
-        hand_over(finished, show_training, as_json=run.json)
-        if not run.json:
-            tell(f"best checkpoint: {finished.directory.path / finished.result.checkpoint}")
+    hand_over_training(finished, show_training, as_json=run.json)
 
 
 def evaluate(

@@ -34,7 +34,7 @@ from asvit.training.augment import to_tensor
 from asvit.training.parallel import Processes, launched
 from asvit.training.settings import Running
 from asvit.training.sources import Split
-from asvit.training.watching import CHECKPOINTS, Watcher, training_in, usual_running, write_epochs
+from asvit.training.watching import CHECKPOINTS, Watcher, finished, training_in, usual_running
 from asvit.units import format_share
 
 SCALARS = (
@@ -130,11 +130,7 @@ def run_train(
             )
             with Watcher(directory, facts, scalars=SCALARS, tensorboard=running.tensorboard) as watcher:
                 result = training.run(path / CHECKPOINTS, watcher)
-            if directory is None:
-                return None
-            write_epochs(directory, result.epochs)
-            directory.write_result(result)
-            return Finished(directory, result)
+            return finished(directory, result)
 
 
 def facts(training: DetectorTraining) -> list[str]:

@@ -28,7 +28,7 @@ from asvit.training.schedule import Schedule, StageCost, share_of_tokens
 from asvit.training.settings import ImageData, Running
 from asvit.training.sources import Source, Split, open_both, open_data
 from asvit.training.trained import Classifier, labels_of
-from asvit.training.watching import CHECKPOINTS, Watcher, training_in, usual_running, write_epochs
+from asvit.training.watching import CHECKPOINTS, Watcher, finished, training_in, usual_running
 
 SCALARS = ("train_loss", "loss", "top1", "top5", "lr", "coarseness", "macs", "images_per_second")
 """Fields of an epoch that TensorBoard shows."""
@@ -76,11 +76,7 @@ def run_train(
             )
             with Watcher(directory, facts, scalars=SCALARS, tensorboard=running.tensorboard) as watcher:
                 result = training.run(path / CHECKPOINTS, watcher)
-            if directory is None:
-                return None
-            write_epochs(directory, result.epochs)
-            directory.write_result(result)
-            return Finished(directory, result)
+            return finished(directory, result)
 
 
 def planned_costs(network: Network, data: ImageData, recipe: TrainRecipe, schedule: Schedule) -> tuple[StageCost, ...]:

@@ -9,7 +9,7 @@ import torch
 
 from asvit.errors import from_extra
 from asvit.runs.devices import usable_cores, use_threads
-from asvit.runs.job import Job
+from asvit.runs.job import Finished, Job
 from asvit.runs.progress import ProgressDisplay
 from asvit.runs.records import Json, RunDirectory, write_file
 from asvit.runs.working import recorded_threads, working_in
@@ -132,6 +132,15 @@ def write_scalars(board: Any, epoch: EpochRecord, names: Sequence[str]) -> None:
         if value is not None:
             board.add_scalar(name, value, epoch.epoch)
     board.flush()
+
+
+def finished(directory: RunDirectory | None, result: Any) -> Finished[Any] | None:
+    """What a training has left behind, with its epochs and its result written; None in processes that write nothing."""
+    if directory is None:
+        return None
+    write_epochs(directory, result.epochs)
+    directory.write_result(result)
+    return Finished(directory, result)
 
 
 def usual_running(device: torch.device, processes: Processes, *, in_memory: bool = False) -> Running:
