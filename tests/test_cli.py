@@ -128,7 +128,7 @@ def test_small_images_are_designed_for_at_a_base_stride_of_one(tmp_path):
 
 def test_few_tokens_are_pointed_out(tmp_path):
     said = asvit("search", "--recipe", "smoke", "--steps", "1", "--repeats", "1", "--out", "run", cwd=tmp_path).stderr
-    assert "at 32x32 a base stride of 4 leaves the last stage 1 tokens a side: --base-stride 1 or 2 leaves more" in said
+    assert "at 32x32 a base stride of 4 leaves the last stage 1 token a side: --base-stride 1 or 2 leaves more" in said
 
 
 def test_json_is_the_record_and_nothing_else(tmp_path):

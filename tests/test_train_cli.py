@@ -221,3 +221,9 @@ def test_bad_input_is_one_line(tmp_path, arguments, said):
     done = asvit(*arguments, cwd=tmp_path, check=2)
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_a_batch_that_is_too_large_is_refused_before_anything_is_written(tmp_path):
+    said = asvit(*DIGITS, "--batch-size", "2000", "--out", "run", cwd=tmp_path, check=2).stderr
+    assert "fewer than a batch of 2000: choose a smaller --batch-size" in said
+    assert list(tmp_path.iterdir()) == []

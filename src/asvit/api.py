@@ -94,11 +94,11 @@ def design_family(
     >>> result.family[0].params <= 600_000
     True
     """
-    chosen = recipe_named(recipe, RECIPES)
-    size = chosen.image_size if image_size is None else sides(image_size)
+    chosen = _recipe_named(recipe, RECIPES)
+    size = chosen.image_size if image_size is None else _sides(image_size)
     task = Task(image_size=size, in_chans=in_chans, num_classes=num_classes)
     asked: dict[Kind, Bounds] = {"params": params, "macs": macs, "latency": latency, "memory": memory}
-    budgets = [budget(kind, bound) for kind, bounds in asked.items() for bound in several(bounds)]
+    budgets = [_budget(kind, bound) for kind, bounds in asked.items() for bound in _several(bounds)]
     objectives = parse_score(score)
     settings = DesignSettings.of(
         chosen,
@@ -142,8 +142,8 @@ def build(
     >>> build("small", image_size=96, num_classes=12)(torch.zeros(2, 3, 96, 96)).shape
     torch.Size([2, 12])
     """
-    given = named(network)
-    task = task_of(network, task, image_size=image_size, in_chans=in_chans, num_classes=num_classes)
+    given = _named(network)
+    task = _task_of(network, task, image_size=image_size, in_chans=in_chans, num_classes=num_classes)
     match given:
         case TimmModel():
             return create_in_timm(given, task, num_classes=task.num_classes).train()
@@ -199,10 +199,10 @@ def train(
         known = ", ".join(field.name for field in fields(TrainRecipe))
         raise UserError(f"a training recipe has no {unknown[0]}: expected some of {known}")
     if "image_size" in changes:
-        changes["image_size"] = sides(changes["image_size"])
-    chosen = replace(recipe_named(recipe, TRAIN_RECIPES), **changes)
+        changes["image_size"] = _sides(changes["image_size"])
+    chosen = replace(_recipe_named(recipe, TRAIN_RECIPES), **changes)
     finished = run_train(
-        named(network),
+        _named(network),
         ImageData(data=str(data), data_folder=None if data_folder is None else Path(data_folder), in_chans=in_chans),
         chosen,
         named_schedule(chosen.schedule, chosen.epochs),
@@ -271,19 +271,19 @@ def measure_network(
     >>> round(measurement.estimates["params"].mean)
     2321672
     """
-    task = task_of(network, task, image_size=image_size, in_chans=in_chans, num_classes=num_classes)
+    task = _task_of(network, task, image_size=image_size, in_chans=in_chans, num_classes=num_classes)
     measuring = Measuring(
-        settings=recipe_named(recipe, RECIPES).settings(), images=None if images is None else Path(images)
+        settings=_recipe_named(recipe, RECIPES).settings(), images=None if images is None else Path(images)
     )
     job = Job(seed=seed, device=device)
     measurer = prepare(measuring, task, job, metrics=metrics, use=Use(batch_size=batch_size))
-    return measurer(subject_of(named(network), task))
+    return measurer(subject_of(_named(network), task))
 
 
-def recipe_named(name: str, recipes: Mapping[str, RecipeT]) -> RecipeT:
+def _recipe_named(name: str, recipes: Mapping[str, RecipeT]) -> RecipeT:
     """A recipe by its name.
 
-    >>> recipe_named("quick", RECIPES).steps
+    >>> _recipe_named("quick", RECIPES).steps
     50
     """
     if name not in recipes:
@@ -291,7 +291,7 @@ def recipe_named(name: str, recipes: Mapping[str, RecipeT]) -> RecipeT:
     return recipes[name]
 
 
-def named(network: "str | Path | Member | Network") -> Network:
+def _named(network: "str | Path | Member | Network") -> Network:
     """The network that an argument stands for."""
     match network:
         case Member():
@@ -301,39 +301,39 @@ def named(network: "str | Path | Member | Network") -> Network:
     return network
 
 
-def task_of(
+def _task_of(
     network: object, task: Task | None, *, image_size: Size | None, in_chans: int | None, num_classes: int | None
 ) -> Task:
     """Images and classes as they were given; the rest from the network's file, or else the paper's."""
     if task is None and isinstance(network, str | Path):
         task = read_task(str(network))
     given: dict[str, Any] = {"in_chans": in_chans, "num_classes": num_classes}
-    given["image_size"] = None if image_size is None else sides(image_size)
+    given["image_size"] = None if image_size is None else _sides(image_size)
     return replace(task or Task(), **{name: value for name, value in given.items() if value is not None})
 
 
-def sides(size: Size) -> tuple[int, int]:
+def _sides(size: Size) -> tuple[int, int]:
     """Height and width.
 
-    >>> sides(96), sides((96, 128))
+    >>> _sides(96), _sides((96, 128))
     ((96, 96), (96, 128))
     """
     return (size, size) if isinstance(size, int) else size
 
 
-def several(bounds: Bounds) -> Sequence[str | int | float]:
+def _several(bounds: Bounds) -> Sequence[str | int | float]:
     """Bounds as a sequence.
 
-    >>> several("3M"), several(["3M", 10**7])
+    >>> _several("3M"), _several(["3M", 10**7])
     (('3M',), ['3M', 10000000])
     """
     return (bounds,) if isinstance(bounds, str | int | float) else bounds
 
 
-def budget(kind: Kind, bound: str | int | float) -> Budget:
+def _budget(kind: Kind, bound: str | int | float) -> Budget:
     """One budget.
 
-    >>> str(budget("params", 3_000_000)), str(budget("latency", "8ms"))
+    >>> str(_budget("params", 3_000_000)), str(_budget("latency", "8ms"))
     ('3M parameters', '8ms of latency')
     """
     return Budget.parse(kind, bound) if isinstance(bound, str) else Budget(kind, bound)

@@ -238,7 +238,9 @@ def say_few_tokens(task: Task, base_stride: int) -> None:
     tokens = min(task.image_size) / (2 ** (STAGES - 1) * base_stride)
     if base_stride == BASE_STRIDE and tokens < LEAST_WINDOW:
         height, width = task.image_size
+        left = math.ceil(tokens)
+        noun = "token" if left == 1 else "tokens"
         tell(
-            f"at {height}x{width} a base stride of {base_stride} leaves the last stage {math.ceil(tokens)} tokens a "
-            "side: --base-stride 1 or 2 leaves more"
+            f"at {height}x{width} a base stride of {base_stride} leaves the last stage {left} {noun} a side: "
+            "--base-stride 1 or 2 leaves more"
         )

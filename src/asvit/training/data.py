@@ -189,7 +189,7 @@ class TrainingOrder(Sampler[list[EpochAndIndex]]):
             raise UserError(f"a batch of {batch_size} cannot be shared by {processes} processes: choose a multiple")
         if images < batch_size:
             raise UserError(
-                f"there are {images} training images, fewer than a batch of {batch_size}: choose a smaller one"
+                f"there are {images} training images, fewer than a batch of {batch_size}: choose a smaller --batch-size"
             )
         self.images, self.batch_size, self.seed = images, batch_size, seed
         self.rank, self.processes = rank, processes

@@ -17,7 +17,7 @@ from asvit.runs.job import Computer, Finished, Job
 from asvit.runs.records import Json
 from asvit.training.augment import evaluation_transform
 from asvit.training.classifier import ClassifierTraining
-from asvit.training.data import EvaluationOrder, Examples, Labelled, batches
+from asvit.training.data import EvaluationOrder, Examples, Labelled, TrainingOrder, batches
 from asvit.training.evaluate import Scores, evaluate
 from asvit.training.parallel import Processes, launched
 from asvit.training.placing import memory_format, place
@@ -59,6 +59,7 @@ def run_train(
         job: where, and from which seed.
     """
     train, val = open_both(data)
+    TrainingOrder(len(train), recipe.batch_size, seed=job.seed, rank=0, processes=1)  # refuses too large a batch
     with launched(choose_device(job.device)) as (processes, device):
         running = adjust(usual_running(device, processes, in_memory=data.in_memory))
         config = train_config(network, recipe_name, recipe, schedule, data, (train, val), job.seed, running)
