@@ -33,7 +33,7 @@ from asvit.training.classifier import ClassifierTraining
 from asvit.training.data import Batch, EpochAndIndex, Examples, Labelled, batches, collate
 from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.schedule import named_schedule
-from asvit.training.settings import Running
+from asvit.training.settings import Running, usual_precision
 from asvit.training.sources import Source, open_source
 
 SIZE = (500, 375)
@@ -83,7 +83,7 @@ class Bench:
 
     def training(self, source: Source, workers: int) -> ClassifierTraining:
         """A new one."""
-        precision = "bfloat16" if self.device.type == "cuda" else "float32"
+        precision = usual_precision(self.device.type)
         running = Running(workers=workers, precision=precision, keep=1)
         schedule = named_schedule("none", self.recipe.epochs)
         return ClassifierTraining(

@@ -130,7 +130,7 @@ def set_up(question: Question, images: int) -> Setup:
 def rehearse(crew: Crew, device: str, topology: str, begun: float, barrier: Any, answers: Any) -> None:
     """Train a topology twice, with the others at the same time; in a process of its own."""
     hush()
-    use_threads(crew.setup.threads)
+    use_threads(crew.setup.job.threads)
     trainer = Trainer(crew, torch.device(device))
     start = time.time() - begun
     seconds, steps = [], 0.0

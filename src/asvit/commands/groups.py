@@ -41,7 +41,6 @@ class Options(Generic[SettingsT]):
         read: Mapping[str, Callable[[str], Any]] | None = None,
         explain: Mapping[str, str] | None = None,
         group: Group | None = None,
-        **parameter: Any,
     ) -> None:
         """Make options of fields, in front of those that the class has itself.
 
@@ -51,7 +50,6 @@ class Options(Generic[SettingsT]):
             read: fields that are written as text, and what reads them.
             explain: help of fields whose docstring does not say how they are written.
             group: heading in the help.
-            parameter: parameters of cyclopts, for all options of the class.
         """
         super().__init_subclass__()
         take, read, explain = take or {}, read or {}, explain or {}
@@ -66,8 +64,7 @@ class Options(Generic[SettingsT]):
         cls.__annotations__ = taken | inspect.get_annotations(cls)
         cls._read = {**cls._read, **{name: read.get(name, lambda value: value) for name in take}}
         dataclass(frozen=True, kw_only=True)(cls)
-        headed = {} if group is None else {"group": group}
-        Parameter(name="*", **headed, **parameter)(cls)
+        (Parameter(name="*") if group is None else Parameter(name="*", group=group))(cls)
 
     @property
     def given(self) -> dict[str, Any]:

@@ -27,7 +27,6 @@ from asvit.units import Kind, parse_image_size, parse_memory
 
 RecipeName = Literal["paper", "quick", "smoke"]
 RECIPES_OWN = "the recipe's"
-Json = Annotated[bool, Parameter(negative=())]
 
 TASK = Group("Images and classes", sort_key=2)
 BUDGET = Group("Budgets", sort_key=3)

@@ -1,6 +1,6 @@
 """Describe, train, evaluate and use detectors: what the commands of `asvit detect` run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from itertools import chain, count
@@ -31,10 +31,11 @@ from asvit.runs.job import Computer, Finished, Job
 from asvit.runs.progress import tell
 from asvit.runs.records import Json, write_file
 from asvit.training.augment import to_tensor
+from asvit.training.data import check_batch
 from asvit.training.parallel import Processes, launched
 from asvit.training.settings import Running
 from asvit.training.sources import Split
-from asvit.training.watching import CHECKPOINTS, Watcher, finished, training_in, usual_running
+from asvit.training.watching import CHECKPOINTS, Adjust, Watcher, finished, training_in, usual_running
 from asvit.units import format_share
 
 SCALARS = (
@@ -42,9 +43,6 @@ SCALARS = (
     "images_per_second",
 )  # fmt: skip
 """Fields of an epoch that TensorBoard shows."""
-
-Adjust = Callable[[Running], Running]
-"""Makes of the usual way to run a training on a machine the way to run it now."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +105,7 @@ def run_train(
     check_categories(val.coco, train.coco.classes, str(train.coco.path))
     if train.channels != val.channels:
         raise UserError(f"training images have {train.channels} channels, validation images {val.channels}")
+    check_batch(len(train), recipe.batch_size)
     begun = None if start is None else load_start(start, network)
     if begun is not None:
         check_channels(train.channels, begun.task, begun.name)

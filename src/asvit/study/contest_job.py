@@ -1,7 +1,6 @@
 """The jobs behind `asvit study search` and `asvit study scaling`: ways of choosing networks, compared."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from asvit.design.budget import Budget
@@ -68,8 +67,7 @@ def run_search_contest(
     sampled = [] if against is None else read_csv(against, setup.provenance)
     measurer = setup.measurer(setup.devices[0])
     config = setup.config | extra | measuring_config(measurer)
-    where = replace(setup.job, threads=setup.threads)
-    with working(setup.name, config, where, [measurer]) as directory:
+    with working(setup.name, config, setup.job, [measurer]) as directory:
         say_few_tokens(setup.task, base_stride)
         space = space_for(setup.task.image_size, base_stride)
         traces: list[Trace] = []
@@ -152,8 +150,7 @@ def run_scaling_contest(
     check_budgets(budgets, Costs(setup.task), fit=True, start=Architecture(start))
     measurers = [setup.measurer(setup.devices[0], number) for number in range(contest.runs)]
     config = setup.config | extra | measuring_config(measurers[0])
-    where = replace(setup.job, threads=setup.threads)
-    with working(setup.name, config, where, measurers) as directory:
+    with working(setup.name, config, setup.job, measurers) as directory:
         growth = GrowthSettings(score=tuple(score))
         family = FamilySettings(
             task=setup.task, budgets=tuple(budgets), limits=tuple(growth_limits(budgets)), growth=growth

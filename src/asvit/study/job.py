@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from asvit.design.job import say_few_tokens
 from asvit.errors import UserError
@@ -60,8 +60,7 @@ def run_study(
     measurer = setup.measurer(setup.devices[0])
     crew = Crew(setup=setup, plan=plan, pilot=pilot, measure=True)
     config = setup.config | extra  # how it measures may change from one run of the command to the next
-    where = replace(setup.job, threads=setup.threads)
-    with working("study", config, where, [measurer]) as directory, crew.queue() as queue:
+    with working("study", config, setup.job, [measurer]) as directory, crew.queue() as queue:
 
         def keep(trained: Sequence[Trained]) -> None:
             """Write the trainings so far, without measures: whatever happens, another study can continue from them."""

@@ -25,9 +25,9 @@ from asvit.study.results import read_csv
 from asvit.study.settings import StudySettings
 from asvit.study.worker import Pilot
 from asvit.training.augment import to_tensor
-from asvit.training.data import TrainingOrder
+from asvit.training.data import check_batch
 from asvit.training.resident import RandomCrops
-from asvit.training.settings import Running
+from asvit.training.settings import Running, usual_precision
 from asvit.training.sources import Source, Split, open_both, open_data
 
 NOT_OF_AN_ACCURACY = ("recipe", "seed")
@@ -44,7 +44,7 @@ class Setup:
     """Name of the job."""
     settings: StudySettings
     job: Job
-    """The job, whose run directory is settled."""
+    """The job, whose run directory and threads of each worker are settled."""
     config: Json
     """What accuracies depend on, and the names of recipe and seed."""
     extra: Json
@@ -54,8 +54,6 @@ class Setup:
     running: Running
     devices: tuple[str, ...]
     """Device of each worker."""
-    threads: int
-    """Number of threads of each worker."""
 
     @property
     def path(self) -> Path:
@@ -142,7 +140,7 @@ def prepare_study(name: str, settings: StudySettings, extra: Json, metrics: tupl
     device = choose_device(job.device)
     devices = worker_devices(job.device, device, settings.workers.workers)
     cores = max(1, usable_cores() // len(devices))
-    precision = settings.precision or ("bfloat16" if device.type == "cuda" else "float32")
+    precision = settings.precision or usual_precision(device.type)
     config: Json = {
         "recipe": settings.recipe_name,
         "seed": job.seed,
@@ -159,14 +157,13 @@ def prepare_study(name: str, settings: StudySettings, extra: Json, metrics: tupl
     return Setup(
         name=name,
         settings=settings,
-        job=replace(job, out=path),
+        job=replace(job, out=path, threads=job.threads or recorded_threads(path) or cores),
         config=config,
         extra=extra,
         task=Task(image_size=settings.train.image_size, in_chans=train.channels, num_classes=len(train.classes)),
         metrics=metrics,
         running=Running(workers=0 if in_memory else cores - 1, precision=precision, keep=1),
         devices=devices,
-        threads=job.threads or recorded_threads(path) or cores,
     )
 
 
@@ -175,7 +172,7 @@ def images_used(settings: StudySettings, train: Source) -> int:
     used = settings.images or len(train)
     if used > len(train):
         raise UserError(f"{train.name} has {len(train)} images, not {used}: choose fewer --train-images")
-    TrainingOrder(used, settings.train.batch_size, seed=0, rank=0, processes=1)  # refuses too large a batch
+    check_batch(used, settings.train.batch_size)
     if settings.resident:
         RandomCrops(settings.train, used, seed=0)  # refuses what is not done on the device
     return used

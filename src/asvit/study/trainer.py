@@ -70,7 +70,7 @@ def run_worker(crew: Crew, device: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     leave_with_parent(0)
     hush()
-    use_threads(crew.setup.threads)
+    use_threads(crew.setup.job.threads)
     name = worker_name(os.getpid())
     try:
         with crew.queue() as queue:

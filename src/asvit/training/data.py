@@ -178,6 +178,19 @@ def collate(batch_type: Any, examples: list[Example]) -> Any:
     return batch_type.of([example.content for example in examples if example.content is not None], problems)
 
 
+def check_batch(images: int, batch_size: int) -> None:
+    """Refuse a batch that is larger than the training set.
+
+    >>> check_batch(images=40, batch_size=128)
+    Traceback (most recent call last):
+    asvit.errors.UserError: there are 40 training images, fewer than a batch of 128: choose a smaller --batch-size
+    """
+    if images < batch_size:
+        raise UserError(
+            f"there are {images} training images, fewer than a batch of {batch_size}: choose a smaller --batch-size"
+        )
+
+
 class TrainingOrder(Sampler[list[EpochAndIndex]]):
     """Batches of an epoch: a permutation of the images, cut into batches of which each process takes its share.
 
@@ -187,10 +200,7 @@ class TrainingOrder(Sampler[list[EpochAndIndex]]):
     def __init__(self, images: int, batch_size: int, *, seed: int, rank: int, processes: int) -> None:
         if batch_size % processes:
             raise UserError(f"a batch of {batch_size} cannot be shared by {processes} processes: choose a multiple")
-        if images < batch_size:
-            raise UserError(
-                f"there are {images} training images, fewer than a batch of {batch_size}: choose a smaller --batch-size"
-            )
+        check_batch(images, batch_size)
         self.images, self.batch_size, self.seed = images, batch_size, seed
         self.rank, self.processes = rank, processes
         self.epoch, self.start = 0, 0

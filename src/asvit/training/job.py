@@ -1,6 +1,6 @@
 """Train, evaluate and use classifiers: what `asvit train`, `evaluate` and `predict` run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from asvit.runs.job import Computer, Finished, Job
 from asvit.runs.records import Json
 from asvit.training.augment import evaluation_transform
 from asvit.training.classifier import ClassifierTraining
-from asvit.training.data import EvaluationOrder, Examples, Labelled, TrainingOrder, batches
+from asvit.training.data import EvaluationOrder, Examples, Labelled, batches, check_batch
 from asvit.training.evaluate import Scores, evaluate
 from asvit.training.parallel import Processes, launched
 from asvit.training.placing import memory_format, place
@@ -28,13 +28,10 @@ from asvit.training.schedule import Schedule, StageCost, share_of_tokens
 from asvit.training.settings import ImageData, Running
 from asvit.training.sources import Source, Split, open_both, open_data
 from asvit.training.trained import Classifier, labels_of
-from asvit.training.watching import CHECKPOINTS, Watcher, finished, training_in, usual_running
+from asvit.training.watching import CHECKPOINTS, Adjust, Watcher, finished, training_in, usual_running
 
 SCALARS = ("train_loss", "loss", "top1", "top5", "lr", "coarseness", "macs", "images_per_second")
 """Fields of an epoch that TensorBoard shows."""
-
-Adjust = Callable[[Running], Running]
-"""Makes of the usual way to run a training on a machine the way to run it now."""
 
 
 def run_train(
@@ -59,7 +56,7 @@ def run_train(
         job: where, and from which seed.
     """
     train, val = open_both(data)
-    TrainingOrder(len(train), recipe.batch_size, seed=job.seed, rank=0, processes=1)  # refuses too large a batch
+    check_batch(len(train), recipe.batch_size)
     with launched(choose_device(job.device)) as (processes, device):
         running = adjust(usual_running(device, processes, in_memory=data.in_memory))
         config = train_config(network, recipe_name, recipe, schedule, data, (train, val), job.seed, running)

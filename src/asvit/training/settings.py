@@ -30,6 +30,15 @@ class ImageData:
         return self.data == DIGITS
 
 
+def usual_precision(device_type: str) -> Precision:
+    """Precision of trainings on a kind of device, where no other is asked for.
+
+    >>> usual_precision("cuda"), usual_precision("cpu")
+    ('bfloat16', 'float32')
+    """
+    return "bfloat16" if device_type == "cuda" else "float32"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Running:
     """How a training is run; precision, accumulation, compilation and layout change its rounding, the rest nothing."""

@@ -16,8 +16,10 @@ from asvit.runs.working import recorded_threads, working_in
 from asvit.training.loop import Training
 from asvit.training.parallel import Processes
 from asvit.training.results import EpochRecord, as_csv, as_lines
-from asvit.training.settings import Running
+from asvit.training.settings import Running, usual_precision
 
+Adjust = Callable[[Running], Running]
+"""Makes of the usual way to run a training on a machine the way to run it now."""
 CHECKPOINTS = "checkpoints"
 SLOW_DATA = 0.2
 """Share of the time spent waiting for images from which the progress line says so."""
@@ -154,5 +156,5 @@ def usual_running(device: torch.device, processes: Processes, *, in_memory: bool
     cores = usable_cores() // processes.local_count
     return Running(
         workers=0 if in_memory else min(8, max(0, cores - 1)),
-        precision="bfloat16" if device.type == "cuda" else "float32",
+        precision=usual_precision(device.type),
     )
