@@ -33,8 +33,8 @@ from asvit.training.classifier import ClassifierTraining
 from asvit.training.data import Batch, EpochAndIndex, Examples, Labelled, batches, collate
 from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.schedule import named_schedule
-from asvit.training.settings import Running, usual_precision
-from asvit.training.sources import Source, open_source
+from asvit.training.settings import ImageData, Running, usual_precision
+from asvit.training.sources import Source, open_data
 
 SIZE = (500, 375)
 NOISE, QUALITY = 9.0, 95
@@ -47,7 +47,7 @@ class Repeated(Source):
     """The images of a source again and again, so that an epoch of few files lasts."""
 
     def __init__(self, source: Source, length: int) -> None:
-        super().__init__(source.name, source.classes, source.channels)
+        super().__init__(source.name, source.classes, source.contents)
         self.source, self.length = source, length
 
     def __len__(self) -> int:
@@ -117,7 +117,7 @@ def make_file(job: tuple[str, Path, Any, int, int]) -> None:
     """The i-th of n files of a split."""
     data, folder, split, i, n = job
     if split not in OPENED:
-        OPENED[split] = open_source(data, split)
+        OPENED[split] = open_data(ImageData(data=data), split)
     source = OPENED[split]
     image, label = source.read(i * len(source) // n)
     pixels = np.asarray(image.resize(SIZE, Image.Resampling.BICUBIC), dtype=np.float32)
@@ -129,7 +129,7 @@ def make_file(job: tuple[str, Path, Any, int, int]) -> None:
 
 def loader_alone(bench: Bench, workers: int, seconds: float) -> float:
     """Images a second out of the loader, once every worker has delivered a batch."""
-    examples = Examples(bench.train, Labelled(training_transform(bench.recipe)), seed=0)
+    examples = Examples(bench.train, Labelled(training_transform(bench.recipe, bench.train.normalisation)), seed=0)
     order = Endless(len(bench.train), bench.recipe.batch_size)
     loader = iter(batches(examples, order, workers=workers, device=bench.device))
     for _ in range(workers):
@@ -146,7 +146,7 @@ def steps_alone(bench: Bench, seconds: float) -> float:
     training = bench.training(Repeated(bench.train, 100 * bench.recipe.batch_size), workers=0)
     training.begin_epoch()
     training.stepping.train()
-    examples = Examples(bench.train, Labelled(training_transform(bench.recipe)), seed=0)
+    examples = Examples(bench.train, Labelled(training_transform(bench.recipe, bench.train.normalisation)), seed=0)
     size = bench.recipe.batch_size
     batch = collate(Batch, [examples[0, i % len(bench.train)] for i in range(size)]).to(bench.device)
 
@@ -196,7 +196,7 @@ def measured(options: argparse.Namespace, work: Path, checkpoints: Path) -> dict
     side = options.image_size
     recipe = RECIPES[options.recipe]
     recipe = replace(recipe, image_size=(side, side), batch_size=options.batch, epochs=1, warmup_epochs=0)
-    train, val = (open_source(str(files), split) for split in ("train", "val"))
+    train, val = (open_data(ImageData(data=str(files)), split) for split in ("train", "val"))
     bench = Bench(train, val, options.network, recipe, options.device)
     loaded = []
     for workers in options.workers:

@@ -14,7 +14,6 @@ import torch
 from machine import timed
 
 from asvit.complexity.usage import Precision
-from asvit.errors import hush
 from asvit.measure.settings import Measuring
 from asvit.runs.devices import use_threads
 from asvit.runs.job import Job
@@ -25,7 +24,7 @@ from asvit.study.settings import StudySettings, Workers
 from asvit.study.setup import Crew, Setup, prepare_study
 from asvit.study.trainer import Trainer
 from asvit.training.settings import ImageData
-from asvit.training.sources import open_source
+from asvit.training.sources import open_data
 
 STEPS = 100
 """Of the short epoch that is timed."""
@@ -84,7 +83,7 @@ class Question:
 def rehearse_all(question: Question, topologies: Sequence[str]) -> tuple[Pace, int]:
     """Mean pace of workers that all train at the same time, a topology each, and the images of a whole epoch."""
     recipe = RECIPES[question.recipe]
-    images = recipe.images or len(open_source(question.data, "train"))
+    images = recipe.images or len(open_data(ImageData(data=question.data), "train"))
     short = min(images, STEPS * recipe.train.batch_size)
     setup = set_up(question, short)
     crew = Crew(setup=setup, plan=(), pilot=None, measure=True)
@@ -129,7 +128,6 @@ def set_up(question: Question, images: int) -> Setup:
 
 def rehearse(crew: Crew, device: str, topology: str, begun: float, barrier: Any, answers: Any) -> None:
     """Train a topology twice, with the others at the same time; in a process of its own."""
-    hush()
     use_threads(crew.setup.job.threads)
     trainer = Trainer(crew, torch.device(device))
     start = time.time() - begun

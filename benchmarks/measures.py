@@ -32,7 +32,6 @@ from rounding import rounding
 from torch import Tensor
 
 from asvit.complexity import curve, ntk
-from asvit.errors import hush
 from asvit.measure.differentiable import remove_norms, write_out_attention
 from asvit.measure.measurer import Measurer
 from asvit.measure.photos import BuiltIn, Folder, Photographs
@@ -298,7 +297,6 @@ def main() -> None:
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    hush()
     torch.backends.cudnn.allow_tf32 = False
     photographs = BuiltIn() if options.images is None else Folder(options.images)
     bench = Bench(options.device, photographs, options.image_size, options.rounds, options.kernel_images)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from asvit.training.sources import Split, open_source
+from asvit.training.settings import ImageData
+from asvit.training.sources import Split, open_data
 
 SPLITS: tuple[Split, ...] = ("train", "val")
 
@@ -24,7 +25,7 @@ def small_copy(data: str, folder: Path, *, side: int | None = None, images: tupl
     if (folder / "whole").exists():
         return folder
     for split, most in zip(SPLITS, images, strict=True):
-        source = open_source(data, split)
+        source = open_data(ImageData(data=data), split)
         count = len(source) if most is None else min(most, len(source))
         for i in (k * len(source) // count for k in range(count)):
             image, label = source.read(i)

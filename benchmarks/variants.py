@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from machine import provenance
 
-from asvit.errors import hush
 from asvit.measure.measurer import Measurer
 from asvit.measure.metrics import METRICS
 from asvit.measure.photos import BuiltIn, Folder, Photographs
@@ -63,7 +62,6 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="folder of other photographs for the kernel")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    hush()
     with open(options.ground_truth, newline="") as file:
         rows = list(csv.DictReader(file))
     height, width = map(int, rows[0]["image_size"].split("x"))

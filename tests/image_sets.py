@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from asvit.training.settings import ImageData
+from asvit.training.sources import Source, Split, open_data
+
 CLASSES = ("dark", "light", "mid")
 LEVELS = {"dark": 40, "light": 210, "mid": 125}
 
@@ -64,3 +67,8 @@ def shard(path: Path, samples: list[tuple[str, bytes, int]]) -> Path:
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))
     return path
+
+
+def opened(data: Path | str, split: Split, *, folder: Path | None = None, in_chans: int | None = None) -> Source:
+    """Images of a split."""
+    return open_data(ImageData(data=str(data), data_folder=folder, in_chans=in_chans), split)

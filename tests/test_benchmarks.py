@@ -10,18 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from image_sets import CLASSES, image_folder
+from image_sets import CLASSES, image_folder, opened
 from PIL import Image
 
 from asvit.complexity import curve
-from asvit.errors import hush
 from asvit.measure.differentiable import remove_norms, write_out_attention
 from asvit.measure.measurer import Measurer
 from asvit.measure.photos import BuiltIn
 from asvit.measure.settings import Settings
 from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture, Task
-from asvit.training.sources import open_source
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
@@ -210,7 +208,6 @@ def test_float32_keeps_values_and_ranks():
 
 
 def test_the_slow_way_of_some_channels_is_that_of_all():
-    hush()
     task = Task(image_size=(32, 32))
     measurer = Measurer(Settings(repeats=1, angles=3), task)
     draw, theta = measurer.draws[0], curve.angles(3)
@@ -238,7 +235,7 @@ def test_channels_are_spread_evenly():
 
 def test_a_small_copy_has_images_of_every_class(images, tmp_path):
     copy = small_data.small_copy(str(images), tmp_path / "copy", side=6, images=(6, None))
-    train, val = (open_source(str(copy), split) for split in ("train", "val"))
+    train, val = (opened(copy, split) for split in ("train", "val"))
     assert (len(train), len(val)) == (6, 9)
     assert [train.read(i)[1] for i in range(6)] == [0, 0, 1, 1, 2, 2]
     assert train.classes == tuple(sorted(CLASSES))
@@ -256,7 +253,7 @@ def test_files_are_of_the_usual_size(images, tmp_path):
 def test_batches_go_on_from_epoch_to_epoch_and_files_come_again(images):
     batches = list(islice(decoding.Endless(images=3, batch_size=2), 3))
     assert batches == [[(0, 0), (0, 1)], [(0, 2), (1, 0)], [(1, 1), (1, 2)]]
-    source = open_source(str(images), "train")
+    source = opened(images, "train")
     repeated = decoding.Repeated(source, 100)
     assert len(repeated) == 100
     assert np.array_equal(np.asarray(repeated.read(24 + 5)[0]), np.asarray(source.read(5)[0]))

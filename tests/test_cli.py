@@ -140,7 +140,7 @@ def test_json_is_the_record_and_nothing_else(tmp_path):
 
 def test_a_changed_configuration_is_refused_with_the_difference(finished):
     said = asvit(*SMOKE, "--steps", "13", "--out", finished, cwd=finished, check=2).stderr
-    assert "search.steps was 12, is 13" in said
+    assert "begun with --steps 12, not 13: repeat its command" in said
     assert len(said.splitlines()) == 1
 
 
@@ -324,7 +324,7 @@ BAD = {
     "nothing to measure": (["measure"], "expected one or more"),
     "unknown timm model": (["measure", "timm:vit_huge_patch1"], "timm has no model named"),
     "unknown device": (["measure", "seed", "--device", "tpu9"], "expected auto, cpu, cuda"),
-    "missing image folder": (["measure", "seed", "--images", "nowhere"], "no images in nowhere"),
+    "missing image folder": (["measure", "seed", "--images", "nowhere"], "there is no folder nowhere"),
     "empty image folder": (["measure", "seed", "--images", "empty"], "no images in empty"),
     "truncated image": (["measure", "seed", "--recipe", "smoke", "--images", "truncated"], "cannot read the image"),
     "no image": (["measure", "seed", "--recipe", "smoke", "--images", "text"], "cannot read the image"),

@@ -59,7 +59,7 @@ def test_the_report_shows_it(finished, tmp_path):
     done = asvit("report", "run", cwd=tmp_path)
     assert done.stdout.strip() == "run/report.html"
     page = (tmp_path / "run" / "report.html").read_text()
-    for words in ("Cascade Mask R-CNN on ", "96×96 images, 3 kinds of objects", "after epoch 2", "chart-precision"):
+    for words in ("Cascade Mask R-CNN on ", "96×96 images, 3 kinds of objects", "after epoch 2", "has no curve"):
         assert words in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     picture = write_picture(tmp_path / "run", tmp_path / "run.png")
@@ -158,7 +158,7 @@ def test_bad_input_is_one_line(finished, folder, monkeypatch, capsys):
     assert "a detector needs 4, 8, 16, 32" in refused(*vit, "--drop-path", "0")
     assert "expected a short and a long side" in refused(*SMOKE, "--sides", "90", "40")
     assert "give one" in refused(*SMOKE, "--sides", "40", "90", "--square", "64")
-    assert "cannot read" in refused(*SMOKE, "--start", "nothing.safetensors")
+    assert "there is no nothing.safetensors" in refused(*SMOKE, "--start", "nothing.safetensors")
     assert "is not a checkpoint of `asvit train`" in refused(*SMOKE, "--start", checkpoint)
     assert "is not the run directory of `asvit train`" in refused("predict", run, "x.png")
     assert "cannot read the image gone.png" in refused("detect", "predict", run, "gone.png")
@@ -179,4 +179,4 @@ def test_bad_input_is_one_line(finished, folder, monkeypatch, capsys):
 
 def test_another_configuration_does_not_go_on_in_the_same_directory(finished):
     done = asvit(*SMOKE, "--lr", "0.1", "--out", "run", cwd=finished, check=2)
-    assert "belongs to a run with other settings (detect.lr was 0.001, is 0.1)" in done.stderr
+    assert "was begun with --lr 0.001, not 0.1: repeat its command" in done.stderr

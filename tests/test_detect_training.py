@@ -8,6 +8,7 @@ import torch
 from coco_sets import coco_folder, write_part
 from safetensors.torch import load_file
 
+from asvit.contents import Contents
 from asvit.detection.batch import SceneBatch
 from asvit.detection.coco import find_coco
 from asvit.detection.data import Prepare, Scenes, plain
@@ -16,6 +17,7 @@ from asvit.detection.settings import Resize
 from asvit.detection.trained import load_detector, load_start
 from asvit.detection.training import PARTS, DetectorTraining, plan
 from asvit.errors import UserError
+from asvit.images import Normalisation
 from asvit.networks.named import parse_network
 from asvit.training.checkpoint import checkpoints, last_checkpoint
 from asvit.training.classifier import ClassifierTraining
@@ -133,7 +135,7 @@ def test_accumulated_parts_of_a_batch_are_averaged_by_their_images(root):
 def test_a_backbone_starts_from_a_trained_classifier(root, tmp_path):
     sources = Digits("train"), Digits("val")
     for source in sources:
-        source.channels = 3
+        source.contents = Contents(channels=3)
         source.images = source.images[:64].repeat(1, 3, 1, 1)
     recipe = replace(CLASSIFIERS["digits"], epochs=1, warmup_epochs=0)
     classifier = ClassifierTraining(
@@ -158,7 +160,7 @@ def test_a_backbone_starts_from_a_trained_classifier(root, tmp_path):
 def test_flips_and_jitter_keep_objects_under_their_boxes(root):
     """What a mask covers lies within its box, up to half a pixel of resizing, wherever it goes."""
     scenes = Scenes(find_coco(root, "train"))
-    prepare = Prepare(Augmentation(flip=0.5, jitter=(0.5, 2.0)), Resize.to_square(64), 3)
+    prepare = Prepare(Augmentation(flip=0.5, jitter=(0.5, 2.0)), Resize.to_square(64), Normalisation.usual(3))
     torch.manual_seed(0)
     seen = 0
     for index in range(8):

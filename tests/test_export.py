@@ -25,6 +25,7 @@ from asvit.export.card import model_card
 from asvit.export.job import run_export
 from asvit.export.release import Release, drawn, trained
 from asvit.export.settings import ExportSettings
+from asvit.images import Normalisation
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.building import build_trainable
 from asvit.networks.named import parse_network
@@ -110,7 +111,8 @@ def test_timm_knows_classes_and_preprocessing(folder):
         "crop_mode": "center",
     }  # fmt: skip
     digit = Image.fromarray((load_digits().images[4] * 15.9).astype("uint8"))
-    ours, theirs = evaluation_transform((32, 32), 1.0)(digit), timm.data.create_transform(**config)(digit)
+    ours = evaluation_transform((32, 32), 1.0, Normalisation.usual(1))(digit)
+    theirs = timm.data.create_transform(**config)(digit)
     torch.testing.assert_close(theirs, ours, rtol=0, atol=1.5 / 255 / 0.226)  # PIL rounds to whole grey values
 
 
@@ -269,7 +271,7 @@ BAD_INPUT = {
     "no such folder": (["nowhere/run"], "unknown architecture 'nowhere/run'"),
     "a design": (["design"], "expected one of the architecture files in it, such as design/family/*.json"),
     "a detector": (["detector"], "detector is a detector: expected a classifier of `asvit train`"),
-    "a folder": (["family"], "cannot read family/result.json"),
+    "a folder": (["family"], "family is not the run directory of `asvit train`"),
     "images of a trained network": (["run", "--in-chans", "3"], "leave out --in-chans"),
     "another design": ([TINY, "--design", "design"], "design found "),
     "no design": ([TINY, "--design", "run"], "run is not the run directory of asvit design, grow or search"),

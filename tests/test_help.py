@@ -1,5 +1,6 @@
 """What the command line says of itself: help, examples, next steps, and what it answers to typos."""
 
+import json
 import os
 import pty
 import re
@@ -13,8 +14,9 @@ import pytest
 from cyclopts import App, CycloptsError
 
 from asvit.commands.app import app
-from asvit.commands.help import complaint
-from asvit.commands.welcome import START, latest_run, next_steps, show_welcome
+from asvit.commands.help import ALL, complaint
+from asvit.commands.welcome import START, latest_runs, show_welcome
+from asvit.runs.next_steps import after_run, training_set_of
 from asvit.runs.records import open_run, to_json
 
 ASVIT = Path(sys.executable).parent / "asvit"
@@ -29,6 +31,11 @@ def all_commands(parent: App, *chain: str) -> Iterator[tuple[str, ...]]:
 
 
 COMMANDS = list(all_commands(app))
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "commands.json").read_text())
+OPTIONS = {
+    command: [argument["names"][0] for argument in arguments if argument["names"][0].startswith("--")]
+    for command, arguments in GOLDEN.items()
+}
 
 
 @pytest.fixture
@@ -36,8 +43,10 @@ def help_of(capsys, monkeypatch):
     """What a command says with --help on 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
 
-    def said(*chain: str) -> str:
+    def said(*chain: str, everything: bool = False) -> str:
+        before = ALL.set(everything)
         app([*chain, "--help"], exit_on_error=False, print_error=False, result_action="return_value")
+        ALL.reset(before)
         return capsys.readouterr().out
 
     return said
@@ -101,8 +110,8 @@ def test_the_latest_run_says_what_can_be_done_with_it(tmp_path, monkeypatch, cap
     os.utime(training / "run.json", (0, 0))
     for file in training.iterdir():
         os.utime(file, (0, 0))
-    assert latest_run(tmp_path / "runs") == design
-    assert list(next_steps(design)) == [("Go on with it where it stopped", "asvit design --again")]
+    assert latest_runs(tmp_path / "runs") == [design, training]
+    assert list(after_run(design)) == [("go on where it stopped", "asvit design --again")]
 
     (design / "family").mkdir()
     (design / "family" / "3M-params.json").write_text("{}")
@@ -110,21 +119,46 @@ def test_the_latest_run_says_what_can_be_done_with_it(tmp_path, monkeypatch, cap
     (design / "report.html").write_text("")
     show_welcome()
     said = capsys.readouterr().out
-    assert "Your latest run, runs/my design" in said
-    assert "runs/my design/report.html" in said
+    assert "  runs/my design: design, finished\n  runs/digits: train, not finished\n" in said
+    assert "With runs/my design:" in said
     assert "asvit train 'runs/my design/family/3M-params.json' --data path/to/images" in said
 
     (training / "result.json").write_bytes(to_json({"schema": 1}))
-    assert latest_run(tmp_path / "runs") == training
-    assert f"asvit predict {training} image.jpg" in dict(next_steps(training)).values()
+    assert latest_runs(tmp_path / "runs")[0] == training
+    assert f"asvit predict {training} image.jpg" in dict(after_run(training)).values()
 
 
 def test_a_damaged_run_has_no_next_steps(tmp_path, capsys):
     run = begin(tmp_path, "design", "damaged")
     (run / "run.json").write_text("{")
-    assert list(next_steps(run)) == []
+    assert list(after_run(run)) == []
     show_welcome(tmp_path / "runs")
-    assert "latest" not in capsys.readouterr().out
+    assert f"{run}: cannot be read" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("part", ["train", "training"])
+def test_images_of_a_design_are_trained_on_where_they_have_a_part_to_train_on(tmp_path, part):
+    (tmp_path / "photos" / "val").mkdir(parents=True)
+    asked = {"images": str(tmp_path / "photos")}
+    assert training_set_of(asked) == training_set_of({}) == "path/to/images"
+    (tmp_path / "photos" / part).mkdir()
+    assert training_set_of(asked) == str(tmp_path / "photos")
+
+
+@pytest.mark.parametrize(
+    ("job", "first"),
+    [
+        ("search", "asvit describe {run}/seed.json"),
+        ("detect", "asvit detect evaluate {run} --data path/to/coco"),
+        ("study", "{run}/report.html"),
+        ("study-search", "{run}/report.html"),
+        ("study-scaling", "{run}/report.html"),
+    ],
+)
+def test_every_finished_job_has_a_next_step(tmp_path, job, first):
+    run = begin(tmp_path, job, "it")
+    (run / "result.json").write_bytes(to_json({"schema": 1}))
+    assert next(after_run(run))[1] == first.format(run=run)
 
 
 TYPOS = {
@@ -170,3 +204,66 @@ def test_colours_are_for_terminals_that_want_them():
     colour = re.compile(r"\x1b\[[0-9;]*(3[0-7]|38;5;\d+)m")
     assert colour.search(on_a_terminal(["--help"]))
     assert not colour.search(on_a_terminal(["--help"], NO_COLOR="1"))
+
+
+@pytest.mark.parametrize("chain", [chain for chain in COMMANDS if " ".join(chain) in OPTIONS], ids=" ".join)
+def test_the_first_help_fits_a_screen_and_help_all_has_every_option(chain, help_of):
+    command = " ".join(chain)
+    first, everything = help_of(*chain), help_of(*chain, everything=True)
+    assert len(first.splitlines()) <= 60
+    assert [name for name in OPTIONS[command] if name not in everything] == []
+    more = f"All options: asvit {command} --help-all" in first
+    assert more == any(name not in first for name in OPTIONS[command])
+
+
+def test_the_help_of_a_design_begins_with_budget_and_images(help_of):
+    said = help_of("design")
+    places = [said.index(words) for words in ("--params", "--image-size", "--recipe", "--base-stride", "--out")]
+    assert places == sorted(places)
+    assert "--repeats" not in said
+    assert "CHECKPOINT IMAGES..." in help_of("predict")
+
+
+def test_help_all_is_a_word_of_the_command_line():
+    done = subprocess.run([ASVIT, "design", "--help-all"], capture_output=True, text=True, check=True)
+    assert "--repeats" in done.stdout
+
+
+def test_completion_is_installed_for_a_shell(tmp_path):
+    around = {**os.environ, "HOME": str(tmp_path), "SHELL": "/bin/bash"}
+    subprocess.run([ASVIT, "--install-completion"], capture_output=True, text=True, check=True, env=around)
+    (script,) = (tmp_path / ".local/share/bash-completion/completions").iterdir()
+    assert "--image-size" in script.read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "hint"),
+    [
+        (["describe", "smal"], "unknown architecture 'smal': did you mean small?"),
+        (["measure", "seed", "--metrics", "lenght"], "unknown metrics lenght: did you mean length?"),
+        (["train", "timm:resnet19", "--data", "digits"], "timm has no model named 'resnet19': did you mean resnet18?"),
+        (
+            ["predict", "nowhere", "a.png"],
+            "there is no nowhere: expected a run directory or a checkpoint of `asvit train`",
+        ),
+    ],
+)
+def test_near_names_are_suggested_and_missing_files_named(tmp_path, command, hint):
+    done = subprocess.run([ASVIT, *command], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert hint in done.stderr
+    assert "Errno" not in done.stderr
+
+
+def test_a_training_that_has_not_finished_says_so(tmp_path):
+    with open_run(tmp_path / "run", "train", {"recipe": "smoke"}, {}, "asvit train --again"):
+        pass
+    done = subprocess.run([ASVIT, "predict", "run", "a.png"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stderr == "asvit: run has not finished: repeat `asvit train --again`\n"
+
+
+def test_a_command_without_a_run_directory_promises_nothing(tmp_path):
+    program = "import os, signal; from asvit.commands import app\n"
+    program += "app.show_welcome = lambda: os.kill(os.getpid(), signal.SIGTERM)\napp.main([])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (143, "asvit: terminated\n")

@@ -69,7 +69,7 @@ def test_the_search_passes_over_topologies_that_cannot_meet_a_latency():
 
 
 def test_the_measurer_must_be_for_the_same_task_and_know_the_score():
-    with pytest.raises(UserError, match=r"but measured for Task\(image_size=\(64, 64\)"):
+    with pytest.raises(UserError, match=r"but measured for 64x64 images"):
         design(SETTINGS, Measurer(RECIPE.settings(), Task(image_size=(64, 64))))
     with pytest.raises(UserError, match=re.escape("the score needs ntk, which the measurer leaves out")):
         design(SETTINGS, Measurer(RECIPE.settings(), TASK, metrics=["length"]))

@@ -1,11 +1,13 @@
 """The progress display where stderr is no terminal, and on one."""
 
 import io
+import re
 
+import pytest
 from rich.console import Console
 
 from asvit.runs import progress
-from asvit.runs.progress import ProgressDisplay
+from asvit.runs.progress import ProgressDisplay, shown
 
 
 def test_lines_where_there_is_no_terminal(monkeypatch):
@@ -32,3 +34,24 @@ def test_a_live_display_on_a_terminal():
         display.update("growth", 0.5, 1.0, count="choice 2 of 12", facts="29.05M parameters")
     assert "step 1 of 4" in out.getvalue()
     assert "29.05M parameters" in out.getvalue()
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_line_of_a_live_display_is_wider_than_the_terminal(width):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, height=40, color_system=None)
+    facts = "512 images/s, 1/16 of the tokens, loss 2.061, top-1 37.3%, 3 unreadable, last dark/0.png: cannot identify"
+    with ProgressDisplay(console) as display:
+        display.update("training", 1, 4, count="epoch 1 of 300", facts=facts)
+    lines = [re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", out.getvalue())]
+    assert max(map(len, lines)) <= width
+    last = [line for line in lines if line.strip()][-2:]
+    assert "epoch 1 of 300" in last[0]
+    assert last[1].startswith("512 images/s, 1/16 of the tokens")
+
+
+def test_batches_are_shown_while_they_are_given_out(capsys):
+    assert list(shown(["ab", "c"], 3, "evaluation")) == ["ab", "c"]
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "evaluation: 2 of 3 images, time left unknown"
+    assert said[-1].startswith("evaluation: 3 of 3 images, 0 s left")

@@ -69,13 +69,16 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
 
 def test_the_same_job_goes_on_and_another_configuration_is_refused_with_the_difference(tmp_path):
     path = tmp_path / "run"
-    with open_run(path, "design", CONFIG, ENVIRONMENT, "asvit design"):
+    with open_run(path, "design", {**CONFIG, "search": {"steps": 7}}, ENVIRONMENT, "asvit design"):
         pass
-    with open_run(path, "design", CONFIG, ENVIRONMENT, "asvit design"):
+    with open_run(path, "design", CONFIG, ENVIRONMENT, "asvit design"):  # nothing was left behind: it begins anew
+        assert recorded(path)["config"] == CONFIG
+        (path / "seed.json").write_text("{}")
+    with open_run(path, "design", CONFIG, ENVIRONMENT, "asvit design --again"):
         assert recorded(path)["command"] == "asvit design"
     for config, environment, complaint in [
-        ({**CONFIG, "search": {"steps": 100}}, ENVIRONMENT, "search.steps was 60, is 100"),
-        (CONFIG, {**ENVIRONMENT, "torch": "2.16"}, "environment.torch was 2.15, is 2.16"),
+        ({**CONFIG, "search": {"steps": 100}}, ENVIRONMENT, r"begun with --steps 60, not 100: repeat"),
+        (CONFIG, {**ENVIRONMENT, "torch": "2.16"}, "begun with the version of torch 2.15, not 2.16"),
     ]:
         with pytest.raises(UserError, match=complaint), open_run(path, "design", config, environment, ""):
             pass

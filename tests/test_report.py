@@ -23,11 +23,13 @@ from asvit.measure.estimates import Estimate, Measurement
 from asvit.measure.metrics import METRICS
 from asvit.measure.settings import Settings
 from asvit.networks.architecture import Architecture, Task
-from asvit.networks.space import Topology
+from asvit.networks.drawing import legend
+from asvit.networks.space import TABLE_1, Topology
 from asvit.report import write_picture, write_report
 from asvit.report.markup import symbol
+from asvit.report.parts import times
 from asvit.runs.records import REPORT, RESULT, RUN, to_json, write_file, write_record
-from asvit.units import format_cost
+from asvit.units import format_cost, format_size
 
 TASK = Task(image_size=(64, 96), num_classes=10)
 BUDGETS = (Budget.parse("params", "3M"), Budget.parse("params", "6M"), Budget.parse("macs", "60M"))
@@ -153,6 +155,106 @@ def test_page_says_what_was_asked(run):
     assert "The quick recipe is shorter than the paper's." in text_of(page)
 
 
+def test_page_answers_first(run):
+    """What this is, whether it is good, what comes next: before how it was made."""
+    result, page, directory = run
+    text = text_of(page)
+    answer = text[: text.index("recipe quick · seed")]
+    good = "Is it good? A good candidate, not a proven best."
+    assert good in answer
+    assert "Kendall τ 0.55 [0.35, 0.69] against 0.49 [0.30, 0.65]" in answer
+    assert "ranked networks no better than counting their parameters" in answer
+    assert ("Searching paid" in answer) == bool(searches_of(result))
+    assert ("Growing by it was no better than growing at random" in answer) == hasattr(result, "growth")
+    for member in getattr(result, "family", ()):
+        size = f"{format_size(member.params)} parameters, {format_size(member.macs)} multiply-adds (MACs) an image"
+        assert f"Within {member.budget}: {size}, {100 * member.share:.0f} % of the budget." in answer
+        file = directory / "family" / f"{member.budget.file_name}.json"
+        assert f"asvit train {file} --data path/to/images" in answer
+    if not hasattr(result, "family"):
+        topology = Architecture.parse(result.architecture).topology
+        assert f"{topology} is the likeliest under the policy of " in answer
+        assert f"asvit grow {directory}/result.json --params 3M" in answer
+        assert f"asvit describe {directory}/seed.json" in answer
+
+
+def test_symbols_are_typeset(run):
+    _, page, _ = run
+    assert not re.search(r"L\^E|κ_Θ", without_scripts(page))
+    assert "L<sup>E</sup>" in page
+    symbols = json.loads(re.findall(r'id="symbols">(.*?)</script>', page)[0])["written"]
+    for rows in re.findall(r'data-chart="[\w-]+">(.*?)</script>', page, re.DOTALL):
+        for written in re.findall(r"\w+[\^_][EκΘ]\w*", rows):
+            assert written in symbols
+
+
+def test_how_undecided_the_policy_is_comes_before_its_entropy(run):
+    result, page, _ = run
+    for search_run in searches_of(result)[:1]:
+        entropy = search_run.steps[-1].entropy
+        words = f"undecided: {100 * entropy / TABLE_1.entropy():.0f} % (entropy {entropy:.1f} of 15.3 nats)"
+        assert words in text_of(page)
+        shares = [row["undecided"] for row in charts_of(page)["entropy"] if row.get("seed") == search_run.seed]
+        assert shares == pytest.approx([step.entropy / TABLE_1.entropy() for step in search_run.steps])
+
+
+def test_networks_are_drawn_with_a_legend(run):
+    result, page, _ = run
+    drawn = [
+        Architecture.parse(text) for text in re.findall(r"<title id=\"network-\d-title\">The network (.*?)<", page)
+    ]
+    if hasattr(result, "growth"):
+        expected = [result.growth.steps[0].architecture, *(member.architecture for member in result.family)]
+        assert [str(network) for network in drawn] == list(dict.fromkeys(expected))
+    else:
+        assert [str(network) for network in drawn] == [result.architecture]
+    assert page.count('<rect class="block"') == sum(sum(network.depths) for network in drawn)
+    assert len(set(re.findall(r'id="(network-\d-(?:title|desc))"', page))) == 2 * len(drawn)
+    assert all(field in text_of(page) and times(meaning) in text_of(page) for field, meaning in legend(drawn[-1]))
+
+
+def test_published_networks_stand_beside(run):
+    result, page, _ = run
+    beside = text_of(page.split("<h2>Published networks beside")[1].split("<h2>")[0])
+    seed = Architecture.parse("seed")
+    assert f"As-ViT seed{format_size(seed.params(TASK))}" in beside.replace("network", "").replace("parameters", "")
+    if hasattr(result, "growth"):
+        assert "timm:convnext_atto" in beside
+        assert "224×224" in beside
+        assert all(f"designed for {member.budget}" in beside for member in result.family)
+
+
+def test_a_smoke_run_says_that_it_means_nothing(tmp_path):
+    write_run(tmp_path, "design", recipe="smoke")
+    text = text_of(write_report(tmp_path).read_text(encoding="utf-8"))
+    assert "Is it good? No. The recipe smoke shows all steps within seconds: what it finds means nothing." in text
+    assert "Kendall" not in text
+
+
+def test_training_images_of_the_kernel_are_those_of_the_next_command(tmp_path):
+    (tmp_path / "my photos" / "train").mkdir(parents=True)
+    write_run(tmp_path, "grow")
+    asked = json.loads((tmp_path / RUN).read_text()) | {"images": str(tmp_path / "my photos")}
+    write_file(tmp_path / RUN, to_json(asked))
+    assert f"--data '{tmp_path}/my photos'" in text_of(write_report(tmp_path).read_text(encoding="utf-8"))
+
+
+def test_too_few_points_are_said_in_words(tmp_path):
+    short = searched(2, steps=2)
+    start = Architecture(Topology.parse(short.most_probable))
+    settings = FamilySettings(task=TASK, budgets=BUDGETS[:1], limits=(Budget.parse("params", "500k"),))
+    family = grow_family(start, settings, measure=fake(2), measure_proxy=fake(2))
+    assert len(family.growth.steps) == 1
+    write_run(tmp_path, "design", result=DesignResult(TASK, short, family.growth, family.family))
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "A search of 2 steps has no curve to show." in text_of(page)
+    assert "Growth took 0 steps from" in text_of(page)
+    assert charts_of(page).keys() <= {"policy", "topologies"}
+    write_run(tmp_path, "grow", result=family)
+    with pytest.raises(UserError, match="nothing to draw: fewer than 3 networks were valid"):
+        write_picture(tmp_path, tmp_path / "picture.svg")
+
+
 def test_same_records_same_bytes(run):
     _, page, directory = run
     assert write_report(directory).read_text(encoding="utf-8") == page
@@ -252,6 +354,15 @@ def test_growth_charts_hold_the_record(run):
         assert drawn == {member.architecture for member in result.family if member.measured_at == 4}
 
 
+def test_every_budget_has_its_words_in_the_chart(run):
+    result, page, _ = run
+    if not hasattr(result, "growth"):
+        return
+    words = [row["words"] for row in charts_of(page)["length-params"] if "words" in row]
+    for member in result.family:
+        assert words.count(member.budget.label) == (member.measured_at == 4)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_picture(run, suffix):
     _, _, directory = run
@@ -263,7 +374,11 @@ def test_picture(run, suffix):
             image.load()
             assert image.width > 2 * image.height
     else:
-        assert ElementTree.fromstring(content).tag.endswith("svg")
+        drawn = ElementTree.fromstring(content)
+        assert drawn.tag.endswith("svg")
+        said = "".join(drawn.itertext())
+        assert "length distortion LE" in said
+        assert "L^E" not in said
 
 
 def test_single_repeat_has_no_error_bars(tmp_path):

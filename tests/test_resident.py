@@ -3,26 +3,28 @@
 import numpy as np
 import pytest
 import torch
-from image_sets import image_folder
+from image_sets import image_folder, opened
 from PIL import Image
 
+from asvit.contents import Contents
 from asvit.errors import UserError
-from asvit.images import normalise
+from asvit.images import Normalisation
 from asvit.training import resident as room
 from asvit.training.augment import evaluation_transform
 from asvit.training.data import EvaluationOrder, TrainingOrder
 from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.resident import RandomCrops, Resident, ResidentBatches, centre, stored_size
-from asvit.training.sources import Source, open_source
+from asvit.training.sources import Source
 
 CPU = torch.device("cpu")
+PHOTOGRAPHS = Normalisation.usual(3)
 
 
 class Fixed(Source):
     """Images that are given."""
 
     def __init__(self, images, *, damaged=()):
-        super().__init__("fixed", ["a", "b"], 3)
+        super().__init__("fixed", ["a", "b"], Contents(channels=3))
         self.images, self.damaged = images, damaged
 
     def __len__(self):
@@ -80,7 +82,7 @@ def test_a_damaged_image_gives_way_and_is_named_in_its_batches():
     kept = Resident(Fixed(photographs(4, 8, 8), damaged=[1]), (8, 8), CPU)
     assert torch.equal(kept.images[1], kept.images[2])
     order = EvaluationOrder(4, 2, rank=0, processes=1)
-    first, second = ResidentBatches(kept, order, centre((8, 8)))
+    first, second = ResidentBatches(kept, order, centre((8, 8)), PHOTOGRAPHS)
     assert first.problems == ("1.png: broken",)
     assert second.problems == ()
 
@@ -90,7 +92,7 @@ def test_evaluation_leaves_damaged_images_out():
     assert kept.kept == [0, 2, 3]
     assert kept.labels.tolist() == [0, 0, 1]
     order = EvaluationOrder(len(kept), 2, rank=0, processes=1)
-    first, second = ResidentBatches(kept, order, centre((8, 8)))
+    first, second = ResidentBatches(kept, order, centre((8, 8)), PHOTOGRAPHS)
     assert (first.problems, second.problems) == (("1.png: broken",), ("4.png: broken",))
 
 
@@ -101,11 +103,11 @@ def test_what_would_fill_the_memory_is_refused(monkeypatch):
 
 
 def test_evaluation_sees_what_it_would_see_from_files(tmp_path):
-    source = open_source(str(image_folder(tmp_path)), "val")
+    source = opened(image_folder(tmp_path), "val")
     kept = Resident(source, (24, 24), CPU)
     order = EvaluationOrder(len(source), 64, rank=0, processes=1)
-    (batch,) = ResidentBatches(kept, order, centre((24, 24)))
-    transform = evaluation_transform((24, 24), 1.0)
+    (batch,) = ResidentBatches(kept, order, centre((24, 24)), PHOTOGRAPHS)
+    transform = evaluation_transform((24, 24), 1.0, PHOTOGRAPHS)
     square = [Image.fromarray(kept.images[i].permute(1, 2, 0).numpy()) for i in range(len(source))]
     expected = torch.stack([transform(image) for image in square])
     assert torch.allclose(batch.images, expected, atol=1e-6)
@@ -116,9 +118,9 @@ def test_without_crop_and_mirror_the_image_is_itself():
     whole = RandomCrops(recipe(smallest_crop=1.0, flip=0.0), 4, seed=0)
     whole.of_epoch = lambda epoch: torch.tensor([[1.0, 0, 0], [0, 1.0, 0]]).expand(4, 2, 3)
     order = TrainingOrder(4, 4, seed=0, rank=0, processes=1)
-    (batch,) = ResidentBatches(kept, order, whole)
+    (batch,) = ResidentBatches(kept, order, whole, PHOTOGRAPHS)
     (places,) = order
-    assert torch.allclose(batch.images, normalise(kept.pixels([index for _, index in places])), atol=1e-5)
+    assert torch.allclose(batch.images, PHOTOGRAPHS(kept.pixels([index for _, index in places])), atol=1e-5)
 
 
 def test_mirrored_images_are_mirror_images():

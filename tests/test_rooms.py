@@ -26,7 +26,7 @@ FLOORS = [
 FLOOR = {room: floor for floor, row in enumerate(FLOORS) for room in row}
 
 # Files of the root: those on the ground, and the doors, which everything stands behind and nothing imports.
-GROUND = {"errors", "units", "images"}
+GROUND = {"errors", "units", "images", "contents"}
 DOORS = {"__init__", "__main__", "api", "zoo"}
 
 
@@ -102,10 +102,17 @@ def pages() -> list[str]:
 WITHOUT_TORCH = {
     "the package": ["asvit"],
     "the ground": ["asvit.errors", "asvit.units"],
-    "runs": ["asvit.runs.records", "asvit.runs.read", "asvit.runs.progress", "asvit.runs.job"],
-    "networks as text": ["asvit.networks.space", "asvit.networks.architecture", "asvit.networks.named"],
+    "runs": ["asvit.runs.records", "asvit.runs.read", "asvit.runs.progress", "asvit.runs.job", "asvit.runs.next_steps"],
+    "networks as text": [
+        "asvit.networks.space",
+        "asvit.networks.architecture",
+        "asvit.networks.named",
+        "asvit.networks.drawing",
+    ],
     "measures as records": ["asvit.measure.estimates", "asvit.measure.metrics", "asvit.measure.settings"],
-    "design": [f"asvit.design.{name}" for name in ("search", "grow", "ranking", "policy", "family", "settings")],
+    "design": [
+        f"asvit.design.{name}" for name in ("search", "grow", "ranking", "policy", "family", "settings", "words")
+    ],
     "commands": ["asvit.commands.app"],
     "reports": ["asvit.report", *pages()],
 }

@@ -92,10 +92,47 @@ def test_page_says_what_was_measured_and_how(run):
     assert not re.search(r"https?://|<link|\ssrc=|@import", page.replace(bundle, ""))
 
 
+def test_page_says_first_how_the_designed_network_compares_and_what_comes_next(run):
+    page = write_side_by_side(run).read_text(encoding="utf-8")
+    text = text_of(page)
+    said = (
+        "Designed for 3M parameters: 2M parameters. Beside timm:resnet18, the nearest in size, it takes 2 times of its "
+    )
+    assert said + "parameters and 140 % of its latency." in text
+    assert "Which is the most accurate is not known: none of them is trained here." in text
+    assert text.index(said) < text.index("recipe quick")
+
+
+def test_page_says_at_which_width_measures_were_taken_and_that_length_grows(run):
+    text = text_of(write_side_by_side(run).read_text(encoding="utf-8"))
+    assert "κΘ is the NTK condition number (lower is taken for better)" in text
+    assert "at its full width; the report of the design has networks at 1/4 of it" in text
+    assert "grows with the size" not in text  # no length was measured
+    longer = (replace(row, cells=row.cells | {"length": Cell(Estimate.of([1.0, 2.0]))}) for row in rows())
+    record(run, tuple(longer))
+    text = text_of(write_side_by_side(run).read_text(encoding="utf-8"))
+    assert "LE grows with the size of a network: compare it at like size only." in text
+
+
+def test_a_member_of_the_family_is_trained_from_its_file_and_the_other_at_the_same_size(run):
+    member = json.loads((run / "result.json").read_text())["family"][0]
+    first, *others = rows()
+    record(run, (replace(first, name=member["architecture"], subject=member["architecture"]), *others))
+    text = text_of(write_side_by_side(run).read_text(encoding="utf-8"))
+    assert f"asvit train {run}/family/3M-params.json --data path/to/images" in text
+    assert "asvit train timm:resnet18 --data path/to/images --image-size 32" in text
+
+
+def test_names_at_points_are_short(run):
+    first, *others = rows()
+    record(run, (replace(first, designed_for="3M parameters and 20ms of latency"), *others))
+    labels = {row["words"] for row in charts_of(write_side_by_side(run).read_text())["ntk"] if "words" in row}
+    assert labels == {"3M, 20ms", "resnet18", "nets:<small>"}
+
+
 def test_charts_hold_the_record(run):
     charts = charts_of(write_side_by_side(run).read_text(encoding="utf-8"))
-    assert charts.keys() == {"latency", "ntk", "depth"}
-    assert {row["network"] for row in charts["depth"]} == {"8,2,3|4,1,2|4,1,4|4,1,6|32", "timm:resnet18"}
+    assert charts.keys() == {"latency", "ntk"}  # of depth there are two points only
     points = {row["network"]: row for row in charts["latency"]}
     for network in rows():
         latency = network.cells["latency"].estimate
@@ -197,7 +234,7 @@ def test_networks_are_in_use_as_the_run_had_them(searched, tmp_path):
 
 BAD = {
     "no networks": (["--batch-size", "2"], "expected some networks after it"),
-    "other photographs": (["--against", "seed", "--images", "photos"], "saw other photographs"),
+    "other photographs": (["--against", "seed", "--images", "photos"], "saw other images than those in photos"),
     "no such model": (["--against", "timm:resnet"], "timm has no model named"),
     "no such module": (["--against", "two:net"], "there is no module two"),
 }

@@ -7,12 +7,12 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from image_sets import CLASSES, array_folder, image_folder, pixels, png, shard, tar_of
+from image_sets import CLASSES, array_folder, image_folder, opened, pixels, png, shard, tar_of
 from PIL import Image
 
 from asvit.errors import UserError
 from asvit.images import open_raster
-from asvit.training.sources import Digits, check_classes, open_source
+from asvit.training.sources import Digits, check_classes
 
 
 def images_of(source) -> dict[str, list[bytes]]:
@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 
 def test_a_folder_names_its_classes(folder):
-    source = open_source(str(folder), "train")
+    source = opened(str(folder), "train")
     assert source.classes == CLASSES
     assert source.channels == 3
     assert len(source) == 24
@@ -38,13 +38,13 @@ def test_a_folder_names_its_classes(folder):
 
 
 def test_tar_files_hold_the_same(folder, tmp_path):
-    expected = images_of(open_source(str(folder), "train"))
+    expected = images_of(opened(str(folder), "train"))
     whole = tar_of(folder, tmp_path / "whole.tar")
-    assert images_of(open_source(str(whole), "train")) == expected
+    assert images_of(opened(str(whole), "train")) == expected
     for split in ("train", "val"):
         tar_of(folder / split, tmp_path / f"{split}.tar")
-    assert images_of(open_source(str(tmp_path), "train")) == expected
-    assert len(open_source(str(whole), "val")) == len(open_source(str(tmp_path), "val")) == 9
+    assert images_of(opened(str(tmp_path), "train")) == expected
+    assert len(opened(str(whole), "val")) == len(opened(str(tmp_path), "val")) == 9
 
 
 def test_shards_hold_the_same_and_go_to_other_processes(folder, tmp_path):
@@ -53,8 +53,8 @@ def test_shards_hold_the_same_and_go_to_other_processes(folder, tmp_path):
     shard(tmp_path / "train-001.tar", samples[1::2])
     shard(tmp_path / "val-000.tar", samples[:9])
     (tmp_path / "classes.txt").write_text("\n".join(CLASSES) + "\n")
-    source = open_source(f"wds:{tmp_path}", "train")
-    assert images_of(source) == images_of(open_source(str(folder), "train"))
+    source = opened(f"wds:{tmp_path}", "train")
+    assert images_of(source) == images_of(opened(str(folder), "train"))
     assert source.file(0) == "train-000.tar/dark0.png"
     assert images_of(pickle.loads(pickle.dumps(source))) == images_of(source)
 
@@ -69,7 +69,7 @@ def test_shards_may_hold_masks_and_other_parts(tmp_path):
     for name in ("val-0", "validation-0", "test-0"):
         shard(tmp_path / f"{name}.tar", samples[::2])
     shard(tmp_path / "trainval-0.tar", samples[::2])
-    train, val = (open_source(f"wds:{tmp_path}", split) for split in ("train", "val"))
+    train, val = (opened(f"wds:{tmp_path}", split) for split in ("train", "val"))
     assert [train.file(i) for i in range(2)] == ["train-0.tar/a.png", "train-0.tar/b.png"]
     assert len(train) == len(val) == 2
 
@@ -78,22 +78,22 @@ def test_tar_files_of_arrays_and_with_a_dot_in_front(tmp_path):
     folder = array_folder(tmp_path / "set", 5)
     with tarfile.open(tmp_path / "set.tar", "w") as tar:
         tar.add(folder, ".")
-    source = open_source(str(tmp_path / "set.tar"), "train")
+    source = opened(str(tmp_path / "set.tar"), "train")
     assert (source.channels, source.classes, len(source)) == (5, CLASSES, 12)
-    assert torch.equal(source.read(0)[0], open_source(str(folder), "train").read(0)[0])
+    assert torch.equal(source.read(0)[0], opened(str(folder), "train").read(0)[0])
 
 
 def test_shards_without_names_number_their_classes(tmp_path):
     shard(tmp_path / "train-0.tar", [("a", png("dark", 0), 0), ("b", png("mid", 0), 2)])
-    assert open_source(f"wds:{tmp_path}", "train").classes == ("0", "1", "2")
+    assert opened(f"wds:{tmp_path}", "train").classes == ("0", "1", "2")
     (tmp_path / "classes.txt").write_text("only\none\n")
     with pytest.raises(UserError, match="names 2 classes"):
-        open_source(f"wds:{tmp_path}", "train")
+        opened(f"wds:{tmp_path}", "train")
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".tif"])
 def test_arrays_name_their_channels(tmp_path, suffix):
-    source = open_source(str(array_folder(tmp_path, 5, suffix)), "val")
+    source = opened(str(array_folder(tmp_path, 5, suffix)), "val")
     assert source.channels == 5
     image, label = source.read(0)
     expected = torch.from_numpy(pixels("dark", 0, channels=5).astype(np.float32) / 255).permute(2, 0, 1)
@@ -103,19 +103,19 @@ def test_arrays_name_their_channels(tmp_path, suffix):
 
 def test_hugging_face(folder, tmp_path):
     pytest.importorskip("datasets")
-    source = open_source(f"hf:{folder}", "train", folder=tmp_path)
+    source = opened(f"hf:{folder}", "train", folder=tmp_path)
     assert source.classes == CLASSES
-    assert images_of(source) == images_of(open_source(str(folder), "train"))
-    assert len(open_source(f"hf:{folder}", "val", folder=tmp_path)) == 9
+    assert images_of(source) == images_of(opened(str(folder), "train"))
+    assert len(opened(f"hf:{folder}", "val", folder=tmp_path)) == 9
 
 
 def test_torchvision(tmp_path):
     batches = tmp_path / "cifar-10-batches-py"
     batches.mkdir()
     with pytest.raises(UserError, match=r"cannot open torch:cifar10 in .* downloaded there"):
-        open_source("torch:cifar10", "train", folder=tmp_path)
+        opened("torch:cifar10", "train", folder=tmp_path)
     with pytest.raises(UserError, match="cannot open torch:nonsense"):
-        open_source("torch:nonsense", "train", folder=tmp_path)
+        opened("torch:nonsense", "train", folder=tmp_path)
 
 
 def test_fashion_mnist_of_torchvision(tmp_path):
@@ -127,7 +127,7 @@ def test_fashion_mnist_of_torchvision(tmp_path):
         (raw / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
         labels = b"\0\0\x08\x01" + count.to_bytes(4, "big") + bytes(range(count))
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(labels)
-    source = open_source("torch:fashion_mnist", "val", folder=tmp_path, in_chans=1)
+    source = opened("torch:fashion_mnist", "val", folder=tmp_path, in_chans=1)
     assert (len(source), source.channels, source.classes[3]) == (4, 1, "Dress")
     image, label = source.read(3)
     assert (image.mode, image.size, label) == ("L", (28, 28), 3)
@@ -199,21 +199,21 @@ def broken(root, what):
 )
 def test_what_is_wrong_is_named(tmp_path, what, said):
     with pytest.raises(UserError, match=said):
-        open_source(broken(tmp_path, what), "train")
+        opened(broken(tmp_path, what), "train")
 
 
 def test_a_hugging_face_name_that_is_not_there(tmp_path, monkeypatch):
     pytest.importorskip("datasets")
     with pytest.raises(UserError, match="cannot open the train images of hf:"):
-        open_source(f"hf:{tmp_path / 'nothing'}", "train", folder=tmp_path)
+        opened(f"hf:{tmp_path / 'nothing'}", "train", folder=tmp_path)
 
 
 def test_classes_and_channels_of_both_parts_must_be_the_same(folder, tmp_path):
-    train = open_source(str(folder), "train")
+    train = opened(str(folder), "train")
     other = image_folder(tmp_path)
     (other / "val" / "mid").rename(other / "val" / "middle")
     with pytest.raises(UserError, match=r"differ \(only in the first: mid; only in the second: middle\)"):
-        check_classes(train, open_source(str(other), "val"))
+        check_classes(train, opened(str(other), "val"))
     with pytest.raises(UserError, match=r"has 3 channels, .* has 1"):
         check_classes(train, Digits("val"))
-    check_classes(train, open_source(str(folder), "val"))
+    check_classes(train, opened(str(folder), "val"))

@@ -241,7 +241,7 @@ def test_earlier_trainings_count(joined, url, name):
 
 def test_other_settings_are_refused(joined, url, name):
     joined(url, name)
-    with pytest.raises(UserError, match=r"train\.epochs was 1, is 9.*choose another --name"):
+    with pytest.raises(UserError, match=r"begun with --epochs 1, not 9.*choose another --name"):
         joined(url, name, {"recipe": "smoke", "train": {"epochs": 9}})
 
 

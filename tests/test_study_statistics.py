@@ -172,22 +172,42 @@ def score(name, values, repeats=None):
     return Score(name, name, name, "higher", "a test", np.array(values, float), repeats, 1.0)
 
 
-ACCURACY, PARAMS = np.array([0.5, 0.6, 0.7, 0.9]), np.array([1.0, 3.0, 2.0, 4.0])
+ACCURACY = np.array([0.5, 0.6, 0.7, 0.9, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4])
+PARAMS = np.arange(11.0)
+PILOT = variance_of({"a": [0.0, 1.0], "b": [5.0, 6.0]})
 
 
-def test_a_score_that_is_valid_nowhere_or_hardly_says_nothing():
-    nan = float("nan")
-    for values, valid in (([nan] * 4, 0), ([1.0, nan, nan, nan], 1), ([1.0, 2.0, nan, nan], 2)):
-        found = judge(score("x", values, np.ones((4, 2))), ACCURACY, PARAMS, 1.0)
-        assert (found.topologies, found.tau, found.regret, found.ceiling) == (valid, None, None, None)
-    assert "nothing can be said" in sentence(
-        {"length": found, "params": found}, variance_of({"a": [0.0, 1.0], "b": [5.0, 6.0]})
-    )
+@pytest.mark.parametrize("valid", [0, 1, 3, 9])
+def test_a_score_that_is_valid_for_fewer_than_ten_topologies_is_not_judged(valid):
+    values = np.where(np.arange(11) < valid, PARAMS, np.nan)
+    found = judge(score("x", values, np.ones((11, 2))), ACCURACY, PARAMS, 1.0)
+    nothing = (found.tau, found.within_bands, found.regret, found.ceiling)
+    assert (found.topologies, *nothing) == (valid, None, None, None, None)
+    params = judge(score("params", PARAMS), ACCURACY, PARAMS, 1.0)
+    assert params.tau is not None
+    said = sentence({"length": found, "params": params}, PILOT)
+    assert said.startswith(f"On this data nothing can be said of L^E: it is valid for {valid} of 11 topologies")
+
+
+def test_a_study_of_fewer_than_ten_topologies_judges_nothing():
+    found = judge(score("x", PARAMS[:9]), ACCURACY[:9], PARAMS[:9], 1.0)
+    assert found.tau is None
+    said = sentence({"length": found, "params": found}, PILOT)
+    assert said == "No score is judged: this study trained 9 topologies, and it takes 10 at least."
+    assert judge(score("x", PARAMS[:10]), ACCURACY[:10], PARAMS[:10], 1.0).tau is not None
+
+
+def test_a_score_that_is_the_same_for_all_says_nothing():
+    params = judge(score("params", PARAMS), ACCURACY, PARAMS, 1.0)
+    same = judge(score("length", np.ones(11)), ACCURACY, PARAMS, 1.0)
+    assert "L^E or #params is the same for all topologies" in sentence({"length": same, "params": params}, PILOT)
 
 
 def test_regret_is_against_the_best_of_all():
-    found = judge(score("x", [1.0, 2.0, 3.0, float("nan")]), ACCURACY, PARAMS, 1.0)
-    assert found.topologies == 3
+    values = PARAMS.copy()
+    values[2], values[3] = 99.0, np.nan  # the best of the valid ones, and the best of all
+    found = judge(score("x", values), ACCURACY, PARAMS, 1.0)
+    assert found.topologies == 10
     assert found.regret == pytest.approx(0.2)
 
 

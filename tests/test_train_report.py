@@ -2,20 +2,23 @@
 
 import json
 import re
+from base64 import b64encode
 from dataclasses import asdict, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
+from scipy import stats
 from test_report import charts_of, text_of
 
 from asvit.errors import UserError
 from asvit.networks.architecture import Task
 from asvit.report import write_picture, write_report
+from asvit.report.training.answers import wilson
 from asvit.runs.records import REPORT, RESULT, RUN, to_json, write_file, write_record
 from asvit.training.recipe import RECIPES
-from asvit.training.results import Epoch, TrainResult, best_of
+from asvit.training.results import Confused, Epoch, Mistake, TrainResult, best_of
 from asvit.training.schedule import StageCost, saved_share, schedule_of
 
 IMAGES = 1000
@@ -103,8 +106,10 @@ def test_page_says_what_was_trained_and_found(coarse):
     assert "trained on a <b>folder</b> for 9 epochs in batches of 64" in text
     assert "recipe digits · seed 7 · cpu, 2 threads · asvit 0.1.0 · torch 2 · Python 3.11" in text
     assert COMMAND in text
-    assert "Best epoch 9 of 9: top-1 accuracy 92.00%, top-5 98.00%, loss 0.3750; 2.06M parameters" in text
+    assert "A classifier: tells 2 classes apart with 2.06M parameters and 4M multiply-adds (MACs) an image." in text
     assert "checkpoints/epoch-0009.safetensors" in text
+    assert "Epoch 9 of 9, the best on the validation images" in text
+    assert "Top-5 98.0 %, loss 0.3750." in text
     # 1 - (2 * 0.8 + 3 * 1.5 + 4 * 4) / (9 * 4)
     assert "Coarse tokens saved 38.6% of the multiply-adds and 25.0% of the time." in text
     assert "train.batch_size64" in text
@@ -114,9 +119,9 @@ def test_stages_and_epochs_are_listed(coarse):
     _, page, _ = coarse
     stages, epochs = tables_of(page)
     assert stages == [
-        ["1 to 2", "1/16", "800k", "20.0%"],
-        ["3 to 5", "1/4", "1.5M", "37.5%"],
-        ["6 to 9", "all", "4M", "100.0%"],
+        ["1 to 2", "1/16", "800k", "20.0%", "1,234"],
+        ["3 to 5", "1/4", "1.5M", "37.5%", "1,234"],
+        ["6 to 9", "all", "4M", "100.0%", "1,234"],
     ]
     assert [row[0] for row in epochs] == [str(number) for number in range(1, 10)]
     expected = ["3", "1/4", "3.33e-04", "2.0000", "1.5000", "80.00%", "95.00%", "5.2", "1,234", "12.5%"]
@@ -162,7 +167,7 @@ def test_page_loads_nothing(coarse):
     _, page, _ = coarse
     bundle = max(re.findall(r"<script>(.*?)</script>", page, re.DOTALL), key=len)
     rest = page.replace(bundle, "")
-    assert not re.search(r"https?://|<link|\ssrc=|url\(|@import", rest)
+    assert not re.search(r"https?://|<link|\ssrc=(?!\"data:)|url\(|@import", rest)
 
 
 def test_a_single_stage_has_no_bands(tmp_path):
@@ -170,12 +175,12 @@ def test_a_single_stage_has_no_bands(tmp_path):
     assert "Coarse tokens" not in text_of(page)
     assert "A single stage" in text_of(page)
     assert not any("stage" in row for rows in charts_of(page).values() for row in rows)
-    assert tables_of(page)[0] == [["1 to 3", "all", "4M", "100.0%"]]
+    assert tables_of(page)[0] == [["1 to 3", "all", "4M", "100.0%", "1,234"]]
 
 
 def test_coarse_tokens_that_saved_no_time(tmp_path):
     text = text_of(page_of(tmp_path, replace(result_of(1, 2), saved_time=-0.44)))
-    assert "of the multiply-adds but no time: training took 44.0% longer than 3 epochs with all tokens would" in text
+    assert "Coarse tokens saved 20.8% of the multiply-adds; of the time none saved: the machine was busy." in text
 
 
 def test_long_lists_are_folded(tmp_path):
@@ -251,3 +256,144 @@ def test_bad_results_are_refused_in_one_line(tmp_path):
     (tmp_path / RUN).write_text(json.dumps(run))
     with pytest.raises(UserError, match=r"run\.json is damaged: .*train"):
         write_report(tmp_path)
+
+
+def with_answers(directory: Path, result: TrainResult, confusion: list[list[int]], picture: bytes) -> TrainResult:
+    """A training whose answers are known, with pictures of two mistakes in a run directory."""
+    right, images = sum(row[i] for i, row in enumerate(confusion)), sum(map(sum, confusion))
+    best = replace(result.best, top1=right / images)
+    epochs = tuple(best if epoch == result.best else epoch for epoch in result.epochs)
+    cells = tuple(Confused(i, j, n) for i, row in enumerate(confusion) for j, n in enumerate(row) if n)
+    mistakes = []
+    for number, (true, said) in enumerate((result.classes[:2], result.classes[1::-1]), start=1):
+        place = f"mistakes/{number:02}.png"
+        file, probability = f"{true}/<{number}>.png", 0.99 - number / 100
+        mistakes.append(Mistake(file=file, true=true, said=said, probability=probability, picture=place))
+        write_file(directory / place, picture)
+    return replace(result, best=best, epochs=epochs, confusion=cells, mistakes=tuple(mistakes))
+
+
+def answered(directory: Path, confusion: list[list[int]], classes: tuple[str, ...]) -> TrainResult:
+    return with_answers(directory, result_of(1, classes=classes), confusion, PICTURE)
+
+
+PICTURE = b"\x89PNG, says the file"
+
+
+def answer_of(page: str) -> str:
+    """What stands before how the run was made."""
+    text = text_of(page)
+    return text[: text.index("recipe digits · seed")]
+
+
+def test_page_answers_first(tmp_path):
+    """What this is, how good with an interval and beside what costs nothing, how that was found out, what is next."""
+    page = page_of(tmp_path, answered(tmp_path, [[50, 10], [5, 35]], ("cat", "owl")))
+    answer = answer_of(page)
+    assert "Right for 85.0 % of 100 validation images, 95 % interval 76.7 to 90.7 %." in answer
+    assert "The floor to beat: always saying the largest class, cat, would be right for 60.0 %." in answer
+    assert "How that was found out: Epoch 1 of 1, the best on the validation images, which it never learned" in answer
+    for command in (
+        f"asvit evaluate {tmp_path} --data 'a <b>folder</b>'",
+        f"asvit predict {tmp_path} image.jpg",
+        f"asvit export {tmp_path} --to timm onnx --out",
+    ):
+        assert command in answer
+
+
+@pytest.mark.parametrize(
+    ("confusion", "said"),
+    [
+        ([[40, 20], [15, 25]], "It has learned nothing that shows: it is not surely better."),
+        ([[10, 50], [30, 10]], "It is worse than that."),
+        ([[58, 2], [2, 38]], None),
+    ],
+)
+def test_what_is_no_better_than_the_largest_class_is_said(tmp_path, confusion, said):
+    answer = answer_of(page_of(tmp_path, answered(tmp_path, confusion, ("cat", "owl"))))
+    known = ("It has learned nothing that shows: it is not surely better.", "It is worse than that.")
+    assert [words for words in known if words in answer] == ([] if said is None else [said])
+
+
+def test_a_few_classes_have_a_confusion_matrix(tmp_path):
+    page = page_of(tmp_path, answered(tmp_path, [[50, 10, 0], [5, 35, 0], [0, 1, 9]], ("cat", "<owl>", "bat")))
+    matrix = re.search(r'<table class="confusion">(.*?)</table>', page)[1]
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", matrix)[1:]]
+    right = [f"<strong>{n}</strong>" for n in (50, 35, 9)]
+    assert rows == [[right[0], "10", ""], ["5", right[1], ""], ["", "1", right[2]]]
+    assert "var(--block) 58%, transparent" in matrix  # 50 of 60 images, at most 70 %
+    assert "&lt;owl&gt;" in matrix
+    by_class = next(rows for rows in tables_of(page) if rows and rows[0][0] == "cat")
+    assert by_class == [
+        ["cat", "50 of 60", "83.3 %", "72.0 to 90.7 %"],
+        ["<owl>", "35 of 40", "87.5 %", "73.9 to 94.5 %"],
+        ["bat", "9 of 10", "90.0 %", "59.6 to 98.2 %"],
+    ]
+
+
+def test_many_classes_have_their_most_confused_pairs(tmp_path):
+    n = 21
+    confusion = [[8 if i == j else 0 for j in range(n)] for i in range(n)]
+    confusion[3][4], confusion[20][0] = 2, 8
+    page = page_of(tmp_path, answered(tmp_path, confusion, tuple(f"kind {i}" for i in range(n))))
+    assert 'class="confusion' not in page
+    pairs, worst, *_ = tables_of(page)
+    assert pairs == [["kind 20", "kind 0", "8 of 16", "50.0 %"], ["kind 3", "kind 4", "2 of 10", "20.0 %"]]
+    assert [row[0] for row in worst[:2]] == ["kind 20", "kind 3"]
+    assert len(worst) == 10
+    assert "<summary>The other 11 classes</summary>" in page
+
+
+def test_the_worst_mistakes_are_pictures_in_the_page(tmp_path):
+    result = answered(tmp_path, [[50, 10], [5, 35]], ("cat", "owl"))
+    page = page_of(tmp_path, result)
+    source = f"data:image/png;base64,{b64encode(PICTURE).decode()}"
+    assert page.count(f'<img src="{source}" alt="') == 2
+    assert 'alt="cat/&lt;1&gt;.png"' in page
+    assert "true catsaid owlprobability 98.0 %" in text_of(page)
+    assert "channels of each image" not in text_of(page)
+    five = replace(result, task=replace(result.task, in_chans=5))
+    words = "Drawn are the first three channels of each image, stretched from the 2nd to the 98th percentile"
+    assert words in text_of(page_of(tmp_path, five))
+    (tmp_path / result.mistakes[1].picture).unlink()
+    with pytest.raises(UserError, match=r"02\.png is damaged"):
+        write_report(tmp_path)
+
+
+def test_a_perfect_classifier_has_no_mistakes(tmp_path):
+    result = answered(tmp_path, [[60, 0], [0, 40]], ("cat", "owl"))
+    text = text_of(page_of(tmp_path, replace(result, mistakes=())))
+    assert "Worst mistakesNone: every image was answered rightly." in text
+
+
+def test_records_of_earlier_versions_are_shown_without_answers(tmp_path):
+    result = result_of(3)
+    write_run(tmp_path, result)
+    record = json.loads((tmp_path / RESULT).read_text())
+    del record["confusion"], record["mistakes"]
+    (tmp_path / RESULT).write_text(json.dumps(record))
+    text = text_of(write_report(tmp_path).read_text(encoding="utf-8"))
+    assert "Where it is wrong" not in text
+    assert "Right for 90.0 % of the validation images; how many these are is not recorded." in text
+    run = json.loads((tmp_path / RUN).read_text())
+    run["config"]["images"] = {"train": 400, "val": 100}
+    (tmp_path / RUN).write_text(json.dumps(run))
+    text = text_of(write_report(tmp_path).read_text(encoding="utf-8"))
+    assert "Right for 90.0 % of 100 validation images, 95 % interval 82.6 to 94.5 %." in text
+
+
+def test_few_epochs_are_no_curve(tmp_path):
+    page = page_of(tmp_path, result_of(2))
+    assert "A training of 2 epochs has no curve to show." in text_of(page)
+    assert charts_of(page) == {}
+
+
+def test_where_tokens_change_is_said(coarse):
+    _, page, _ = coarse
+    assert "The number of tokens changes with epoch 3 and 6: there accuracy may fall at first" in text_of(page)
+
+
+@pytest.mark.parametrize(("right", "images"), [(0, 5), (5, 5), (92, 100), (850, 1000)])
+def test_intervals_are_wilsons(right, images):
+    expected = stats.binomtest(right, images).proportion_ci(method="wilson")
+    assert wilson(right, images) == pytest.approx((expected.low, expected.high), abs=1e-6)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from asvit.contents import Contents
 from asvit.errors import UserError
 from asvit.networks.named import parse_network
 from asvit.training.checkpoint import (
@@ -185,7 +186,7 @@ class Colours(Digits):
 
     def __init__(self, split: Split) -> None:
         super().__init__(split)
-        self.channels = 3
+        self.contents = Contents(channels=3)
         self.images = torch.cat([self.images[:96], 1 - self.images[:96], self.images[:96].mT], 1)
 
 
@@ -342,7 +343,7 @@ def test_checkpoints_that_cannot_be_read(finished, tmp_path):
     cut.write_bytes(path.read_bytes())
     with pytest.raises(UserError, match=r"are of another network: .*position"):
         training(MIXED, name=TINY.replace("|32,8", "|32,12")).run(tmp_path, ignore)
-    with pytest.raises(UserError, match="cannot read the checkpoint"):
+    with pytest.raises(UserError, match=r"there is no .*nothing.safetensors: expected a run directory or a checkpoint"):
         load_checkpoint(tmp_path / "nothing.safetensors")
 
 

@@ -6,17 +6,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from image_sets import array_folder, image_folder, tar_of
+from image_sets import array_folder, image_folder, opened, tar_of
 from PIL import Image
 
 from asvit.errors import UserError
-from asvit.images import normalise
+from asvit.images import Normalisation
 from asvit.training.augment import evaluation_transform, training_transform
 from asvit.training.data import Draws, EvaluationOrder, Examples, Labelled, TrainingOrder, batches, seed_everything
 from asvit.training.recipe import RECIPES
-from asvit.training.sources import Digits, open_source
+from asvit.training.sources import Digits
 
 CPU = torch.device("cpu")
+PHOTOGRAPHS = Normalisation.usual(3)
 SMOKE = RECIPES["smoke"]
 
 
@@ -66,8 +67,8 @@ def test_evaluation_sees_every_image_once(images, batch_size, processes):
 
 
 def test_a_sample_is_a_function_of_seed_epoch_and_index(tmp_path):
-    source = open_source(str(image_folder(tmp_path)), "train")
-    transform = training_transform(SMOKE)
+    source = opened(image_folder(tmp_path), "train")
+    transform = training_transform(SMOKE, PHOTOGRAPHS)
 
     def sample(epoch, index, seed=0):
         return Examples(source, Labelled(transform), seed=seed)[epoch, index].content[0]
@@ -81,8 +82,8 @@ def test_a_sample_is_a_function_of_seed_epoch_and_index(tmp_path):
 
 
 def test_workers_load_the_same_batches(tmp_path):
-    source = open_source(str(image_folder(tmp_path)), "train")
-    examples = Examples(source, Labelled(training_transform(SMOKE)), seed=0)
+    source = opened(image_folder(tmp_path), "train")
+    examples = Examples(source, Labelled(training_transform(SMOKE, PHOTOGRAPHS)), seed=0)
     alone, helped = (list(batches(examples, order(24, 6), workers=workers, device=CPU)) for workers in (0, 2))
     assert len(alone) == 4
     for a, b in zip(alone, helped, strict=True):
@@ -92,10 +93,10 @@ def test_workers_load_the_same_batches(tmp_path):
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_arrays_are_flipped_and_cropped_only(tmp_path, channels):
-    source = open_source(str(array_folder(tmp_path, channels)), "train")
-    examples = Examples(source, Labelled(training_transform(SMOKE)), seed=0)
+    source = opened(array_folder(tmp_path, channels), "train")
+    examples = Examples(source, Labelled(training_transform(SMOKE, source.normalisation)), seed=0)
     image, label = source.read(0)
-    whole, seen = normalise(image[None])[0], examples[0, 0].content[0]
+    whole, seen = source.normalisation(image), examples[0, 0].content[0]
     assert seen.shape == (channels, 32, 32)
     # Bilinear resizing stays within the values that are there.
     assert (whole.amin((1, 2)) - 1e-5 <= seen.amin((1, 2))).all()
@@ -106,12 +107,12 @@ def test_arrays_are_flipped_and_cropped_only(tmp_path, channels):
 def test_evaluation_looks_at_the_centre():
     image = torch.zeros(2, 40, 20)
     image[:, 14:26, 4:16] = 1  # the central 12 x 12 pixels, cut at 0.6 of the width
-    seen = evaluation_transform((12, 12), 0.6)(image)
+    seen = evaluation_transform((12, 12), 0.6, Normalisation.usual(2))(image)
     torch.testing.assert_close(seen, torch.full((2, 12, 12), (1 - 0.449) / 0.226))
 
 
 def test_digits_are_scaled_up():
-    examples = Examples(Digits("val"), Labelled(evaluation_transform((32, 32), 1.0)), seed=None)
+    examples = Examples(Digits("val"), Labelled(evaluation_transform((32, 32), 1.0, Normalisation.usual(1))), seed=None)
     assert examples[0, 0].content[0].shape == (1, 32, 32)
 
 
@@ -119,12 +120,12 @@ def spoil(root):
     """Two unreadable images: text, and one of a single pixel."""
     (root / "train" / "dark" / "0.png").write_text("no image")
     Image.new("RGB", (1, 1)).save(root / "train" / "light" / "3.png")
-    return open_source(str(root), "train")
+    return opened(root, "train")
 
 
 def test_unreadable_training_images_are_named_and_replaced_by_the_next(tmp_path):
     source = spoil(image_folder(tmp_path))
-    examples = Examples(source, Labelled(evaluation_transform((8, 8), 1.0)), seed=0)
+    examples = Examples(source, Labelled(evaluation_transform((8, 8), 1.0, PHOTOGRAPHS)), seed=0)
     first, second = examples[0, 0], examples[0, 1]
     assert first.problem.startswith("dark/0.png: cannot identify image file")
     assert torch.equal(first.content[0], second.content[0])
@@ -135,7 +136,7 @@ def test_unreadable_training_images_are_named_and_replaced_by_the_next(tmp_path)
 
 def test_unreadable_images_are_left_out_of_evaluation(tmp_path):
     source = spoil(image_folder(tmp_path))
-    examples = Examples(source, Labelled(evaluation_transform((8, 8), 1.0)), seed=None)
+    examples = Examples(source, Labelled(evaluation_transform((8, 8), 1.0, PHOTOGRAPHS)), seed=None)
     found = list(batches(examples, EvaluationOrder(24, 8, rank=0, processes=1), workers=0, device=CPU))
     assert sum(len(batch.labels) for batch in found) == 22
     assert len([problem for batch in found for problem in batch.problems]) == 2
@@ -145,13 +146,13 @@ def test_after_ten_unreadable_images_in_a_row_a_sample_is_given_up(tmp_path):
     root = image_folder(tmp_path, train=5, val=1)
     for file in (root / "train").rglob("*.png"):
         file.write_text("no image")
-    examples = Examples(open_source(str(root), "train"), Labelled(evaluation_transform((8, 8), 1.0)), seed=0)
+    examples = Examples(opened(root, "train"), Labelled(evaluation_transform((8, 8), 1.0, PHOTOGRAPHS)), seed=0)
     assert examples[0, 6].content is None
     assert examples[0, 6].problem == "light/1.png: cannot identify image file"
 
 
 def test_what_is_said_of_a_damaged_image_in_a_tar_file_is_always_the_same(tmp_path):
     folder = spoil(image_folder(tmp_path / "set")).name
-    source = open_source(str(tar_of(Path(folder).parent, tmp_path / "set.tar")), "train")
-    examples = Examples(source, Labelled(evaluation_transform((8, 8), 1.0)), seed=0)
+    source = opened(str(tar_of(Path(folder).parent, tmp_path / "set.tar")), "train")
+    examples = Examples(source, Labelled(evaluation_transform((8, 8), 1.0, PHOTOGRAPHS)), seed=0)
     assert examples[0, 0].problem == examples[1, 0].problem == "set.tar/train/dark/0.png: cannot identify image file"

@@ -6,7 +6,7 @@ Each function is a few lines on those that the commands run; the packages below 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import nn
 
@@ -20,7 +20,7 @@ from asvit.design.recipes import RECIPES
 from asvit.design.results import DesignResult
 from asvit.design.search import SearchSettings
 from asvit.design.settings import DesignSettings
-from asvit.errors import UserError, from_extra
+from asvit.errors import UserError, did_you_mean, from_extra
 from asvit.measure.estimates import Measurement
 from asvit.measure.job import prepare
 from asvit.measure.meter import UsageMeter
@@ -33,11 +33,10 @@ from asvit.networks.model import AsViT
 from asvit.networks.named import Network, NetworkFunction, TimmModel, read_network, read_task
 from asvit.networks.space import space_for
 from asvit.runs.job import Job
-from asvit.training.recipe import RECIPES as TRAIN_RECIPES
+from asvit.training.fitting import AskedTraining
 from asvit.training.recipe import TrainRecipe
-from asvit.training.schedule import named_schedule
 from asvit.training.settings import ImageData
-from asvit.units import Kind
+from asvit.units import Kind, ValueRange
 
 if TYPE_CHECKING:
     from asvit.training.trained import Classifier
@@ -156,12 +155,14 @@ def train(
     network: "str | Path | Member | Network",
     data: str | Path,
     *,
-    recipe: str = "imagenet",
+    task: Task | None = None,
+    recipe: str = "auto",
     out: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
     data_folder: str | Path | None = None,
-    in_chans: Literal[1, 3] | None = None,
+    in_chans: int | None = None,
+    value_range: ValueRange | None = None,
     workers: int | None = None,
     **changes: Any,
 ) -> Path:
@@ -173,12 +174,16 @@ def train(
         network: one of the kinds that :func:`build` takes, but no function.
         data: folder or tar file with a part for train and one for val, each with a subfolder per class; or
             ``wds:FOLDER``, ``hf:NAME``, ``torch:NAME``, ``digits``.
-        recipe: imagenet, imagenette, cifar10, digits or smoke.
+        task: images and classes that the network was designed for, such as the ``task`` of a design, for a member of a
+            family; None: those of the file that names the network.
+        recipe: auto, for the number of images and their size; imagenet, imagenette, cifar10, digits or smoke.
         out: run directory; None: one below ``runs``, named after the configuration.
         seed: random seed, the number that all randomness follows from.
         device: auto, cpu, cuda, cuda:i or mps.
         data_folder: folder in which Hugging Face or torchvision keep their files.
-        in_chans: read images in grey (1) or colour (3).
+        in_chans: read pictures in grey (1) or colour (3); of arrays, the channels that they have to have.
+        value_range: values of arrays that become 0 and 1; None: 0 and, of whole numbers, the largest of their type, of
+            others 1.
         workers: processes that load images; 0: this process alone, as in a script without
             ``if __name__ == "__main__":``. None: a core each but for one, at most 8.
         changes: fields of :class:`~asvit.training.recipe.TrainRecipe` in place of the recipe's, such as ``epochs=50``.
@@ -197,16 +202,21 @@ def train(
     unknown = sorted(changes.keys() - {field.name for field in fields(TrainRecipe)})
     if unknown:
         known = ", ".join(field.name for field in fields(TrainRecipe))
-        raise UserError(f"a training recipe has no {unknown[0]}: expected some of {known}")
+        hint = did_you_mean(unknown[0], known.split(", "))
+        raise UserError(f"a training recipe has no {unknown[0]}: {hint}expected some of {known}")
     if "image_size" in changes:
         changes["image_size"] = _sides(changes["image_size"])
-    chosen = replace(_recipe_named(recipe, TRAIN_RECIPES), **changes)
+    images = ImageData(
+        data=str(data),
+        data_folder=None if data_folder is None else Path(data_folder),
+        in_chans=in_chans,
+        value_range=value_range,
+    )
     finished = run_train(
         _named(network),
-        ImageData(data=str(data), data_folder=None if data_folder is None else Path(data_folder), in_chans=in_chans),
-        chosen,
-        named_schedule(chosen.schedule, chosen.epochs),
-        recipe_name=recipe,
+        images,
+        AskedTraining(recipe=recipe, changes=changes),
+        designed=task or _designed(network, needed="image_size" not in changes),
         adjust=lambda usual: usual if workers is None else replace(usual, workers=workers),
         job=Job(out=None if out is None else Path(out), seed=seed, device=device, command="asvit.train(...)"),
     )
@@ -287,7 +297,8 @@ def _recipe_named(name: str, recipes: Mapping[str, RecipeT]) -> RecipeT:
     50
     """
     if name not in recipes:
-        raise UserError(f"there is no recipe {name!r}: expected one of {', '.join(recipes)}")
+        hint = did_you_mean(name, recipes)
+        raise UserError(f"there is no recipe {name!r}: {hint}expected one of {', '.join(recipes)}")
     return recipes[name]
 
 
@@ -301,12 +312,24 @@ def _named(network: "str | Path | Member | Network") -> Network:
     return network
 
 
+def _designed(network: object, *, needed: bool) -> Task | None:
+    """What the file that names a network was written for; None where there is none.
+
+    Raises:
+        UserError: it is needed, and the network is a member of a family, which does not say it.
+    """
+    if isinstance(network, Member) and needed:
+        raise UserError(
+            "a member of a family does not say for which images it was designed: give the design's, task=result.task"
+        )
+    return read_task(str(network)) if isinstance(network, str | Path) else None
+
+
 def _task_of(
     network: object, task: Task | None, *, image_size: Size | None, in_chans: int | None, num_classes: int | None
 ) -> Task:
     """Images and classes as they were given; the rest from the network's file, or else the paper's."""
-    if task is None and isinstance(network, str | Path):
-        task = read_task(str(network))
+    task = task or _designed(network, needed=None in (image_size, in_chans, num_classes))
     given: dict[str, Any] = {"in_chans": in_chans, "num_classes": num_classes}
     given["image_size"] = None if image_size is None else _sides(image_size)
     return replace(task or Task(), **{name: value for name, value in given.items() if value is not None})

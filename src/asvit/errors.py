@@ -1,8 +1,8 @@
 """What a user of the library or the command line can get wrong, and what is not their fault."""
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Literal, NoReturn
 
@@ -16,12 +16,6 @@ class UserError(ValueError):
 
 class NotAdmitted(UserError):
     """A measure that a network does not admit; its other measures may well be taken."""
-
-
-def hush() -> None:
-    """Keep warnings from users that they cannot do anything about."""
-    # torch.func's first jvp compiles a helper with torch's own deprecated decorator.
-    warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
 
 
 Extra = Literal["train", "detect", "study", "export", "hf", "postgresql", "tensorboard"]
@@ -95,3 +89,22 @@ def one_line(error: BaseException) -> str:
     'first line'
     """
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def reason(error: Exception) -> str:
+    """What is wrong, in one line, without the number and the path that the operating system's errors carry.
+
+    >>> reason(FileNotFoundError(2, "No such file or directory", "x.png"))
+    'No such file or directory'
+    """
+    return error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The nearest of the known names, as the beginning of what one could do; empty where none is near.
+
+    >>> did_you_mean("lenght", ["length", "ntk"]), did_you_mean("x", ["length"])
+    ('did you mean length? ', '')
+    """
+    near = get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}? " if near else ""

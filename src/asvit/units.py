@@ -1,5 +1,6 @@
 """Sizes, memory, durations and image sizes, as people write and read them."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Literal
@@ -8,6 +9,9 @@ from asvit.errors import UserError
 
 Kind = Literal["params", "macs", "memory", "latency"]
 """Parameters and multiply-adds are counted, bytes and seconds measured; those that are quick to find come first."""
+
+ValueRange = tuple[int | float, int | float]
+"""Values of an array that become 0 and 1."""
 
 _COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _BYTES = {"": 1, "b": 1} | {
@@ -68,10 +72,10 @@ def _number_and_unit(
 def format_size(value: int) -> str:
     """Short form of a count, three significant digits or more.
 
-    >>> format_size(29051296), format_size(5132134656), format_size(30000000)
-    ('29.05M', '5.13G', '30M')
+    >>> format_size(29051296), format_size(5132134656), format_size(30000000), format_size(10**12)
+    ('29.05M', '5.13G', '30M', '1T')
     """
-    for unit, scale in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+    for unit, scale in (("T", 10**12), ("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if value >= 0.999995 * scale:  # below, two decimals of the smaller unit do not round up to 1000
             return f"{value / scale:.2f}".rstrip("0").rstrip(".") + unit
     return str(value)
@@ -107,6 +111,51 @@ def parse_image_size(text: str) -> tuple[int, int]:
     if match is None:
         raise UserError(f"cannot read the image size {text!r}: expected pixels such as 224, or height x width: 96x128")
     return int(match[1]), int(match[2] or match[1])
+
+
+def in_words(seconds: int | float) -> str:
+    """A time as one would say it.
+
+    >>> in_words(42.3), in_words(1500), in_words(9000), in_words(200_000)
+    ('42 seconds', '25 minutes', '2.5 hours', '2.3 days')
+    """
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:{'.0f' if unit == 'minute' else '.2g'}} {unit}s"
+    return count(max(1, round(seconds)), "second")
+
+
+def parse_range(text: str) -> ValueRange:
+    """Values that become 0 and 1, from the largest one or from both.
+
+    >>> parse_range("4095"), parse_range("-1:1")
+    ((0.0, 4095.0), (-1.0, 1.0))
+    """
+    low, colon, high = text.rpartition(":")
+    try:
+        ends = float(low) if colon else 0.0, float(high)
+    except ValueError as error:
+        raise UserError(_no_range(text)) from error
+    if not -math.inf < ends[0] < ends[1] < math.inf:
+        raise UserError(_no_range(text))
+    return ends
+
+
+def _no_range(text: str) -> str:
+    return (
+        f"cannot read the range of values {text!r}: expected the value that becomes 1, such as 4095, or those that "
+        "become 0 and 1: -1:1"
+    )
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> count(1, "image"), count(1000, "class")
+    ('1 image', '1,000 classes')
+    """
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{plural * (number != 1)}"
 
 
 def format_share(share: float | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from image_sets import opened
 from on_device import CPU, ON_DEVICE, PRECISION
 
 from asvit.measure.measurer import Measurer
@@ -22,7 +23,6 @@ from asvit.training.recipe import TrainRecipe
 from asvit.training.resident import Resident, stored_size
 from asvit.training.schedule import named_schedule
 from asvit.training.settings import Running
-from asvit.training.sources import open_source
 
 pytestmark = ON_DEVICE
 
@@ -60,7 +60,7 @@ def test_workers_do_all_trainings_of_a_study(study, device):
 def by_itself(row: dict[str, str], images: Path, recipe: TrainRecipe, device: torch.device) -> tuple[float, float]:
     """Accuracy and loss of the training of a row, done here."""
     train, val = (
-        Resident(open_source(str(images), split), stored_size(recipe), device, images=count, evaluation=split == "val")
+        Resident(opened(images, split), stored_size(recipe), device, images=count, evaluation=split == "val")
         for split, count in (("train", 48), ("val", None))
     )
     name, schedule = str(Architecture.parse(row["network"])), named_schedule("none", recipe.epochs)

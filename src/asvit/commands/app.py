@@ -12,13 +12,14 @@ from asvit.commands.design import design, grow, search
 from asvit.commands.detect import detect
 from asvit.commands.doctor import doctor
 from asvit.commands.export import export
-from asvit.commands.help import InParagraphs, complaint, examples, shown_default
+from asvit.commands.help import ALL, HELP_ALL, InParagraphs, complaint, examples, helped, shown_default
 from asvit.commands.measure import describe, measure, report
 from asvit.commands.said import SAID, joined_image_size
 from asvit.commands.study import study
 from asvit.commands.train import evaluate, predict, train
 from asvit.commands.welcome import show_welcome
-from asvit.errors import UserError, hush
+from asvit.errors import UserError
+from asvit.runs.records import OPENED
 
 app = App(
     name="asvit",
@@ -56,19 +57,36 @@ EXAMPLES = {
     report: ("asvit report runs/digits", "asvit report runs/design --against small timm:resnet18"),
 }
 """Examples at the end of the help of every command."""
+SIZES = ("params", "macs", "latency", "memory", "image-size", "in-chans", "num-classes", "images", "base-stride")
+FIRST = {
+    design: (*SIZES, "recipe", "start", "score", "seed", "device", "out"),
+    grow: (*SIZES[:-1], "recipe", "score", "seed", "device", "out"),
+    search: (*SIZES[4:], "recipe", "runs", "score", "seed", "device", "out"),
+    train: (
+        *("data", "in-chans", "value-range", "recipe", "plan", "image-size", "epochs", "batch-size", "schedule"),
+        *("workers", "device", "out"),
+    ),
+    measure: ("metrics", "recipe", "image-size", "in-chans", "num-classes", "images", "batch-size", "device", "out"),
+}
+"""Options that the help of a command shows, in the order of use, where it has too many for one screen."""
+ARGUMENTS = {measure: "ARCHS...", predict: "CHECKPOINT IMAGES..."}
+"""Arguments of commands that take any number of them."""
 for command, lines in EXAMPLES.items():
-    app.command(command, help_epilogue=examples(*lines))
+    app.command(command, **helped(command.__name__, *lines, first=FIRST.get(command, ()), usage=ARGUMENTS.get(command)))
+app.register_install_completion_command()
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0, 2 for bad input with one line on stderr, 130 after Ctrl-C, 143 on SIGTERM."""
     signal.signal(signal.SIGTERM, _terminate)
-    hush()
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments:
         show_welcome()
         sys.exit(0)
     SAID.set(tuple(arguments))
+    if HELP_ALL in arguments:
+        ALL.set(True)
+        arguments = ["--help" if word == HELP_ALL else word for word in arguments]
     try:
         app(joined_image_size(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     except UserError as error:
@@ -76,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except CycloptsError as error:
         fail(complaint(error), 2)
     except KeyboardInterrupt:
-        fail("stopped; the same command goes on from what was kept", 130)
+        fail(f"stopped{goes_on()}", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
@@ -90,4 +108,9 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def _terminate(signal_number: int, frame: Any) -> NoReturn:
-    fail("terminated; the same command goes on from what was kept", 128 + signal_number)
+    fail(f"terminated{goes_on()}", 128 + signal_number)
+
+
+def goes_on() -> str:
+    """What a command that was stopped says of its run directory; nothing where it had none."""
+    return "" if OPENED.get() is None else "; the same command goes on from what was kept"

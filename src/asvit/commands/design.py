@@ -1,15 +1,20 @@
 """The commands that search, grow and design. Imports torch only in jobs that compute."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from asvit.commands.hand_over import hand_over
 from asvit.commands.options import (
+    RECIPE,
     BudgetOptions,
+    DesignTaskOptions,
     GrowthOptions,
-    MeasureOptions,
+    MeasureOwnOptions,
     RecipeName,
     RunOptions,
     ScoreOptions,
     SearchOptions,
-    TaskOptions,
 )
 from asvit.commands.said import repeat_command
 from asvit.commands.show import show_family, show_searches, show_statistics
@@ -26,11 +31,11 @@ from asvit.runs.progress import tell
 
 def search(
     *,
-    runs: int = 1,
-    recipe: RecipeName = "quick",
-    start_from: StartFrom | None = None,
-    task: TaskOptions = TaskOptions(),
-    measuring: MeasureOptions = MeasureOptions(),
+    runs: Annotated[int, Parameter(group=RECIPE)] = 1,
+    recipe: Annotated[RecipeName, Parameter(group=RECIPE)] = "quick",
+    start_from: Annotated[StartFrom | None, Parameter(group=RECIPE)] = None,
+    task: DesignTaskOptions = DesignTaskOptions(),
+    measuring: MeasureOwnOptions = MeasureOwnOptions(),
     scoring: ScoreOptions = ScoreOptions(),
     searching: SearchOptions = SearchOptions(),
     run: RunOptions = RunOptions(),
@@ -47,12 +52,12 @@ def search(
         Topology to hand on to growth: the policy's most probable (paper), or the measured one with the smallest sum of
         ranks (default: the recipe's).
     """
-    chosen = RECIPES[recipe]
-    images = task.over(chosen.task)
-    settings = searching.over(SearchSettings(steps=chosen.steps, score=scoring.objectives))
-
     from asvit.design.job import run_search
+    from asvit.measure.job import task_of
 
+    chosen, measured = RECIPES[recipe], measuring.own(RECIPES[recipe])
+    images = task_of(task.given, measured, stored=None, default=chosen.task)
+    settings = searching.over(SearchSettings(steps=chosen.steps, score=scoring.objectives))
     finished = run_search(
         settings,
         runs=runs,
@@ -60,7 +65,7 @@ def search(
         start_from=start_from or chosen.start_from,
         space=searching.space(images),
         task=images,
-        measuring=measuring.measuring(chosen),
+        measuring=measured,
         job=run.job,
     )
 
@@ -77,10 +82,10 @@ def grow(
     network: str,
     /,
     *,
-    recipe: RecipeName = "quick",
+    recipe: Annotated[RecipeName, Parameter(group=RECIPE)] = "quick",
     budget: BudgetOptions = BudgetOptions(),
-    task: TaskOptions = TaskOptions(),
-    measuring: MeasureOptions = MeasureOptions(),
+    task: DesignTaskOptions = DesignTaskOptions(),
+    measuring: MeasureOwnOptions = MeasureOwnOptions(),
     scoring: ScoreOptions = ScoreOptions(),
     growing: GrowthOptions = GrowthOptions(),
     run: RunOptions = RunOptions(),
@@ -95,22 +100,20 @@ def grow(
     recipe
         How carefully to measure and how far to grow.
     """
-    chosen = RECIPES[recipe]
+    from asvit.design.job import run_grow
+    from asvit.measure.job import task_of
+
+    chosen, measured = RECIPES[recipe], measuring.own(RECIPES[recipe])
     start = read_architecture(network)
     family = FamilySettings.of(
         chosen,
-        task.over(read_task(network) or chosen.task),
+        task_of(task.given, measured, stored=read_task(network), default=chosen.task),
         budget.budgets(chosen),
         start=start,
         fit=budget.fit,
         growth=growing.over(GrowthSettings(score=scoring.objectives)),
     )
-
-    from asvit.design.job import run_grow
-
-    finished = run_grow(
-        start, family, recipe=recipe, measuring=measuring.measuring(chosen), use=budget.use, job=run.job
-    )
+    finished = run_grow(start, family, recipe=recipe, measuring=measured, use=budget.use, job=run.job)
 
     def show(result: GrowResult) -> None:
         show_family(result.family, scoring.metrics)
@@ -121,12 +124,12 @@ def grow(
 
 def design(
     *,
-    recipe: RecipeName = "quick",
-    start_from: StartFrom | None = None,
-    start: str | None = None,
+    recipe: Annotated[RecipeName, Parameter(group=RECIPE)] = "quick",
+    start_from: Annotated[StartFrom | None, Parameter(group=RECIPE)] = None,
+    start: Annotated[str | None, Parameter(group=RECIPE)] = None,
     budget: BudgetOptions = BudgetOptions(),
-    task: TaskOptions = TaskOptions(),
-    measuring: MeasureOptions = MeasureOptions(),
+    task: DesignTaskOptions = DesignTaskOptions(),
+    measuring: MeasureOwnOptions = MeasureOwnOptions(),
     scoring: ScoreOptions = ScoreOptions(),
     searching: SearchOptions = SearchOptions(),
     growing: GrowthOptions = GrowthOptions(),
@@ -147,9 +150,12 @@ def design(
     """
     if start is not None and (start_from is not None or searching != SearchOptions()):
         raise UserError("--start grows a network of yours without a search: leave out --start-from, --steps and others")
-    chosen = RECIPES[recipe]
+    from asvit.design.job import run_design
+    from asvit.measure.job import task_of
+
+    chosen, measured = RECIPES[recipe], measuring.own(RECIPES[recipe])
     stored = None if start is None else read_task(start)
-    images = task.over(stored or chosen.task)
+    images = task_of(task.given, measured, stored=stored, default=chosen.task)
     given = None if start is None else read_architecture(start)
     settings = DesignSettings.of(
         chosen,
@@ -162,10 +168,7 @@ def design(
         search=searching.over(SearchSettings(steps=chosen.steps, score=scoring.objectives)),
         growth=growing.over(GrowthSettings(score=scoring.objectives)),
     )
-
-    from asvit.design.job import run_design
-
-    finished = run_design(settings, recipe=recipe, measuring=measuring.measuring(chosen), use=budget.use, job=run.job)
+    finished = run_design(settings, recipe=recipe, measuring=measured, use=budget.use, job=run.job)
 
     def show(result: DesignResult) -> None:
         if result.search is not None:

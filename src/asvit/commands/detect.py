@@ -5,15 +5,17 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from asvit.commands.detect_options import Data, DetectorOptions, DetectRecipeName, DetectTrainOptions
+from asvit.commands.detect_options import DetectorOptions, DetectRecipeName, DetectTrainOptions, SceneOptions
 from asvit.commands.hand_over import hand_over_training, print_record
-from asvit.commands.help import examples
+from asvit.commands.help import examples, helped
+from asvit.commands.next_steps import say_next
 from asvit.commands.options import ComputerOptions, RunOptions
 from asvit.commands.train_options import Averaged, LoadingOptions, RunningOptions
 from asvit.detection.recipe import RECIPES
 from asvit.errors import from_extra
 from asvit.networks.architecture import Task
 from asvit.networks.named import read_network
+from asvit.runs.next_steps import after_scoring
 
 detect = App(
     name="detect",
@@ -23,10 +25,7 @@ detect = App(
 
 
 @detect.command(
-    help_epilogue=examples(
-        "asvit detect describe large",
-        "asvit detect describe timm:resnet50 --sides 800 1333",
-    )
+    **helped("detect describe", "asvit detect describe large", "asvit detect describe timm:resnet50 --sides 800 1333")
 )
 def describe(
     backbone: str,
@@ -64,16 +63,21 @@ def describe(
 
 
 @detect.command(
-    help_epilogue=examples(
+    **helped(
+        "detect train",
         "asvit detect train seed --data path/to/coco --recipe small",
         "asvit detect train small --data path/to/coco --start runs/classifier",
+        first=(
+            *("data", "in-chans", "max-left-out", "recipe", "start", "epochs", "batch-size", "square", "workers"),
+            *("device", "out"),
+        ),
     )
 )
 def train(
     backbone: str,
     /,
     *,
-    data: Data,
+    data: SceneOptions,
     recipe: DetectRecipeName = "coco",
     start: str | None = None,
     training: DetectTrainOptions = DetectTrainOptions(),
@@ -98,16 +102,20 @@ def train(
         from asvit.commands.detect_show import show_detector
         from asvit.detection.job import run_train
 
-    finished = run_train(network, data, chosen, start=start, recipe_name=recipe, adjust=running.over, job=run.job)
+    finished = run_train(
+        network, data.settings, chosen, start=start, recipe_name=recipe, adjust=running.over, job=run.job
+    )
     hand_over_training(finished, show_detector, as_json=run.json)
 
 
-@detect.command(help_epilogue=examples("asvit detect evaluate runs/detector --data path/to/coco --results found.json"))
+@detect.command(
+    **helped("detect evaluate", "asvit detect evaluate runs/detector --data path/to/coco --results found.json")
+)
 def evaluate(
     checkpoint: Path,
     /,
     *,
-    data: Data,
+    data: SceneOptions,
     split: Literal["train", "val"] = "val",
     averaged: Averaged = True,
     batch_size: int = 8,
@@ -134,7 +142,7 @@ def evaluate(
 
     scored = run_evaluate(
         checkpoint,
-        data,
+        data.settings,
         split,
         averaged=averaged,
         batch_size=batch_size,
@@ -144,11 +152,16 @@ def evaluate(
     )
     if run.json:
         print_record("detect evaluate", scored)
-    else:
-        show_coco_scores(scored)
+        return
+    show_coco_scores(scored)
+    say_next(after_scoring(checkpoint))
 
 
-@detect.command(help_epilogue=examples("asvit detect predict runs/detector street.jpg --min-score 0.3"))
+@detect.command(
+    **helped(
+        "detect predict", "asvit detect predict runs/detector street.jpg --min-score 0.3", usage="CHECKPOINT IMAGES..."
+    )
+)
 def predict(
     checkpoint: Path,
     /,

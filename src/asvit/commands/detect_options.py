@@ -5,19 +5,34 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from asvit.commands.groups import Options
-from asvit.commands.options import RECIPES_OWN
+from asvit.commands.groups import OWN, REQUIRED, Options
+from asvit.commands.options import RECIPES_OWN, VALUE_RANGE
 from asvit.commands.train_options import DATA, OF_ANY_TRAINING, TRAIN
 from asvit.detection.recipe import Augmentation, DetectRecipe
 from asvit.detection.settings import DetectorSettings, Resize, SceneData
 from asvit.errors import UserError
+from asvit.training.recipe import changed
+from asvit.units import parse_range
 
 DetectRecipeName = Literal["coco", "small", "smoke"]
 
 DETECTOR = Group("Detector", sort_key=4)
 
-Data = Annotated[SceneData, Parameter(name="*", group=DATA)]
-"""Where pictures are: the options are the fields of the settings."""
+
+class SceneOptions(
+    Options[SceneData],
+    of=SceneData,
+    take={"data": REQUIRED, "in_chans": OWN, "value_range": OWN, "max_left_out": OWN},
+    read={"value_range": parse_range},
+    explain={"value_range": VALUE_RANGE},
+    group=DATA,
+):
+    """Where pictures are, and how they are read."""
+
+    @property
+    def settings(self) -> SceneData:
+        """What was said."""
+        return SceneData(**self.given)
 
 
 class DetectorOptions(
@@ -62,4 +77,4 @@ class DetectTrainOptions(
         """A recipe with what was asked in its place."""
         jitter = recipe.augmentation.jitter if sizes.sides is None else None
         augmentation = Augmentation(flip=recipe.augmentation.flip, jitter=self.jitter or jitter)
-        return replace(self.over(recipe), detector=sizes.over(recipe.detector), augmentation=augmentation)
+        return replace(changed(recipe, self.given), detector=sizes.over(recipe.detector), augmentation=augmentation)

@@ -20,6 +20,8 @@ from asvit.commands.help import shown_default
 SettingsT = TypeVar("SettingsT")
 OWN = "the settings' own default"
 """Says that an option which is left out has the default of its field; for others a few words say whose it has."""
+REQUIRED = "none"
+"""Says that an option cannot be left out."""
 
 
 class Options(Generic[SettingsT]):
@@ -59,8 +61,10 @@ class Options(Generic[SettingsT]):
             assert of is not None
             kind = str if name in read else hints[name]
             words = explain.get(name) or described(of, name, whose)
-            taken[name] = Annotated[kind | None, Parameter(help=words, negative=(), consume_multiple=True)]
-            setattr(cls, name, None)
+            optional = kind if whose == REQUIRED else kind | None
+            taken[name] = Annotated[optional, Parameter(help=words, negative=(), consume_multiple=True)]
+            if whose != REQUIRED:
+                setattr(cls, name, None)
         cls.__annotations__ = taken | inspect.get_annotations(cls)
         cls._read = {**cls._read, **{name: read.get(name, lambda value: value) for name in take}}
         dataclass(frozen=True, kw_only=True)(cls)
@@ -85,6 +89,8 @@ def described(settings: type, name: str, whose: str) -> str:
     ('Images at a time (default: 1).', "Images at a time (default: the run's).")
     """
     words = " ".join(docstrings(settings)[name].split())
+    if whose == REQUIRED:
+        return words
     default = next(field.default for field in fields(settings) if field.name == name)
     if whose == OWN:
         shown = None if default is MISSING else shown_default(default)

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from asvit.commands.next_steps import say_next
 from asvit.errors import missing
 from asvit.runs.job import Finished
+from asvit.runs.next_steps import after_run
 from asvit.runs.progress import tell
 from asvit.runs.records import SCHEMA, to_json
 
@@ -28,6 +30,7 @@ def hand_over(finished: Finished[ResultT], show: Callable[[ResultT], None], *, a
         print_record(finished.directory.job, finished.result)
         return
     show(finished.result)
+    say_next(after_run(finished.directory.path))
     if report is not None:
         tell(f"report: {report}")
 
@@ -42,9 +45,12 @@ def hand_over_training(finished: Finished[Any] | None, show: Callable[[Any], Non
     """
     if finished is None:
         return
-    hand_over(finished, show, as_json=as_json)
-    if not as_json:
-        tell(f"best checkpoint: {finished.directory.path / finished.result.checkpoint}")
+
+    def show_with_checkpoint(result: Any) -> None:
+        show(result)
+        tell(f"best checkpoint: {finished.directory.path / result.checkpoint}")
+
+    hand_over(finished, show_with_checkpoint, as_json=as_json)
 
 
 def print_record(job: str, record: Any) -> None:

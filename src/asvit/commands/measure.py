@@ -1,5 +1,6 @@
 """The commands that describe, measure and compare networks. Imports torch only in jobs that compute."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,8 @@ from cyclopts import Parameter
 from asvit.commands.hand_over import print_record
 from asvit.commands.options import (
     ComputerOptions,
-    MeasureOptions,
+    DesignTaskOptions,
+    MeasureOwnOptions,
     RecipeName,
     RunOptions,
     SideBySideOptions,
@@ -54,8 +56,8 @@ def measure(
     *archs: str,
     metrics: Annotated[tuple[str, ...], Parameter(negative=())] = ("length,ntk,params,macs",),
     recipe: RecipeName = "paper",
-    task: TaskOptions = TaskOptions(),
-    measuring: MeasureOptions = MeasureOptions(),
+    task: DesignTaskOptions = DesignTaskOptions(),
+    measuring: MeasureOwnOptions = MeasureOwnOptions(),
     using: UseOptions = UseOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
@@ -75,18 +77,18 @@ def measure(
     recipe
         Recipe whose repeats, angles and images are taken where they are not given.
     """
-    chosen, names = RECIPES[recipe], split_names(metrics)
-    images, use = task.over(chosen.task), using.use_for(names)
-    networks = [read_network(text) for text in archs]
+    chosen, names, use = RECIPES[recipe], split_names(metrics), using.use_for(split_names(metrics))
+    networks, stored = [read_network(text) for text in archs], stored_task(archs, task)
+    how = measuring.own(chosen)
 
-    from asvit.measure.job import run_measure
+    from asvit.measure.job import run_measure, task_of
 
     finished = run_measure(
         networks,
         names,
         recipe=recipe,
-        task=images,
-        measuring=measuring.measuring(chosen),
+        task=task_of(task.given, how, stored=stored, default=chosen.task),
+        measuring=how,
         use=use,
         job=run.job,
     )
@@ -103,6 +105,21 @@ def measure(
         for measurement, cost in zip(measured.measurements, measured.costs, strict=True)
     ]
     print_record("measure", {"config": measured.config, "measurements": rows})
+
+
+def stored_task(archs: Sequence[str], task: TaskOptions) -> Task | None:
+    """What the files among some networks were written for; None where there is none.
+
+    Raises:
+        UserError: they were written for different images or classes, and the options do not say which to take.
+    """
+    stored = list(dict.fromkeys(task.over(found) for text in archs if (found := read_task(text)) is not None))
+    if len(stored) > 1:
+        raise UserError(
+            f"the files were written for {stored[0]}, and for {stored[1]}: say what to measure for, --image-size, "
+            "--in-chans and --num-classes"
+        )
+    return stored[0] if stored else None
 
 
 def report(

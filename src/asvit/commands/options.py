@@ -23,13 +23,19 @@ from asvit.measure.settings import Carefulness, Measuring, Settings, Use
 from asvit.networks.architecture import Task
 from asvit.networks.space import Space, space_for
 from asvit.runs.job import Computer, Job
-from asvit.units import Kind, parse_image_size, parse_memory
+from asvit.units import Kind, ValueRange, parse_image_size, parse_memory, parse_range
 
 RecipeName = Literal["paper", "quick", "smoke"]
 RECIPES_OWN = "the recipe's"
+SIDES = "Side of the images in pixels, or height and width: 96 128 or 96x128"
+VALUE_RANGE = (
+    "Values of arrays that become 0 and 1: the largest, such as 4095, or both: =-1:1 (default: 0 and the largest of "
+    "the type of whole numbers, or 1)."
+)
 
+BUDGET = Group("Budgets", sort_key=1)
 TASK = Group("Images and classes", sort_key=2)
-BUDGET = Group("Budgets", sort_key=3)
+RECIPE = Group("Recipe", sort_key=3)
 MEASURE = Group("Measuring", sort_key=4)
 SCORE = Group("Score", sort_key=5)
 SEARCH = Group("Search", sort_key=6)
@@ -53,13 +59,27 @@ class TaskOptions(
     of=Task,
     take={"image_size": "", "in_chans": "the file's, or 3", "num_classes": "the file's, or 1000"},
     read={"image_size": parse_image_size},
+    explain={"image_size": f"{SIDES} (default: that of the file which names the network, or 224)."},
+    group=TASK,
+):
+    """What a network is for."""
+
+
+class DesignTaskOptions(
+    TaskOptions,
+    of=Task,
+    take={
+        "image_size": "",
+        "in_chans": "the file's, those of --images, or 3",
+        "num_classes": "the file's, those of --images, or 1000",
+    },
+    read={"image_size": parse_image_size},
     explain={
-        "image_size": "Side of the images in pixels, or height and width: 96 128 or 96x128 (default: that of the file "
-        "which names the network; else 224, 32 in recipe smoke)."
+        "image_size": f"{SIDES} (default: that of the file which names the network; else 224, 32 in recipe smoke)."
     },
     group=TASK,
 ):
-    """What the networks are for."""
+    """What networks are designed or measured for, where images may say it."""
 
 
 class MeasureOptions(
@@ -82,15 +102,27 @@ class MeasureOptions(
     work_memory: str | None = None
     """Memory for activations at a time, such as 2GB (default: 2GB on a CPU, half of a GPU's)."""
     images: Path | None = None
-    """Folder of images for the kernel (default: photographs that come with scikit-image)."""
+    """Folder of images for the kernel, which also says how many channels and, as a training set with a folder train,
+    how many classes there are (default: photographs that come with scikit-image)."""
 
-    def measuring(self, recipe: Carefulness) -> Measuring:
+    def measuring(self, recipe: Carefulness, value_range: ValueRange | None = None) -> Measuring:
         """How a job measures: as the recipe says, but for what was asked."""
         return Measuring(
             settings=self.over(recipe.settings()),
             images=self.images,
+            value_range=value_range,
             work_memory=None if self.work_memory is None else parse_memory(self.work_memory),
         )
+
+
+class MeasureOwnOptions(MeasureOptions, group=MEASURE):
+    """How networks are measured, with images that no other option is about."""
+
+    value_range: Annotated[str | None, Parameter(help=VALUE_RANGE)] = None
+
+    def own(self, recipe: Carefulness) -> Measuring:
+        """How a job measures: as the recipe says, but for what was asked."""
+        return self.measuring(recipe, None if self.value_range is None else parse_range(self.value_range))
 
 
 class UseOptions(Options[Use], of=Use, take={"batch_size": OWN, "precision": OWN}, group=USE):

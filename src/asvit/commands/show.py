@@ -10,6 +10,7 @@ from asvit.design.search import SearchRun, Statistic
 from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_measure, format_usage, how_used
 from asvit.networks.architecture import Architecture, Task
+from asvit.networks.drawing import legend
 from asvit.runs.records import SCHEMA, to_json
 from asvit.units import format_size
 
@@ -120,3 +121,10 @@ def show_architecture(architecture: Architecture, task: Task, *, position_embedd
         f"{macs:,} MACs ({format_size(macs)}) at {height}x{width}x{task.in_chans}, {task.num_classes} classes"
     )
     print_table(table)
+    written = new_table("what the text form says")
+    written.show_header = False
+    written.add_column("", justify="right")
+    written.add_column("", overflow="fold")
+    for field, meaning in legend(architecture):
+        written.add_row(field, meaning)
+    print_table(written)

@@ -7,16 +7,15 @@ from cyclopts import App, Group, Parameter
 
 from asvit.commands.groups import Options
 from asvit.commands.hand_over import hand_over
-from asvit.commands.help import examples
+from asvit.commands.help import helped
 from asvit.commands.options import RECIPES_OWN, MeasureOptions, RunOptions, ScoreOptions, SpaceOptions, split_names
-from asvit.commands.train_options import Data, PrecisionOptions, TrainOptions
+from asvit.commands.train_options import DataOptions, PrecisionOptions, TrainOptions
 from asvit.design.budget import Budget
 from asvit.errors import from_extra
 from asvit.networks.named import read_architecture
 from asvit.study.plan import LEAST_RATIO, PlanSettings
 from asvit.study.recipes import RECIPES, StudyRecipe
 from asvit.study.settings import Contest, SearchMethod, StudySettings, Workers
-from asvit.training.settings import ImageData
 
 StudyRecipeName = Literal["paper", "cifar10", "cifar10-laptop", "smoke"]
 
@@ -27,12 +26,17 @@ Working = Annotated[Workers, Parameter(name="*", group=STUDY)]
 Compared = Annotated[Contest, Parameter(name="*", group=STUDY)]
 """How networks are compared: the options are the fields of the settings."""
 
+WORKING = ("workers", "storage", "device", "threads", "out")
+"""Options that one needs first of any study."""
+
 study = App(
     name="study",
     help="Ask whether a measure predicts, on your images, what training finds (Tables 2 and 7).",
-    help_epilogue=examples(
+    **helped(
+        "study",
         "asvit study --data digits --recipe smoke --least-ratio 0",
         "asvit study --data path/to/images --recipe cifar10-laptop --out runs/study",
+        first=("data", "in-chans", "recipe", "topologies", "least-ratio", "so-far", *WORKING),
     ),
 )
 
@@ -62,7 +66,7 @@ class SampleOptions(
 
 def study_settings(
     recipe_name: StudyRecipeName,
-    data: ImageData,
+    data: DataOptions,
     workers: Workers,
     training: TrainOptions,
     measuring: MeasureOptions,
@@ -70,13 +74,13 @@ def study_settings(
 ) -> StudySettings:
     """What every kind of study is asked: the recipe, with what was said in its place."""
     recipe = RECIPES[recipe_name]
-    train, schedule = training.recipe(recipe.train)
+    train, schedule = training.asked().over(recipe.train)
     return StudySettings.of(
         recipe_name,
-        data,
+        data.settings,
         train=train,
         schedule=schedule,
-        measuring=measuring.measuring(recipe),
+        measuring=measuring.measuring(recipe, data.given.get("value_range")),
         workers=workers,
         precision=computing.given.get("precision"),
     )
@@ -85,7 +89,7 @@ def study_settings(
 @study.default
 def run(
     *,
-    data: Data,
+    data: DataOptions,
     recipe: StudyRecipeName = "cifar10",
     metrics: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     sampling: SampleOptions = SampleOptions(),
@@ -124,13 +128,15 @@ def run(
 
 
 @study.command(
-    help_epilogue=examples(
+    **helped(
+        "study search",
         "asvit study search --data digits --recipe smoke --measurements 20",
+        first=("data", "in-chans", "recipe", "methods", "measurements", "against", "runs", "trainings", *WORKING),
     )
 )
 def search(
     *,
-    data: Data,
+    data: DataOptions,
     recipe: StudyRecipeName = "cifar10",
     methods: Annotated[tuple[SearchMethod, ...], Parameter(consume_multiple=True, negative=())] = (
         "reinforce",
@@ -181,12 +187,18 @@ def search(
     hand_over(finished, show_search_contest, as_json=run.json)
 
 
-@study.command(help_epilogue=examples("asvit study scaling seed --data path/to/images --params 5M 10M"))
+@study.command(
+    **helped(
+        "study scaling",
+        "asvit study scaling seed --data path/to/images --params 5M 10M",
+        first=("data", "in-chans", "recipe", "rules", "params", "runs", "trainings", *WORKING),
+    )
+)
 def scaling(
     topology: str,
     /,
     *,
-    data: Data,
+    data: DataOptions,
     params: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())],
     recipe: StudyRecipeName = "cifar10",
     random_runs: int = 10,

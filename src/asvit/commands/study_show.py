@@ -1,5 +1,7 @@
 """What a study found: tables on a terminal, or the record."""
 
+from rich.table import Table
+
 from asvit.commands.tables import new_table, print_table
 from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_estimate, in_per_cent, or_dash
@@ -9,7 +11,18 @@ from asvit.units import format_size
 
 
 def show_study(result: StudyResult) -> None:
-    """Print the sentence, the pilot, and a row a score."""
+    """Print the sentence, a row a score where any is judged, and the pilot."""
+    if result.judged:
+        print_table(_scores(result))
+    else:
+        print(result.sentence)
+    print(
+        f"pilot: variance between topologies {result.pilot} times that between seeds; "
+        f"{len(result.trained)} of {result.planned} trainings"
+    )
+
+
+def _scores(result: StudyResult) -> Table:
     table = new_table(result.sentence)
     table.add_column("score", overflow="fold")
     for header in ("τ", "given #params", "within bands", "ceiling", "regret", "of five", "seconds"):
@@ -23,11 +36,7 @@ def show_study(result: StudyResult) -> None:
             or_dash(score.regret_of_five, ".2%"),
             f"{score.seconds:.2g}",
         )
-    print_table(table)
-    print(
-        f"pilot: variance between topologies {result.pilot} times that between seeds; "
-        f"{len(result.trained)} of {result.planned} trainings"
-    )
+    return table
 
 
 def show_search_contest(result: SearchContest) -> None:

@@ -6,18 +6,19 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from asvit.commands.hand_over import hand_over_training, print_record
+from asvit.commands.next_steps import say_next
 from asvit.commands.options import ComputerOptions, RunOptions
 from asvit.commands.train_options import (
     Averaged,
     ClassifierLoadingOptions,
     ClassifierRunningOptions,
-    Data,
+    DataOptions,
     TrainOptions,
     TrainRecipeName,
 )
 from asvit.errors import UserError, from_extra
-from asvit.networks.named import read_network
-from asvit.training.recipe import RECIPES
+from asvit.networks.named import read_network, read_task
+from asvit.runs.next_steps import after_evaluation
 from asvit.units import parse_image_size
 
 
@@ -25,8 +26,8 @@ def train(
     arch: str,
     /,
     *,
-    data: Data,
-    recipe: TrainRecipeName = "imagenet",
+    data: DataOptions,
+    recipe: TrainRecipeName = "auto",
     plan: Annotated[bool, Parameter(negative=())] = False,
     training: TrainOptions = TrainOptions(),
     running: ClassifierRunningOptions = ClassifierRunningOptions(),
@@ -39,29 +40,30 @@ def train(
     arch
         Published name, text form, file that a job wrote, or timm:NAME.
     recipe
-        imagenet: the paper's. imagenette, cifar10: for small sets of photographs. digits: under a minute on two cores.
-        smoke: seconds.
+        auto: for the number of images and their size. imagenet: the paper's, 300 epochs. imagenette, cifar10: for small
+        sets of photographs. digits: under a minute on two cores. smoke: seconds.
     plan
-        Print what every stage of the schedule costs and what it saves, and train nothing.
+        Say what would be trained and how, how long it would take on this machine, and what every stage of the schedule
+        costs; train nothing.
     """
-    network = read_network(arch)
-    chosen, schedule = training.recipe(RECIPES[recipe])
+    network, designed = read_network(arch), read_task(arch)
+    asked = training.asked(recipe)
     with from_extra("train"):
         from asvit.commands.train_show import show_plan, show_training
-        from asvit.training.job import planned_costs, run_train
+        from asvit.training.job import plan_training, run_train
 
+    wanted = {"designed": designed, "adjust": running.over, "job": run.job}
     if plan:
-        show_plan(str(network), planned_costs(network, data, chosen, schedule), as_json=run.json)
+        show_plan(plan_training(network, data.settings, asked, **wanted), as_json=run.json)
         return
-    finished = run_train(network, data, chosen, schedule, recipe_name=recipe, adjust=running.over, job=run.job)
-    hand_over_training(finished, show_training, as_json=run.json)
+    hand_over_training(run_train(network, data.settings, asked, **wanted), show_training, as_json=run.json)
 
 
 def evaluate(
     network: str,
     /,
     *,
-    data: Data,
+    data: DataOptions,
     split: Literal["train", "val"] = "val",
     averaged: Averaged = True,
     batch_size: int = 64,
@@ -92,7 +94,7 @@ def evaluate(
     evaluated = run_evaluate(
         network,
         read_classifier(network, averaged=averaged),
-        data,
+        data.settings,
         split,
         batch_size=batch_size,
         image_size=size,
@@ -101,8 +103,9 @@ def evaluate(
     )
     if run.json:
         print_record("evaluate", evaluated)
-    else:
-        show_scores(evaluated)
+        return
+    show_scores(evaluated)
+    say_next(after_evaluation(network))
 
 
 def predict(
@@ -120,12 +123,12 @@ def predict(
     checkpoint
         Checkpoint file, run directory of train (its best checkpoint), or folder that export wrote for timm.
     images
-        Image files.
+        Image files, or folders of them.
     top
         Classes to print.
     """
     if not images:
-        raise UserError("no image to classify: expected one or more files")
+        raise UserError("no image to classify: expected one or more files or folders")
     with from_extra("train"):
         from asvit.commands.train_show import show_predictions
         from asvit.training.job import run_predict

@@ -1,19 +1,17 @@
 """Options of training: what they are called, what they mean, and where they stand in the help. Imports no torch."""
 
-from dataclasses import replace
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from asvit.commands.groups import OWN, Options
-from asvit.commands.options import RECIPES_OWN
-from asvit.errors import UserError
+from asvit.commands.groups import OWN, REQUIRED, Options
+from asvit.commands.options import RECIPES_OWN, VALUE_RANGE
+from asvit.training.fitting import AUTO, AskedTraining
 from asvit.training.recipe import TrainRecipe
-from asvit.training.schedule import Schedule, named_schedule, schedule_of
 from asvit.training.settings import ImageData, Running
-from asvit.units import parse_image_size
+from asvit.units import parse_image_size, parse_range
 
-TrainRecipeName = Literal["imagenet", "imagenette", "cifar10", "digits", "smoke"]
+TrainRecipeName = Literal["auto", "imagenet", "imagenette", "cifar10", "digits", "smoke"]
 
 Averaged = Annotated[
     bool,
@@ -27,8 +25,22 @@ DATA = Group("Images", sort_key=2)
 TRAIN = Group("Training", sort_key=3)
 RUNNING = Group("Running", sort_key=5)
 
-Data = Annotated[ImageData, Parameter(name="*", group=DATA)]
-"""Where images are: the options are the fields of the settings."""
+
+class DataOptions(
+    Options[ImageData],
+    of=ImageData,
+    take={"data": REQUIRED, "data_folder": OWN, "in_chans": OWN, "value_range": OWN},
+    read={"value_range": parse_range},
+    explain={"value_range": VALUE_RANGE},
+    group=DATA,
+):
+    """Where images are, and how they are read."""
+
+    @property
+    def settings(self) -> ImageData:
+        """What was said."""
+        return ImageData(**self.given)
+
 
 OF_ANY_TRAINING: dict[str, str] = dict.fromkeys(
     ("epochs", "batch_size", "lr", "warmup_epochs", "weight_decay", "drop_path"), RECIPES_OWN
@@ -39,9 +51,12 @@ OF_ANY_TRAINING: dict[str, str] = dict.fromkeys(
 class TrainOptions(
     Options[TrainRecipe],
     of=TrainRecipe,
-    take={**OF_ANY_TRAINING, "image_size": "", "mixup": RECIPES_OWN, "cutmix": RECIPES_OWN},
+    take={**OF_ANY_TRAINING, "image_size": "", "mixup": RECIPES_OWN, "cutmix": RECIPES_OWN, "flip": RECIPES_OWN},
     read={"image_size": parse_image_size},
-    explain={"image_size": "Side of the images in pixels, or height x width such as 96x128 (default: the recipe's)."},
+    explain={
+        "image_size": "Side of the images in pixels, or height x width such as 96x128 (default: that of the network's "
+        "file; else the recipe's, in auto that of the images up to 224)."
+    },
     group=TRAIN,
 ):
     """How to train a classifier."""
@@ -52,16 +67,10 @@ class TrainOptions(
     stage_epochs: Annotated[tuple[int, ...], Parameter(consume_multiple=True, negative=())] = ()
     """A schedule of one's own: epochs of each stage, coarsest first, each with twice the stride of the next."""
 
-    def recipe(self, recipe: TrainRecipe) -> tuple[TrainRecipe, Schedule]:
-        """A recipe with what was asked in its place, and the schedule of its epochs."""
-        asked = self.given
-        if self.stage_epochs:
-            if "epochs" in asked or self.schedule is not None:
-                raise UserError("--stage-epochs says epochs and schedule: leave --epochs and --schedule out")
-            own = replace(recipe, **asked, epochs=sum(self.stage_epochs), schedule="own")
-            return own, schedule_of(self.stage_epochs)
-        chosen = replace(recipe, **asked, schedule=self.schedule or recipe.schedule)
-        return chosen, named_schedule(chosen.schedule, chosen.epochs)
+    def asked(self, recipe: str = AUTO) -> AskedTraining:
+        """A recipe, and what was said in the place of its values."""
+        changes = self.given | ({} if self.schedule is None else {"schedule": self.schedule})
+        return AskedTraining(recipe=recipe, changes=changes, stage_epochs=self.stage_epochs)
 
 
 LOADING = {"workers": "0 for digits, else the cores less one, at most 8"}

@@ -5,21 +5,47 @@ from pathlib import Path
 
 from asvit.commands.hand_over import print_record
 from asvit.commands.tables import new_table, print_table
-from asvit.training.job import Evaluated, Prediction
+from asvit.training.job import Evaluated, PlannedTraining, Prediction
 from asvit.training.results import TrainResult
-from asvit.training.schedule import StageCost, saved_share, share_of_tokens
-from asvit.units import format_size
+from asvit.training.schedule import StageCost, share_of_tokens
+from asvit.units import count, format_size, in_words
 
 WIDEST_CONFUSION = 20
 """Classes up to which the confusion matrix is printed; --json has it for any number."""
 
 
-def show_plan(name: str, stages: Sequence[StageCost], *, as_json: bool) -> None:
-    """What every stage of a schedule costs, and what the schedule saves."""
-    saved = saved_share(stages)
+def show_plan(plan: PlannedTraining, *, as_json: bool) -> None:
+    """What would be trained and how, what every stage of its schedule costs, and how long all would take."""
     if as_json:
-        print_record("plan", {"network": name, "stages": stages, "saved_macs": saved})
+        print_record("plan", plan)
         return
+    recipe, (train, val) = plan.recipe, plan.images
+    average = "no average of the weights" if recipe.ema is None else f"average of the weights with decay {recipe.ema}"
+    facts = {
+        "network": f"{plan.network}, {format_size(plan.params)} parameters",
+        "images": f"{train:,} to learn from, {val:,} to evaluate on; {plan.task}",
+        "recipe": f"{plan.recipe_name}: {count(recipe.epochs, 'epoch')} in batches of {recipe.batch_size}",
+        "optimiser": f"learning rate {recipe.lr:.2g} after {count(recipe.warmup_epochs, 'epoch')} of warm-up, weight "
+        f"decay {recipe.weight_decay:g}, stochastic depth {recipe.drop_path:g}, {average}",
+        "images change": f"crops from {recipe.smallest_crop:.0%} of the area, mirrored with probability "
+        f"{recipe.flip:g}, Mixup {recipe.mixup:g}, CutMix {recipe.cutmix:g}; photographs in colour: "
+        f"{recipe.randaugment or 'no RandAugment'}, erased with probability {recipe.random_erasing:g}",
+        "time": f"about {in_words(plan.seconds)} on {plan.device}, by what a few images take",
+    }
+    summary = new_table()
+    summary.show_header = False
+    summary.add_column("")
+    summary.add_column("", overflow="fold")
+    for name, words in facts.items():
+        summary.add_row(name, words)
+    print_table(summary)
+    if len(plan.stages) > 1:
+        show_stages(plan.stages)
+        print(f"saved: {plan.saved_macs:.1%} of the training's multiply-adds")
+
+
+def show_stages(stages: Sequence[StageCost]) -> None:
+    """What every stage of a schedule costs."""
     table = new_table()
     for header in ("epochs", "tokens", "MACs of an image", "of the full cost"):
         table.add_column(header, justify="right")
@@ -30,7 +56,6 @@ def show_plan(name: str, stages: Sequence[StageCost], *, as_json: bool) -> None:
         table.add_row(f"{first} to {last}", tokens, format_size(stage.macs), f"{stage.macs / stages[-1].macs:.1%}")
         first = last + 1
     print_table(table)
-    print(f"saved: {saved:.1%} of the training's multiply-adds")
 
 
 def show_training(result: TrainResult) -> None:

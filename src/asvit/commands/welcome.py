@@ -1,14 +1,11 @@
-"""What `asvit` alone says: what a newcomer would do, and what can be done with the latest run. Needs no torch."""
+"""What `asvit` alone says: what a newcomer would do, and what can be done with the runs that lie here."""
 
-import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from asvit.errors import UserError
-from asvit.runs.records import REPORT, RESULT, RUN, read_file
-
-Step = tuple[str, str]
-"""What one would do, and the command for it."""
+from asvit.runs.next_steps import Step, after_run
+from asvit.runs.records import RESULT, RUN, read_file
 
 START: tuple[Step, ...] = (
     ("Design a network for your images and budget", "asvit design --image-size 96 --num-classes 12 --params 3M"),
@@ -17,60 +14,48 @@ START: tuple[Step, ...] = (
     ("See what is installed, and what this machine has", "asvit doctor"),
     ("All commands; then options and examples of one", "asvit --help; asvit design --help"),
 )
+RUNS = 5
+"""Runs that are listed, the latest first."""
 
 
 def show_welcome(runs: Path = Path("runs")) -> None:
     """Print what one would do next."""
     print("asvit designs Vision Transformers for your images and budget without training them, then trains them.\n")
     show_steps(START)
-    latest = latest_run(runs)
-    if latest is not None:
-        steps = list(next_steps(latest))
-        if steps:
-            print(f"\nYour latest run, {latest}:\n")
-            show_steps(steps)
+    found = latest_runs(runs)
+    if not found:
+        return
+    print(f"\nYour runs in {runs}, the latest first:\n")
+    for run in found[:RUNS]:
+        print(f"  {run}: {state_of(run)}")
+    if len(found) > RUNS:
+        print(f"  and {len(found) - RUNS} more")
+    steps = list(after_run(found[0]))
+    if steps:
+        print(f"\nWith {found[0]}:\n")
+        show_steps(steps)
 
 
-def show_steps(steps: Iterator[Step] | tuple[Step, ...] | list[Step]) -> None:
+def show_steps(steps: Iterable[Step]) -> None:
     """Print what one would do, and below it how."""
     for title, command in steps:
         print(f"  {title}:\n      {command}")
 
 
-def latest_run(runs: Path) -> Path | None:
-    """The run directory below a folder in which something was written last; None where there is none.
+def latest_runs(runs: Path) -> list[Path]:
+    """Run directories below a folder, the one in which something was written last first.
 
-    >>> latest_run(Path("no such folder")) is None
-    True
+    >>> latest_runs(Path("no such folder"))
+    []
     """
     directories = [path.parent for path in runs.glob(f"*/{RUN}")]
-    return max(directories, key=lambda run: max(file.stat().st_mtime for file in run.iterdir()), default=None)
+    return sorted(directories, key=lambda run: max(file.stat().st_mtime for file in run.iterdir()), reverse=True)
 
 
-def next_steps(run: Path) -> Iterator[Step]:
-    """What can be done with a run directory; nothing where its files cannot be read."""
+def state_of(run: Path) -> str:
+    """What a run is, and whether it has ended."""
     try:
         asked = read_file(run / RUN)
     except UserError:
-        return
-    if not (run / RESULT).exists():
-        yield "Go on with it where it stopped", str(asked.get("command"))
-        return
-    if (run / REPORT).exists():
-        yield "Look at its report in a browser", str(run / REPORT)
-    name = shlex.quote(str(run))
-    match asked.get("job"):
-        case "search":
-            yield "Grow what it found", f"asvit grow {name}/{RESULT} --params 3M"
-        case "grow" | "design":
-            for member in sorted((run / "family").glob("*.json")):
-                yield (
-                    f"Train its network for {member.stem}",
-                    f"asvit train {shlex.quote(str(member))} --data path/to/images",
-                )
-        case "train":
-            yield "Score it", f"asvit evaluate {name} --data path/to/images"
-            yield "Classify images", f"asvit predict {name} image.jpg"
-        case "detect":
-            yield "Score it", f"asvit detect evaluate {name} --data path/to/coco"
-            yield "Find objects in images", f"asvit detect predict {name} image.jpg"
+        return "cannot be read"
+    return f"{asked.get('job')}, {'finished' if (run / RESULT).exists() else 'not finished'}"

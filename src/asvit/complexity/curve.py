@@ -6,12 +6,17 @@ angles. Integrals over ``[0, 2π)`` take equal weights at equally spaced angles,
 """
 
 import math
+import warnings
 from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.func import jvp
+
+# The first jvp compiles a helper of torch's with torch's own deprecated decorator: nobody who sees the warning can do
+# anything about it.
+warnings.filterwarnings("ignore", "`torch.jit.script` is deprecated")
 
 Network = Callable[[Float[Tensor, "n *input"]], Float[Tensor, "n D"]]
 Curve = Callable[[Float[Tensor, " n"]], Float[Tensor, "n D"]]

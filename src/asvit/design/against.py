@@ -53,12 +53,18 @@ def run_against(
     settings = report.run.config.measure
     for entrant in entrants:
         entrant.subject.check(settings.initialisation)
-    measuring = Measuring(settings=settings, images=images, work_memory=config["work_memory"])
+    measuring = Measuring(
+        settings=settings,
+        images=images or images_in(directory),
+        value_range=config.get("value_range"),
+        work_memory=config["work_memory"],
+    )
     where = Job(device=config["device"] if job.device == "auto" else job.device, seed=report.run.config.seed)
     measurer = prepare(measuring, report.task, where, metrics=metrics, use=use)
     if measurer.photographs.digest != config["photographs"]:
         raise UserError(
-            f"the kernel of {directory} saw other photographs: give --images with the folder of the run's command"
+            f"the kernel of {directory} saw other images than those in {measuring.images or 'scikit-image'}: give "
+            "--images with the folder that its command names, as it was then"
         )
     use_threads(job.threads or recorded_threads(directory))
     with alone_in(directory), ProgressDisplay() as display:
@@ -96,6 +102,12 @@ def config_of(directory: Path) -> Json:
             f"{directory} is of the job {job!r}, which designs nothing: expected one of {', '.join(RESULTS)}"
         )
     return read_file(directory / RUN)["config"]
+
+
+def images_in(directory: Path) -> Path | None:
+    """Folder of the images that a run's kernel saw; None where they come with a package, or nobody recorded it."""
+    images = read_file(directory / RUN).get("images")
+    return None if images is None else Path(images)
 
 
 def use_in(directory: Path) -> Use:

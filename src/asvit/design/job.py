@@ -13,6 +13,7 @@ from asvit.design.recipes import StartFrom
 from asvit.design.results import DesignResult
 from asvit.design.search import SearchResult, SearchSettings, SearchStep, search
 from asvit.design.settings import DesignSettings
+from asvit.design.words import undecided_in_words
 from asvit.errors import UserError
 from asvit.measure.estimates import Measurement
 from asvit.measure.job import measure_config, prepare, working
@@ -60,7 +61,7 @@ def run_search(
         searches = []
         for i, measurer in enumerate(measurers, start=1):
             title = f"search {i} of {runs}" if runs > 1 else "search"
-            on_step = search_display(settings, display, title)
+            on_step = search_display(settings, space, display, title)
             measure, seed = measurer.architectures(), measurer.seed
             searches.append(search(measure, settings, space=space, seed=seed, on_step=on_step))
         result = SearchResult.of(task, searches, start_from)
@@ -140,7 +141,7 @@ def run_design(
             settings,
             measurer,
             meter=meter,
-            on_step=search_display(settings.search, display, "search"),
+            on_step=search_display(settings.search, space, display, "search"),
             on_measured=growth_display(family, Costs(family.task, meter), display),
         )
         directory.write_result(result)
@@ -166,9 +167,9 @@ def check_measured_budgets(
 
 
 def search_display(
-    settings: SearchSettings, display: ProgressDisplay, title: str
+    settings: SearchSettings, space: Space, display: ProgressDisplay, title: str
 ) -> Callable[[SearchStep, Measurement], None]:
-    """Function that shows a search's steps: entropy, reward, and the best value so far of the score's first measure."""
+    """Function that shows a search's steps: how undecided it is, and the best value so far of the first measure."""
     first = settings.score[0].metric
     best = -first.sign * float("inf")
 
@@ -176,7 +177,7 @@ def search_display(
         nonlocal best
         if measurement.valid:
             best = first.sign * max(first.sign * value for value in (best, measurement.estimates[first.name].mean))
-        facts = f"entropy {step.entropy:.2f}, reward {step.reward:+.2f}, best {first.symbol} so far {best:.3g}"
+        facts = f"{undecided_in_words(step.entropy, space)}, best {first.name} so far {best:.3g}"
         done = step.step + 1
         display.update(title, done, settings.steps, count=f"step {done} of {settings.steps}", facts=facts)
 

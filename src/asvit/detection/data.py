@@ -1,5 +1,6 @@
 """Images and targets for a detector, from pictures with objects; resizing is the detector's own."""
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as V
 
+from asvit.contents import contents_of, look_into_paths
 from asvit.detection.cascade import Target
 from asvit.detection.coco import Coco
 from asvit.detection.recipe import Augmentation
 from asvit.detection.settings import Resize
 from asvit.errors import UserError
-from asvit.images import mean_and_std, open_image
-from asvit.training.augment import to_tensor
-from asvit.training.sources import channels_of
+from asvit.images import Normalisation, open_image, to_tensor
+from asvit.training.statistics import normalisation_of
+from asvit.units import ValueRange
 
 SMALLEST_SIDE = 1.0
 """Pixels of a side below which a box is no longer learned after jitter has cut it."""
@@ -26,16 +28,33 @@ SMALLEST_SIDE = 1.0
 class Scenes:
     """Pictures with their objects, as images and targets."""
 
-    def __init__(self, coco: Coco, *, in_chans: int | None = None) -> None:
+    def __init__(self, coco: Coco, *, in_chans: int | None = None, value_range: ValueRange | None = None) -> None:
         """Read pictures.
 
         Args:
             coco: what to read.
-            in_chans: 1 for grey, 3 for colour (default: 3, or as many as the first array has).
+            in_chans: 1 for grey, 3 for colour; None: the pictures' own.
+            value_range: values of arrays that become 0 and 1; None: as their type says.
         """
-        self.coco = coco
-        first = coco.folder / coco.pictures[0].file_name
-        self.channels = channels_of(first, first.suffix, str(first), in_chans)
+        self.coco, self.value_range = coco, value_range
+        glances = look_into_paths([coco.folder / picture.file_name for picture in coco.pictures])
+        self.contents = contents_of(str(coco.folder), glances, in_chans=in_chans, value_range=value_range)
+
+    @property
+    def channels(self) -> int:
+        """Channels of every picture."""
+        return self.contents.channels
+
+    @cached_property
+    def normalisation(self) -> Normalisation:
+        """What makes values ready for a network: ImageNet's mean and deviation, or those of arrays themselves."""
+        if not self.contents.arrays:
+            return Normalisation.usual(self.channels)
+        return normalisation_of(str(self.coco.folder), len(self), self.image)
+
+    def image(self, index: int) -> Float[Tensor, "C H W"]:
+        """An image from 0 to 1, without its objects."""
+        return to_tensor(open_image(Path(self.file(index)), self.channels, self.value_range))
 
     def __len__(self) -> int:
         return len(self.coco.pictures)
@@ -50,7 +69,7 @@ class Scenes:
         Raises:
             One of :data:`asvit.images.UNREADABLE`: the picture is damaged.
         """
-        image = tv_tensors.Image(to_tensor(open_image(Path(self.file(index)), self.channels)))
+        image = tv_tensors.Image(self.image(index))
         objects = self.coco.learned(index)
         boxes = torch.tensor([annotation.bbox for annotation in objects], dtype=torch.float32).reshape(-1, 4)
         size: Any = image.shape[-2:]
@@ -68,14 +87,14 @@ class Scenes:
 class Prepare:
     """Makes an image and its target ready for a detector: augmented in training."""
 
-    def __init__(self, augmentation: Augmentation, resize: Resize, channels: int) -> None:
+    def __init__(self, augmentation: Augmentation, resize: Resize, normalisation: Normalisation) -> None:
         """Mirror and, where it is asked for, scale and crop at random (large-scale jitter, Ghiasi et al., 2021)."""
         steps: list[Any] = [v2.RandomHorizontalFlip(augmentation.flip)]
         if augmentation.jitter is not None:
             if not resize.square:
                 raise UserError("large-scale jitter cuts squares: choose a square size, or no --jitter")
             side = [resize.long_side] * 2
-            fill: Any = {tv_tensors.Image: list(mean_and_std(channels)[0]), "others": 0}
+            fill: Any = {tv_tensors.Image: list(normalisation.mean), "others": 0}
             steps += [
                 v2.ScaleJitter((side[0], side[1]), augmentation.jitter, antialias=True),
                 v2.RandomCrop(side, pad_if_needed=True, fill=fill),

@@ -12,7 +12,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from asvit.detection.backbone import PyramidBackbone
 from asvit.detection.cascade import CascadeHeads
 from asvit.detection.settings import STRIDES, DetectorSettings
-from asvit.images import mean_and_std
+from asvit.images import Normalisation
 
 RATIOS = (0.5, 1.0, 2.0)
 """Height over width of the anchors."""
@@ -49,6 +49,7 @@ class CascadeMaskRCNN(GeneralizedRCNN):
         num_classes: int,
         settings: DetectorSettings = DetectorSettings(),
         in_chans: int = 3,
+        normalisation: Normalisation | None = None,
     ) -> None:
         """Build a detector around a backbone.
 
@@ -57,6 +58,7 @@ class CascadeMaskRCNN(GeneralizedRCNN):
             num_classes: kinds of objects, without the background.
             settings: sizes of the parts.
             in_chans: channels of an image.
+            normalisation: mean and deviation of images by channel; None: those of photographs.
         """
         channels = settings.channels
         backbone = PyramidBackbone(classifier, channels=channels)
@@ -73,7 +75,7 @@ class CascadeMaskRCNN(GeneralizedRCNN):
             nms_thresh=0.7,
         )
         heads = CascadeHeads(settings, num_classes)
-        super().__init__(backbone, proposals, heads, fitting(settings, in_chans))
+        super().__init__(backbone, proposals, heads, fitting(settings, normalisation or Normalisation.usual(in_chans)))
         self.settings, self.num_classes = settings, num_classes
 
     def no_weight_decay(self) -> set[str]:
@@ -95,10 +97,10 @@ class ProposalHead(RPNHead):
         return [level.float() for level in logits], [level.float() for level in moves]
 
 
-def fitting(settings: DetectorSettings, in_chans: int) -> GeneralizedRCNNTransform:
+def fitting(settings: DetectorSettings, normalisation: Normalisation) -> GeneralizedRCNNTransform:
     """Normalise images, resize them with their targets, and pad them to one size."""
     resize = settings.resize
-    mean, std = mean_and_std(in_chans)
+    mean, std = normalisation.mean, normalisation.std
     divisible: Any = resize.long_side if resize.square else STRIDES[-1]
     return GeneralizedRCNNTransform(
         resize.short_side, resize.long_side, list(mean), list(std), size_divisible=divisible

@@ -28,14 +28,15 @@ from asvit.networks.model import AsViT
 from asvit.networks.named import Network
 from asvit.runs.devices import choose_device, use_threads
 from asvit.runs.job import Computer, Finished, Job
-from asvit.runs.progress import tell
+from asvit.runs.progress import shown, tell
 from asvit.runs.records import Json, write_file
 from asvit.training.augment import to_tensor
+from asvit.training.checkpoint import CHECKPOINTS
 from asvit.training.data import check_batch
 from asvit.training.parallel import Processes, launched
 from asvit.training.settings import Running
 from asvit.training.sources import Split
-from asvit.training.watching import CHECKPOINTS, Adjust, Watcher, finished, training_in, usual_running
+from asvit.training.watching import Adjust, Watcher, finished, training_in, usual_running
 from asvit.units import format_share
 
 SCALARS = (
@@ -115,6 +116,8 @@ def run_train(
         config = detect_config(network, recipe_name, recipe, start, data, (train, val), job.seed, running)
         with training_in("detect", config, job, device, processes) as (path, directory):
             if directory is not None:
+                for remark in train.contents.remarks:
+                    tell(remark)
                 tell_left_out(train.coco, val.coco)
             training = DetectorTraining(
                 spec,
@@ -144,7 +147,11 @@ def facts(training: DetectorTraining) -> list[str]:
 
 def open_scenes(data: SceneData, split: Split) -> Scenes:
     """Pictures of a split."""
-    return Scenes(find_coco(data.data, split, max_left_out=data.max_left_out), in_chans=data.in_chans)
+    return Scenes(
+        find_coco(data.data, split, max_left_out=data.max_left_out),
+        in_chans=data.in_chans,
+        value_range=data.value_range,
+    )
 
 
 def check_categories(coco: Coco, classes: Sequence[str], of: str) -> None:
@@ -219,7 +226,7 @@ def run_evaluate(
     check_channels(scenes.channels, header.spec.task, str(checkpoint))
     tell_left_out(scenes.coco)
     running = adjust(usual_running(device, Processes()))
-    loader = evaluation_batches(scenes, batch_size, running, device)
+    loader = shown(evaluation_batches(scenes, batch_size, running, device), len(scenes), "evaluation")
     findings = find_all(model.to(device), scenes.coco, loader, device=device, precision=running.precision)
     if results is not None:
         write_file(results, msgspec.json.encode(findings.detections))
@@ -268,7 +275,7 @@ def run_predict(
     model.to(device)
     rows, taken = [], {path.resolve() for path in images}
     for path in images:
-        image = to_tensor(read_image(path, header.spec.task.in_chans))
+        image = to_tensor(read_image(path, header.spec.task.in_chans, header.spec.value_range))
         with torch.inference_mode():
             objects = {name: x.cpu() for name, x in model([image.to(device)])[0].items()}
         names = chain([path.stem], (f"{path.stem}-{number}" for number in count(2)))

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from asvit.errors import UserError
+from asvit.units import ValueRange
 
 STRIDES = (4, 8, 16, 32)
 """Strides of a backbone's four maps."""
@@ -46,8 +46,11 @@ class SceneData:
     data: Path
     """Folder laid out like COCO: annotations/*train*.json and *val*.json, with pictures in a folder named after each
     (train2017 for instances_train2017.json), in train and val, or in images."""
-    in_chans: Literal[1, 3] | None = None
-    """Read pictures in grey (1) or colour (3; default). Arrays have the channels they have."""
+    in_chans: int | None = None
+    """Read pictures in grey (1) or colour (3); of arrays, the channels that they have to have (default: those of the
+    pictures)."""
+    value_range: ValueRange | None = None
+    """Values of arrays that become 0 and 1; None: 0 and, of whole numbers, the largest of their type, of others 1."""
     max_left_out: int = 0
     """Annotations that may be left out since their boxes have no area or they lie beside their picture."""
 

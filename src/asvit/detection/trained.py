@@ -12,11 +12,13 @@ from asvit.detection.detector import CascadeMaskRCNN
 from asvit.detection.results import DetectEpoch
 from asvit.detection.settings import DetectorSettings
 from asvit.errors import UserError
+from asvit.images import Normalisation
 from asvit.networks.architecture import Task
 from asvit.networks.building import build_trainable
 from asvit.networks.named import Network, TimmModel, parse_network
 from asvit.training.checkpoint import Header, State, fill, load_weights
 from asvit.training.trained import load_checkpoint, load_pretrained
+from asvit.units import ValueRange
 
 START_TIMM = "timm"
 """Name of timm's own pretrained weights as a start."""
@@ -31,6 +33,10 @@ class DetectorSpec:
     task: Task
     """Task that the backbone is laid out for; its classes are the detector's."""
     settings: DetectorSettings
+    normalisation: Normalisation | None = None
+    """Mean and deviation of the images; None: those of photographs."""
+    value_range: ValueRange | None = None
+    """Values of arrays that became 0 and 1; None: as their type says."""
     frozen_norms: bool = False
     """Whether the backbone's batch norms keep the means they came with, as is usual after pretraining."""
 
@@ -48,6 +54,7 @@ class DetectorSpec:
             num_classes=self.task.num_classes,
             settings=self.settings,
             in_chans=self.task.in_chans,
+            normalisation=self.normalisation,
         )
         if self.frozen_norms:
             freeze_batch_norm_2d(model.backbone.body)
@@ -73,6 +80,8 @@ class Start:
 
     name: str
     task: Task
+    normalisation: Normalisation
+    """Mean and deviation of the images that it was trained on."""
     weights: Mapping[str, Tensor]
 
     def fill(self, model: CascadeMaskRCNN) -> None:
@@ -101,7 +110,7 @@ def load_start(start: str, network: Network) -> Start:
         trained = load_checkpoint(Path(start))
         if trained.network != network:
             raise UserError(f"{start} is a training of {trained.network}, the backbone is {network}: expected the same")
-    return Start(f"{start} ({network})", trained.task, trained.model.state_dict())
+    return Start(f"{start} ({network})", trained.task, trained.looking.normalisation, trained.model.state_dict())
 
 
 def load_detector(

@@ -49,7 +49,14 @@ def plan(network: Network, train: Scenes, recipe: DetectRecipe, start: Start | N
     """
     size = (recipe.backbone_size, recipe.backbone_size) if start is None else start.task.image_size
     task = Task(image_size=size, in_chans=train.channels, num_classes=len(train.coco.categories))
-    spec = DetectorSpec(network=str(network), task=task, settings=recipe.detector, frozen_norms=start is not None)
+    spec = DetectorSpec(
+        network=str(network),
+        task=task,
+        settings=recipe.detector,
+        normalisation=train.normalisation if start is None else start.normalisation,
+        value_range=train.value_range,
+        frozen_norms=start is not None,
+    )
     with torch.device("meta"):
         spec.build(drop_path=recipe.drop_path)
     return spec
@@ -119,7 +126,7 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
 
     def load_batches(self) -> Iterable[SceneBatch]:
         """Augmented images of this process."""
-        prepare = Prepare(self.recipe.augmentation, self.spec.settings.resize, self.train_scenes.channels)
+        prepare = Prepare(self.recipe.augmentation, self.spec.settings.resize, self.train_scenes.normalisation)
         examples = Examples(self.train_scenes, prepare, seed=self.seed)
         return batches(examples, self.order, workers=self.running.workers, device=self.device, batch_type=SceneBatch)
 

@@ -123,9 +123,19 @@ def reads(release: Release) -> str:
     channels, height, width = how["input_size"]
     mean, std = (", ".join(map(str, how[name])) for name in ("mean", "std"))
     return (
-        f"{channels} x {height} x {width}, values from 0 to 1 less the mean {mean}, over {std}; "
+        f"{channels} x {height} x {width}, {values(release)}, less the mean {mean}, over {std}; "
         f"{how['interpolation']}, the central {how['crop_pct']:g} of a side"
     )
+
+
+def values(release: Release) -> str:
+    """What numbers become values from 0 to 1."""
+    if release.looking.value_range is not None:
+        low, high = release.looking.value_range
+        return f"numbers less {low:g}, over {high - low:g}"
+    if release.task.in_chans in (1, 3):
+        return "values from 0 to 1"
+    return "numbers over the largest of their type, such as 255 of 8 bits, or floats from 0 to 1"
 
 
 def outputs(release: Release) -> str:
@@ -138,14 +148,17 @@ def timm_usage(release: Release, source: str) -> str:
     """Load with timm."""
     shape = ", ".join(map(str, release.preprocessing["input_size"]))
     ours = not isinstance(release.network, TimmModel)
+    # timm's transform is for pictures, which have at most three channels.
+    pictures = release.task.in_chans in (1, 3) and release.looking.value_range is None
+    config = "timm.data.resolve_data_config(model=model)"
+    transform = f"transform = timm.data.create_transform(**{config})  # for PIL images\n" if pictures else ""
     registered = "import asvit.zoo  # registers the architecture; pip install asvit\n" if ours else ""
     return f"""```python
 import timm
 import torch
 {registered}
 model = timm.create_model("{source}", pretrained=True).eval()
-transform = timm.data.create_transform(**timm.data.resolve_data_config(model=model))  # for PIL images
-logits = model(torch.zeros(2, {shape}))
+{transform}logits = model(torch.zeros(2, {shape}))
 backbone = timm.create_model("{source}", pretrained=True, features_only=True)
 ```
 """

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import timm
 import torch
@@ -88,9 +89,12 @@ def require(name: FormatName) -> None:
             import_module(package)
 
 
-def model_config(release: Release) -> dict[str, list[str]]:
+def model_config(release: Release) -> dict[str, Any]:
     """What timm cannot read off the model itself."""
-    return {"label_names": list(release.classes)} if release.classes else {}
+    config: dict[str, Any] = {"label_names": list(release.classes)} if release.classes else {}
+    if release.looking.value_range is not None:
+        config["value_range"] = release.looking.value_range
+    return config
 
 
 def write_timm(release: Release, folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from asvit.errors import UserError
+from asvit.errors import UserError, reason
 from asvit.export.card import model_card, write_card
 from asvit.export.formats import FORMATS, require, write
 from asvit.export.hub import check_repository, push
@@ -80,6 +80,6 @@ def appearing(out: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(out)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {out}: {error}; make room or choose another --out") from error
+        raise UserError(f"cannot write {out}: {reason(error)}; make room or choose another --out") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -12,7 +12,7 @@ from torch import nn
 
 import asvit.networks.timm_model
 from asvit.errors import UserError
-from asvit.images import mean_and_std
+from asvit.images import Normalisation
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.building import build_trainable
 from asvit.networks.named import Network, TimmModel, parse_network
@@ -20,7 +20,7 @@ from asvit.networks.refusing import refusing
 from asvit.runs.records import RUN, Json, recorded
 from asvit.training.checkpoint import fill, load_weights
 from asvit.training.results import Epoch
-from asvit.training.trained import ClassifierHeader
+from asvit.training.trained import ClassifierHeader, Looking
 
 TEST_CROP = 0.875
 """Share of a side that a freshly drawn network is given, as is usual; a trained one keeps its recipe's."""
@@ -42,8 +42,8 @@ class Release:
     task: Task
     classes: tuple[str, ...] = ()
     """Names, in the order of the outputs; empty where nobody has named them."""
-    test_crop: float = TEST_CROP
-    """Share of an image's side that it is given, around the centre."""
+    looking: Looking
+    """How images are made ready for it."""
     seed: int | None = None
     """Random seed of freshly drawn weights; None: they were trained."""
     epoch: Epoch | None = None
@@ -60,20 +60,20 @@ class Release:
     def preprocessing(self) -> dict[str, Any]:
         """What makes of an image what the network reads, in timm's words."""
         channels = self.task.in_chans
-        mean, std = mean_and_std(channels)
         return {
             "input_size": (channels, *self.task.image_size),
-            "mean": mean,
-            "std": std,
+            "mean": self.looking.normalisation.mean,
+            "std": self.looking.normalisation.std,
             "interpolation": "bicubic" if channels == 3 else "bilinear",
-            "crop_pct": self.test_crop,
+            "crop_pct": self.looking.test_crop,
             "crop_mode": "center",
         }
 
     @property
     def description(self) -> str:
         """What a file of weights alone does not say, as JSON."""
-        return json.dumps({"network": self.name, "classes": self.classes, "preprocessing": self.preprocessing})
+        what = {"network": self.name, "classes": self.classes, "preprocessing": self.preprocessing}
+        return json.dumps(what | {"value_range": self.looking.value_range})
 
     @cached_property
     def program(self) -> torch.export.ExportedProgram:
@@ -88,7 +88,8 @@ def drawn(architecture: Architecture, task: Task, *, seed: int) -> Release:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = in_timm(architecture, task)
-    return Release(network=architecture, model=model.eval(), task=task, seed=seed)
+    looking = Looking(TEST_CROP, Normalisation.usual(task.in_chans))
+    return Release(network=architecture, model=model.eval(), task=task, looking=looking, seed=seed)
 
 
 def trained(path: Path) -> Release:
@@ -115,7 +116,7 @@ def trained(path: Path) -> Release:
         model=model.eval(),
         task=header.task,
         classes=header.classes,
-        test_crop=header.test_crop,
+        looking=header.looking,
         epoch=scored,
         training=asked(file),
     )

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from asvit.errors import UserError
 from asvit.measure.estimates import Measurement
 from asvit.measure.ledger import Cost, Ledger
 from asvit.measure.measurer import Measurer
 from asvit.measure.meter import UsageMeter
-from asvit.measure.photos import BuiltIn, Folder
+from asvit.measure.photos import BuiltIn, Folder, classes_in
 from asvit.measure.settings import Measuring, Use
 from asvit.measure.subject import subject_of
 from asvit.networks.architecture import Task
@@ -20,6 +21,7 @@ from asvit.runs.job import Finished, Job
 from asvit.runs.progress import ProgressDisplay, tell
 from asvit.runs.records import Json, RunDirectory
 from asvit.runs.working import working_in
+from asvit.units import count
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def prepare(
         task,
         metrics=metrics,
         seed=job.seed if seed is None else seed,
-        photographs=photographs_in(measuring.images),
+        photographs=photographs_in(measuring, task),
         device=choose_device(job.device),
         work_memory=measuring.work_memory,
         use=use,
@@ -109,9 +111,43 @@ def prepare(
     return measurer
 
 
-def photographs_in(folder: Path | None) -> BuiltIn | Folder:
-    """Images of a folder; None: the photographs that come with scikit-image."""
-    return BuiltIn() if folder is None else Folder(folder)
+def photographs_in(measuring: Measuring, task: Task) -> BuiltIn | Folder:
+    """Images that the kernel sees: of a folder, or the photographs that come with scikit-image.
+
+    Raises:
+        UserError: they do not have the channels of the task.
+    """
+    if measuring.images is None:
+        return BuiltIn()
+    folder = Folder(measuring.images, measuring.value_range)
+    for remark in folder.contents(task.in_chans).remarks:
+        tell(remark)
+    return folder
+
+
+def task_of(given: Mapping[str, Any], measuring: Measuring, *, stored: Task | None, default: Task) -> Task:
+    """Images and classes that networks are for.
+
+    Args:
+        given: fields of a task that were asked for.
+        measuring: names the folder whose images say how many channels they have and, where it is a training set, how
+            many classes.
+        stored: what a file that names the network was written for; None: there is none.
+        default: the rest.
+
+    >>> task_of({"in_chans": 1}, Measuring(), stored=None, default=Task(num_classes=10))
+    Task(image_size=(224, 224), in_chans=1, num_classes=10)
+    """
+    if stored is not None or measuring.images is None:
+        return replace(stored or default, **given)
+    folder = Folder(measuring.images, measuring.value_range)
+    found = {"in_chans": folder.contents(given.get("in_chans")).channels, "num_classes": classes_in(measuring.images)}
+    read_off = {name: value for name, value in found.items() if value is not None and name not in given}
+    nouns = {"in_chans": "channel", "num_classes": "class"}
+    news = [count(value, nouns[name]) for name, value in read_off.items() if value != getattr(default, name)]
+    if news:
+        tell(f"read off {measuring.images}: {', '.join(news)}")
+    return replace(default, **read_off, **given)
 
 
 @contextmanager
@@ -119,7 +155,9 @@ def working(
     name: str, config: Json, job: Job, measurers: Sequence[Measurer], meters: Sequence[UsageMeter] = ()
 ) -> Iterator[RunDirectory]:
     """Work in the job's run directory, with its ledger behind the measurers and meters."""
-    with working_in(name, config, job, measurers[0].device) as directory:
+    images = measurers[0].photographs.path
+    beside = {} if images is None else {"images": str(images)}
+    with working_in(name, config, job, measurers[0].device, beside=beside) as directory:
         in_chans = measurers[0].task.in_chans
         if isinstance(measurers[0].photographs, BuiltIn) and in_chans != 3:
             tell(f"the built-in photographs have three channels: their grey values are repeated over {in_chans}")

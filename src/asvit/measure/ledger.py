@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from asvit.errors import UserError
+from asvit.errors import UserError, reason
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS context (id INTEGER PRIMARY KEY, description TEXT UNIQUE NOT NULL);
@@ -130,6 +130,6 @@ class Ledger:
             yield
         except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
             raise UserError(
-                f"cannot use the ledger {self.path}: {error}; make room or choose another --out, then repeat the "
-                "command: whole repeats already measured are kept"
+                f"cannot use the ledger {self.path}: {reason(error)}; make room or choose another --out, then repeat "
+                "the command: whole repeats already measured are kept"
             ) from error

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from asvit.errors import UserError
+from asvit.errors import UserError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -203,5 +203,7 @@ def parse_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
     """
     unknown = [name for name in names if name not in METRICS]
     if unknown or not names:
-        raise UserError(f"unknown metrics {', '.join(unknown) or '(none)'}: expected some of {', '.join(METRICS)}")
+        hint = did_you_mean(unknown[0], METRICS) if unknown else ""
+        names = ", ".join(unknown) or "(none)"
+        raise UserError(f"unknown metrics {names}: {hint}expected some of {', '.join(METRICS)}")
     return tuple(METRICS[name] for name in names)

@@ -7,7 +7,6 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,12 +14,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from asvit.contents import Contents, contents_of, image_files, look_into_paths
 from asvit.errors import UserError, missing
-from asvit.images import ARRAYS, RASTER, normalise, read_array, read_raster
+from asvit.images import Normalisation, read_image, to_tensor
 from asvit.networks.architecture import Task
-
-if TYPE_CHECKING:
-    pass
+from asvit.units import ValueRange
 
 BUILT_IN = (
     "astronaut.png", "brick.png", "camera.png", "cell.png", "chelsea.png", "clock_motion.png", "coffee.png",
@@ -35,6 +33,9 @@ SMALLEST_CROP = 0.5
 
 class Photographs(ABC):
     """A pool of images to draw from."""
+
+    path: Path | None = None
+    """Folder that a user named; None: the images come with a package."""
 
     def __init__(self, files: Sequence[Path], digest: str) -> None:
         """Name the images, in a fixed order, and the pool: equal digests, equal images."""
@@ -59,7 +60,7 @@ class Photographs(ABC):
         rng = np.random.default_rng(seed)
         chosen = rng.choice(len(self.files), n, replace=False)
         images = [random_crop(self.read(self.files[i], task.in_chans), task.image_size, rng) for i in chosen]
-        return normalise(torch.stack(images))
+        return Normalisation.usual(task.in_chans)(torch.stack(images))
 
 
 class BuiltIn(Photographs):
@@ -82,35 +83,53 @@ class BuiltIn(Photographs):
     def read(self, path: Path, channels: int) -> Float[Tensor, "channels H W"]:
         """One photograph."""
         if channels == 3:
-            return read_raster(path, "RGB")
-        return read_raster(path, "L").expand(channels, -1, -1)
+            return to_tensor(read_image(path, 3))
+        return to_tensor(read_image(path, 1)).expand(channels, -1, -1)
 
 
 class Folder(Photographs):
     """All images below a folder: raster files for one or three channels, ``.npy`` (H x W x C) and TIFF for any."""
 
-    def __init__(self, path: Path) -> None:
-        """List every file whose name ends like an image's; its digest is of their paths and sizes."""
-        try:
-            files = sorted(p for p in path.rglob("*") if p.suffix.lower() in RASTER | ARRAYS and p.is_file())
-            listing = "\n".join(f"{p.relative_to(path)} {p.stat().st_size}" for p in files)
-        except OSError as error:
-            raise UserError(f"cannot read the image folder {path}: {error.strerror}; choose another folder") from error
-        if not files:
-            kinds = ", ".join(sorted(RASTER | ARRAYS))
-            raise UserError(f"no images in {path}: expected a folder with files that end in {kinds}")
-        super().__init__(files, "folder:" + hashlib.sha256(listing.encode()).hexdigest()[:16])
+    def __init__(self, path: Path, value_range: ValueRange | None = None) -> None:
+        """List every file whose name ends like an image's; its digest is of their paths and sizes.
+
+        Args:
+            path: folder.
+            value_range: values of arrays that become 0 and 1; None: as their type says.
+        """
+        files = image_files(path)
+        listing = [f"{file.relative_to(path)} {file.stat().st_size}" for file in files]
+        if value_range is not None:
+            listing.append(f"{value_range}")
+        self.path, self.value_range = path, value_range
+        super().__init__(files, "folder:" + hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16])
+
+    def contents(self, in_chans: int | None = None) -> Contents:
+        """What the images are, by some of them.
+
+        Args:
+            in_chans: channels that are asked for; None: their own.
+
+        Raises:
+            UserError: they do not have these channels.
+        """
+        glances = look_into_paths(self.files)
+        return contents_of(str(self.path), glances, in_chans=in_chans, value_range=self.value_range)
 
     def read(self, path: Path, channels: int) -> Float[Tensor, "channels H W"]:
         """One image of the folder, with as many channels as the network reads."""
-        if path.suffix.lower() in ARRAYS:
-            return read_array(path, channels)
-        if channels not in (1, 3):
-            raise UserError(
-                f"{path} holds at most three channels, but the network reads {channels}: "
-                "give .npy (height x width x channels) or TIFF files"
-            )
-        return read_raster(path, "RGB" if channels == 3 else "L")
+        return to_tensor(read_image(path, channels, self.value_range))
+
+
+def classes_in(path: Path) -> int | None:
+    """Classes of a training set: subfolders of its part for training; None where it has no such part.
+
+    >>> classes_in(Path("no such folder")) is None
+    True
+    """
+    parts = (path / name for name in ("train", "training"))
+    counts = (sum(folder.is_dir() for folder in part.iterdir()) for part in parts if part.is_dir())
+    return next((count for count in counts if count > 1), None)
 
 
 def random_crop(

@@ -7,6 +7,7 @@ from typing import Literal
 from asvit.complexity.usage import Precision
 from asvit.errors import UserError
 from asvit.networks.architecture import Initialisation
+from asvit.units import ValueRange
 
 Output = Literal["features", "logits"]
 """Pooled last map before the final norm, or class logits before the softmax."""
@@ -80,5 +81,7 @@ class Measuring:
     settings: Settings = Settings()
     images: Path | None = None
     """Folder of images for the kernel; None: photographs that come with scikit-image."""
+    value_range: ValueRange | None = None
+    """Values of arrays that become 0 and 1; None: 0 and, of whole numbers, the largest of their type, of others 1."""
     work_memory: int | None = None
     """Bytes for activations at a time; None: 2 GB on a CPU, half of a GPU's."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from asvit.errors import UserError
+from asvit.errors import UserError, did_you_mean
 from asvit.networks.space import STAGES, Topology, parse_fields, text_form
+from asvit.units import count
 
 MAX_STAGE_WIDTH = 1024
 """Channels double from stage to stage up to this cap; only with it has As-ViT-Large the published 88.1M parameters."""
@@ -22,8 +23,8 @@ Initialisation = Literal["normal", "fan-in"]
 class Task:
     """The purpose of a network: the images it reads and the classes it tells apart.
 
-    >>> Task(image_size=(96, 128), in_chans=5, num_classes=12).image_size
-    (96, 128)
+    >>> str(Task(image_size=(96, 128), in_chans=5, num_classes=12))
+    '96x128 images, 5 channels, 12 classes'
     """
 
     image_size: tuple[int, int] = (224, 224)
@@ -43,6 +44,10 @@ class Task:
             raise UserError(
                 f"in_chans is {self.in_chans} and num_classes is {self.num_classes}: expected at least 1 of each"
             )
+
+    def __str__(self) -> str:
+        height, width = self.image_size
+        return f"{height}x{width} images, {count(self.in_chans, 'channel')}, {count(self.num_classes, 'class')}"
 
 
 @dataclass(frozen=True)
@@ -198,9 +203,9 @@ class Architecture:
         if text in ARCHITECTURES:
             return ARCHITECTURES[text]
         if "|" not in text:
-            names = ", ".join(ARCHITECTURES)
+            names, hint = ", ".join(ARCHITECTURES), did_you_mean(text, ARCHITECTURES)
             raise UserError(
-                f"unknown architecture {text!r}: expected one of {names}, a text form such as "
+                f"unknown architecture {text!r}: {hint}expected one of {names}, a text form such as "
                 f"{ARCHITECTURES['small']}, or the path of a result file"
             )
         if text.split("|")[0].count(",") < 3:

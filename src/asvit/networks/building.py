@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from asvit.errors import UserError, from_extra, one_line
+from asvit.errors import UserError, did_you_mean, from_extra, one_line
 from asvit.networks.architecture import Task
 from asvit.networks.named import Network, NetworkFunction, TimmModel
 
@@ -77,12 +77,12 @@ def check_in_timm(network: TimmModel) -> None:
 
     >>> check_in_timm(TimmModel("resnet19"))
     Traceback (most recent call last):
-    asvit.errors.UserError: timm has no model named 'resnet19': see timm.list_models()
+    asvit.errors.UserError: timm has no model named 'resnet19': did you mean resnet18?
     """
     with from_extra("train"):
         import timm
 
     if not timm.is_model(network.model_name):
-        close = ", ".join(timm.list_models(f"*{network.model_name}*")[:3])
-        hint = f"did you mean {close}?" if close else "see timm.list_models()"
-        raise UserError(f"timm has no model named {network.model_name!r}: {hint}")
+        containing = ", ".join(timm.list_models(f"*{network.model_name}*")[:3])
+        near = f"did you mean {containing}?" if containing else did_you_mean(network.model_name, timm.list_models())
+        raise UserError(f"timm has no model named {network.model_name!r}: {near.strip() or 'see timm.list_models()'}")

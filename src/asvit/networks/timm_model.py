@@ -24,6 +24,7 @@ from asvit.errors import UserError, from_extra
 from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
 from asvit.networks.attention import WindowAttention
 from asvit.networks.model import AsViT, Images, Map, resample
+from asvit.networks.named import read_architecture
 
 with from_extra("train"):
     from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -287,8 +288,8 @@ def _create(name: str, architecture: Architecture, pretrained: bool, **kwargs: A
 
 @register_model
 def asvit(pretrained: bool = False, *, architecture: str, **kwargs: Any) -> nn.Module:
-    """The network of any architecture, by its text form such as ``8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,88``."""
-    return _create(ANY, Architecture.parse(architecture), pretrained, **kwargs)
+    """The network of any architecture: text form such as ``8,2,3,3|4,1,2,1|4,1,4,4|4,1,6,2|32,88``, or file of one."""
+    return _create(ANY, read_architecture(architecture), pretrained, **kwargs)
 
 
 @register_model

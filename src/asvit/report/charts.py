@@ -11,10 +11,21 @@ from asvit.report.theme import FOUND
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 """The version that altair writes for."""
 
+COLUMNS = 2
+"""Columns of a legend: as many as a phone holds."""
 DENSE = 60
 """Points of a line from which they are small."""
+LEAST = 3
+"""Points from which there is a line or a scatter to see; of fewer a page speaks in words."""
 WHOLE_NUMBERS = "datum.value % 1 ? '' : datum.label"
 """Labels where fractions, which ticks too close together fall on, have none."""
+LARGE_NUMBERS = (
+    "!datum.label ? '' : abs(datum.value) >= 1e6 ? format(datum.value, '~s') : "
+    "datum.value && abs(datum.value) < 1e-4 ? format(datum.value, '~e') : format(datum.value, ',~f')"
+)
+"""Labels of numbers that may be very large or small: 1T, not 1,000,000,000,000. What the axis leaves out stays so."""
+BYTES = "datum.label && format(datum.value, '~s') + 'B'"
+"""Labels in kB, MB and GB."""
 Row = dict[str, Any]
 Panel = tuple[str, alt.LayerChart]
 """A chart of a picture, and what stands over it."""
@@ -33,6 +44,23 @@ def layered(*layers: Any) -> alt.LayerChart:
 def diamond(base: alt.Chart) -> alt.Chart:
     """The mark of what a job found."""
     return base.mark_point(filled=True, shape="diamond", color=FOUND, opacity=1, size=130, stroke="white")
+
+
+def answering(line: alt.Chart) -> alt.Chart:
+    """Points that are not seen on the values of a line, which itself hardly answers a pointer."""
+    return line.mark_point(filled=True, opacity=0, size=120)
+
+
+def near(*, logarithmic: bool = False, padding: int = 14) -> alt.Scale:
+    """Scale that reaches as far as the values.
+
+    Args:
+        logarithmic: whether equal ratios are equally far apart.
+        padding: pixels beyond the outermost values.
+    """
+    scale = alt.Scale(nice=False, padding=padding)
+    scale["type" if logarithmic else "zero"] = "log" if logarithmic else False  # vega warns of zero on a log scale
+    return scale
 
 
 def point_size(points: int) -> int:

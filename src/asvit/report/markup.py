@@ -72,5 +72,14 @@ def symbol(metric: Metric) -> Markup:
     >>> symbol(METRICS["length_of_curvature"])
     'L<sup>E</sup><sub>κ</sub>'
     """
-    base, *marked = re.split(r"(?=[\^_])", metric.symbol)
+    base, *marked = parts_of_symbol(metric.symbol)
     return join([base, *(tag("sup" if part[0] == "^" else "sub", part[1:]) for part in marked)])
+
+
+def parts_of_symbol(written: str) -> list[str]:
+    """A symbol's letters, then its sub- and superscripts, each with its mark in front.
+
+    >>> parts_of_symbol("L^E_κ")
+    ['L', '^E', '_κ']
+    """
+    return re.split(r"(?=[\^_])", written)

@@ -13,8 +13,10 @@ from asvit.report.kinds import kind_of
 from asvit.report.markup import escape, escape_json, join
 from asvit.report.parts import Page, settings
 from asvit.report.side_by_side.page import SIDE_BY_SIDE_PAGE, link_to_side_by_side, side_by_side_page
+from asvit.report.symbols import drawn_symbols
 from asvit.report.theme import DARK, LIGHT
-from asvit.runs.records import REPORT, RUN, flat, read_file, write_file
+from asvit.runs.differences import flat
+from asvit.runs.records import REPORT, RUN, read_file, write_file
 
 
 def write_report(directory: Path) -> Path:
@@ -61,6 +63,7 @@ def _write(path: Path, shown: Page) -> Path:
         body=join(shown.parts),
         bundle=_bundle(),
         themes=escape_json({"light": LIGHT, "dark": DARK}),
+        symbols=escape_json(drawn_symbols()),
         script=_file("page.js"),
     )
     write_file(path, page.encode())

@@ -1,5 +1,6 @@
 """Parts that pages of all kinds share, and the words in them."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from asvit.networks.architecture import Task
 from asvit.report.markup import Markup, join, table, tag
 from asvit.runs.read import RunFile
+from asvit.units import count
 
 MOST_SHOWN = 10
 """Longer lists are folded."""
@@ -20,14 +22,17 @@ class Page:
     parts: Sequence[Markup]
 
 
-def head(run: RunFile, heading: str, words: str, seeds: Sequence[int]) -> list[Markup]:
-    """What was done, how, and how to repeat it.
+def head(
+    run: RunFile, heading: str, words: str, seeds: Sequence[int], *, answer: Iterable[Markup] = ()
+) -> list[Markup]:
+    """What was done, what came of it, how, and how to repeat it.
 
     Args:
         run: files of the run.
         heading: heading of the page.
         words: a sentence below the heading.
         seeds: random seeds that were used.
+        answer: what a reader wants to know first: what this is, whether it is good, what comes next.
     """
     around = run.environment
     facts = [
@@ -41,22 +46,36 @@ def head(run: RunFile, heading: str, words: str, seeds: Sequence[int]) -> list[M
     return [
         tag("h1", heading),
         tag("p", words),
+        *answer,
         tag("p", " · ".join(facts), class_="facts"),
-        tag("div", tag("pre", _words(run.command)), tag("button", "Copy", type="button"), class_="command"),
+        command(run.command),
     ]
 
 
-def _words(command: str) -> Markup:
-    """A command that a narrow screen breaks between its words, not within an option."""
-    return Markup(" ".join(tag("span", word) for word in command.split(" ")))
+def command(words: str) -> Markup:
+    """A command line with a button that copies it; a narrow screen breaks it between words, not within an option."""
+    spans = (tag("span", word) for word in words.split(" "))
+    return tag("div", tag("pre", Markup(" ".join(spans))), tag("button", "Copy", type="button"), class_="command")
+
+
+def next_steps(steps: Iterable[tuple[str, str]]) -> Markup:
+    """What a reader may do next: what it is for, and the command line."""
+    titled = ((what[0].upper() + what[1:], words) for what, words in steps)
+    return tag("div", *(tag("div", tag("p", what), command(words)) for what, words in titled), class_="next")
 
 
 def images(task: Task) -> str:
     """Size, channels and classes in words."""
-    height, width = task.image_size
-    channels = "1 channel" if task.in_chans == 1 else f"{task.in_chans} channels"
-    classes = "1 class" if task.num_classes == 1 else f"{task.num_classes:,} classes"
-    return f"{height}×{width} images, {channels}, {classes}"
+    return times(str(task))
+
+
+def times(text: str) -> str:
+    """Text with the sign for times between numbers.
+
+    >>> times("2x2 of 96x96 images, one extra")
+    '2×2 of 96×96 images, one extra'
+    """
+    return re.sub(r"(?<=\d)x(?=\d)", "×", text)
 
 
 def span(values: Sequence[Any], form: str) -> str:
@@ -67,15 +86,6 @@ def span(values: Sequence[Any], form: str) -> str:
     """
     low, high = format(min(values), form), format(max(values), form)
     return low if low == high else f"{low}–{high}"
-
-
-def count(number: int, noun: str) -> str:
-    """A number of things.
-
-    >>> count(1, "image"), count(2, "image")
-    ('1 image', '2 images')
-    """
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def unbroken(text: str) -> str:
@@ -137,4 +147,4 @@ def unreadable_list(problems: Sequence[str], total: int) -> Markup:
 
 def classes_list(classes: Sequence[str]) -> Markup:
     """Names of the classes, in the order of the network's outputs."""
-    return folded(f"Names of the {len(classes):,} classes", tag("p", wrapped(", ".join(classes))))
+    return folded(f"Names: {count(len(classes), 'class')}", tag("p", wrapped(", ".join(classes))))

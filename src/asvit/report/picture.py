@@ -12,6 +12,7 @@ from PIL import Image
 from asvit.errors import UserError
 from asvit.report.charts import VEGA_LITE, Panel, chart
 from asvit.report.kinds import kind_of
+from asvit.report.symbols import typeset_svg
 from asvit.report.theme import LIGHT
 from asvit.runs.records import write_file
 
@@ -30,11 +31,12 @@ def write_picture(directory: Path, target: Path) -> Path:
         UserError: the run has no result, there is nothing to draw, or the picture is of another kind.
     """
     specification = _side_by_side(kind_of(directory).panels(directory)).to_dict()
+    picture = typeset_svg(vl_convert.vegalite_to_svg(specification, VEGA_LITE, config=_config()))
     match target.suffix:
         case ".png":
-            content = _with_palette(vl_convert.vegalite_to_png(specification, VEGA_LITE, scale=2, config=_config()))
+            content = _with_palette(vl_convert.svg_to_png(picture, scale=2))
         case ".svg":
-            content = vl_convert.vegalite_to_svg(specification, VEGA_LITE, config=_config()).encode()
+            content = picture.encode()
         case _:
             raise UserError(f"cannot draw {target}: expected a name that ends in .png or .svg")
     write_file(target, content)

@@ -2,12 +2,28 @@
 
 import sys
 import time
+from collections.abc import Iterable, Iterator, Sized
 from types import TracebackType
+from typing import TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 10.0
+
+BatchT = TypeVar("BatchT", bound=Sized)
+
+
+class BarAndFacts(Progress):
+    """A bar a phase and, on a line of their own below, the facts: as wide as they are, they would squeeze the bars."""
+
+    facts = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bars, then the facts."""
+        yield from super().get_renderables()
+        yield Text(self.facts, no_wrap=True, overflow="ellipsis")
 
 
 class ProgressDisplay:
@@ -19,14 +35,13 @@ class ProgressDisplay:
     def __init__(self, console: Console | None = None) -> None:
         """Write to ``console``, by default stderr."""
         self.console = console or Console(file=sys.stderr)
-        self._live = Progress(
+        self._live = BarAndFacts(
             TextColumn("[bold]{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=16),
             TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[facts]}"),
             console=self.console,
         )
         self._phase: str | None = None
@@ -58,9 +73,10 @@ class ProgressDisplay:
         if phase != self._phase:
             self._phase, self._began, self._at_first, self._spoke = phase, time.monotonic(), completed, 0.0
             if self.console.is_terminal:
-                self._task = self._live.add_task(phase, total=total, count=count, facts=facts)
+                self._task = self._live.add_task(phase, total=total, count=count)
         if self.console.is_terminal:
-            self._live.update(self._task, completed=completed, total=total, count=count, facts=facts)
+            self._live.facts = facts
+            self._live.update(self._task, completed=completed, total=total, count=count)
         else:
             self._say(completed, total, count, facts)
 
@@ -71,7 +87,24 @@ class ProgressDisplay:
         self._spoke = now
         since = completed - self._at_first  # the clock began with the phase's first update
         left = f"{(now - self._began) / since * (total - completed):.0f} s left" if since else "time left unknown"
-        self.console.print(f"{self._phase}: {count}, {facts}, {left}", soft_wrap=True, highlight=False, markup=False)
+        words = ", ".join(filter(None, (count, facts, left)))
+        self.console.print(f"{self._phase}: {words}", soft_wrap=True, highlight=False, markup=False)
+
+
+def shown(batches: Iterable[BatchT], images: int, phase: str) -> Iterator[BatchT]:
+    """Batches, while a display says how many of all images have been given out.
+
+    Args:
+        batches: batches whose length is their number of images.
+        images: number of all images.
+        phase: title of the display.
+    """
+    done = 0
+    with ProgressDisplay() as display:
+        for batch in batches:
+            yield batch
+            done += len(batch)
+            display.update(phase, done, images, count=f"{done} of {images} images", facts="")
 
 
 def tell(message: str) -> None:

@@ -9,9 +9,11 @@ import json
 import os
 import platform
 import re
+import sqlite3
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +21,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from asvit.errors import UserError
+from asvit.runs.differences import refuse_difference
 
 SCHEMA = 1
 """Number that grows when files of an earlier version can no longer be read."""
@@ -28,6 +31,9 @@ Json = dict[str, Any]
 
 RUN, RESULT, LEDGER, REPORT = "run.json", "result.json", "measurements.sqlite", "report.html"
 _LOCK, _PID = ".lock", ".pid"
+
+OPENED: ContextVar[Path | None] = ContextVar("OPENED", default=None)
+"""Run directory in which this process has worked last; None where in none."""
 
 
 def to_json(record: object) -> bytes:
@@ -122,8 +128,10 @@ def recorded(path: Path) -> Json | None:
 
 
 @contextmanager
-def open_run(path: Path, job: str, config: Json, environment: Json, command: str) -> Iterator[RunDirectory]:
-    """Begin or go on with a job in a folder, alone.
+def open_run(
+    path: Path, job: str, config: Json, environment: Json, command: str, *, beside: Json | None = None
+) -> Iterator[RunDirectory]:
+    """Begin or go on with a job in a folder, alone. A run that has left nothing behind is begun anew.
 
     Args:
         path: folder, new or of an earlier run of the same job.
@@ -131,6 +139,7 @@ def open_run(path: Path, job: str, config: Json, environment: Json, command: str
         config: all that was asked; going on with another is refused.
         environment: versions, device and threads; going on with another is refused too.
         command: command line that repeats the job.
+        beside: what is recorded beside these, and may differ.
 
     Raises:
         UserError: the folder cannot be written, is another's, or another process works in it.
@@ -146,13 +155,32 @@ def open_run(path: Path, job: str, config: Json, environment: Json, command: str
     with alone_in(path):
         asked = {"schema": SCHEMA, "job": job, "config": config, "environment": environment}
         earlier = recorded(path)
-        if earlier is None:
-            write_file(path / RUN, to_json({**asked, "command": command, "commit": commit()}))
+        # As it would read back from the file, where tuples have become lists.
+        now = json.loads(json.dumps(asked))
+        if earlier is None or not has_begun(path):
+            write_file(path / RUN, to_json({**asked, **(beside or {}), "command": command, "commit": commit()}))
         else:
-            # As it would read back from the file, where tuples have become lists.
-            now = json.loads(json.dumps(asked))
-            refuse_difference(str(path), {key: earlier.get(key) for key in now}, now, "another --out")
+            place = f"{path} (`{earlier.get('command')}`)"
+            refuse_difference(place, {key: earlier.get(key) for key in now}, now, "another --out")
         yield RunDirectory(path, job)
+
+
+def has_begun(path: Path) -> bool:
+    """Whether a run has left anything behind: a file beside its record, a row in its ledger."""
+    files = (file for file in path.rglob("*") if file.is_file() and not file.name.endswith(".tmp"))
+    others = [file for file in files if file.name not in (RUN, _LOCK, _PID)]
+    return any(not file.name.startswith(LEDGER) for file in others) or has_rows(path / LEDGER)
+
+
+def has_rows(ledger: Path) -> bool:
+    """Whether anything was measured that a ledger keeps; a damaged one is for its reader to refuse."""
+    if not ledger.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{ledger.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT EXISTS (SELECT 1 FROM measurement)").fetchone() == (1,)
+    except sqlite3.Error:
+        return True
 
 
 @contextmanager
@@ -178,45 +206,12 @@ def alone_in(path: Path) -> Iterator[None]:
         raise UserError(f"cannot use {path} as a run directory: {error.strerror}; choose another --out") from error
     try:
         write_file(path / _PID, str(os.getpid()).encode())
+        OPENED.set(path)
         yield
     finally:
         # While the lock is held: afterwards the file may be the next process's.
         (path / _PID).unlink(missing_ok=True)
         lock.release()
-
-
-def refuse_difference(place: str, earlier: Json, now: Json, instead: str) -> None:
-    """Refuse to go on with other settings.
-
-    Args:
-        place: file or folder that records the earlier settings.
-        earlier: settings that the run began with.
-        now: settings that were asked for.
-        instead: what to choose instead to have these, for the message.
-    """
-    before, after = flat(earlier), flat(now)
-    changes = [
-        f"{key.removeprefix('config.')} was {before.get(key)}, is {after.get(key)}"
-        for key in sorted(before.keys() | after.keys())
-        if before.get(key) != after.get(key)
-    ]
-    if changes:
-        raise UserError(
-            f"{place} belongs to a run with other settings ({'; '.join(changes)}): "
-            f"repeat that run's command, or choose {instead}"
-        )
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves of nested mappings by dotted names.
-
-    >>> flat({"a": 1, "b": {"c": None, "d": {"e": 2}}})
-    {'a': 1, 'b.c': None, 'b.d.e': 2}
-    """
-    leaves: dict[str, Any] = {}
-    for key, value in tree.items():
-        leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-    return leaves
 
 
 def without_password(word: str) -> str:

@@ -15,7 +15,9 @@ from asvit.runs.records import Json, RunDirectory, environment, open_run, record
 
 
 @contextmanager
-def working_in(name: str, config: Json, job: Job, device: torch.device) -> Iterator[RunDirectory]:
+def working_in(
+    name: str, config: Json, job: Job, device: torch.device, *, beside: Json | None = None
+) -> Iterator[RunDirectory]:
     """Work alone in a job's run directory, on as many threads as the run that is continued.
 
     Args:
@@ -23,12 +25,13 @@ def working_in(name: str, config: Json, job: Job, device: torch.device) -> Itera
         config: all that was asked, with the name of a recipe; another in the same directory is refused.
         job: run directory, threads and command.
         device: device that was chosen for the job.
+        beside: what is recorded beside all that, and may differ.
     """
     config = json.loads(json.dumps(config))
     path = job.directory(name, config)
     use_threads(job.threads or recorded_threads(path))
     around = environment(device=device_name(device), threads=computing_threads(device))
-    with open_run(path, name, config, around, job.command) as directory:
+    with open_run(path, name, config, around, job.command, beside=beside) as directory:
         tell(f"run directory: {path}")
         yield directory
 

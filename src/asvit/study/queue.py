@@ -20,7 +20,8 @@ from filelock import FileLock
 from asvit.errors import UserError, from_extra, one_line
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import table_at
-from asvit.runs.records import Json, refuse_difference, without_password
+from asvit.runs.differences import refuse_difference
+from asvit.runs.records import Json, without_password
 from asvit.study.optuna_search import import_optuna
 from asvit.study.plan import Planned
 from asvit.study.results import Trained

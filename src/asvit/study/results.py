@@ -62,7 +62,7 @@ class Scored:
     """τ less that of #params, on the same resamples."""
     regret: float | None
     """Accuracy lost by taking the topology of the highest score instead of the best of all; None where the score is
-    valid for fewer than three topologies, as are all other statistics then."""
+    valid for too few topologies, as are all other statistics then."""
     regret_of_five: float | None
     """Accuracy lost by the mean of the topologies with the five highest scores."""
     ceiling: float | None
@@ -105,6 +105,12 @@ class StudyResult:
     planned: int
     """Number of planned trainings; more than were done where a study is looked at on the way."""
     trained: tuple[Trained, ...]
+
+    @property
+    def judged(self) -> list[Scored]:
+        """Scores of which something can be said, the highest τ first."""
+        judged = ((score.tau.value, score) for score in self.scores if score.tau is not None)
+        return [score for _, score in sorted(judged, key=lambda pair: -pair[0])]
 
 
 def by_network(trained: Sequence[Trained]) -> dict[str, list[float]]:

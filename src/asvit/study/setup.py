@@ -136,6 +136,8 @@ def prepare_study(name: str, settings: StudySettings, extra: Json, metrics: tupl
         job: where, and from which seed.
     """
     train, val = open_both(settings.data)
+    for remark in train.contents.remarks:
+        tell(remark)
     images = images_used(settings, train)
     device = choose_device(job.device)
     devices = worker_devices(job.device, device, settings.workers.workers)

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 
-from asvit.errors import UserError, hush
+from asvit.errors import UserError
 from asvit.measure.ledger import Ledger
 from asvit.measure.measurer import Measurer
 from asvit.measure.subject import ArchitectureSubject
@@ -69,7 +69,6 @@ def run_worker(crew: Crew, device: str) -> None:
     # As an exception it passes Queue.beating, which gives the training back; the signal itself would leave it claimed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     leave_with_parent(0)
-    hush()
     use_threads(crew.setup.job.threads)
     name = worker_name(os.getpid())
     try:

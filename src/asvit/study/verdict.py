@@ -17,8 +17,8 @@ from asvit.study.results import Scored, Trained
 BASELINE = METRICS["params"]
 BANDS = 3
 """Number of bands of parameters, with equally many topologies each."""
-FEWEST = 3
-"""Smallest number of topologies with which something is said of a score."""
+FEWEST = 10
+"""Topologies below which no score is judged: intervals over so few are no intervals, and bands hold a pair or two."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def mean_accuracies(trained: Sequence[Trained], topologies: Sequence[str]) -> Fl
 def judge(
     score: Score, accuracy: Float[np.ndarray, " n"], params: Float[np.ndarray, " n"], accuracy_reliability: float
 ) -> Scored:
-    """All that the table says of a score, on the topologies for which it is valid."""
+    """All that the table says of a score, on the topologies for which it is valid; nothing where these are too few."""
     valid = np.isfinite(score.values)
     if valid.sum() < FEWEST:
         return _of(score, int(valid.sum()))
@@ -126,13 +126,19 @@ def _ceiling(score: Score, valid: Bool[np.ndarray, " n"], accuracy_reliability: 
 
 def sentence(scores: Mapping[str, Scored], pilot: Variance) -> str:
     """Whether the paper's measure ranks better than counting parameters, and whether there was anything to rank."""
-    return f"{_comparison(scores['length'], scores[BASELINE.name])} {_gate(pilot)}"
+    length, params = scores["length"], scores[BASELINE.name]
+    if params.topologies < FEWEST:
+        return f"No score is judged: this study trained {params.topologies} topologies, and it takes {FEWEST} at least."
+    return f"{_comparison(length, params)} {_gate(pilot)}"
 
 
 def _comparison(length: Scored, params: Scored) -> str:
+    if length.topologies < FEWEST:
+        valid = f"it is valid for {length.topologies} of {params.topologies} topologies"
+        return f"On this data nothing can be said of L^E: {valid}, and it takes {FEWEST} at least."
     difference = length.over_params
     if length.tau is None or params.tau is None or difference is None:
-        return "On this data nothing can be said: L^E or #params is invalid, or the same, for all topologies."
+        return "On this data nothing can be said: L^E or #params is the same for all topologies."
     word = "better than" if difference.low > 0 else "worse than" if difference.high < 0 else "no better than"
     return (
         f"On this data, L^E ranks {word} #params: τ {length.tau} against {params.tau}, difference {difference}, "

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as V
 
-from asvit.images import RGB_MEAN, RGB_STD, normalise
+from asvit.images import Normalisation, to_tensor
 from asvit.training.recipe import TrainRecipe
 
 Transform = Callable[[Any], Float[Tensor, "channels H W"]]
@@ -30,7 +30,7 @@ class ByKind:
         return self.photographs(image) if getattr(image, "mode", None) == "RGB" else self.arrays(image)
 
 
-def training_transform(recipe: TrainRecipe) -> Transform:
+def training_transform(recipe: TrainRecipe, normalisation: Normalisation) -> Transform:
     """Random crop and mirror image; for photographs RandAugment and random erasing as well."""
     scale = (recipe.smallest_crop, 1.0)
     photographs: Any = create_transform(
@@ -43,41 +43,33 @@ def training_transform(recipe: TrainRecipe) -> Transform:
         interpolation="bicubic",
         re_prob=recipe.random_erasing,
         re_mode="pixel",
-        mean=RGB_MEAN,
-        std=RGB_STD,
+        mean=normalisation.mean,
+        std=normalisation.std,
     )
     crop = v2.RandomResizedCrop(recipe.image_size, scale=scale, antialias=True)
-    arrays = v2.Compose([to_tensor, crop, v2.RandomHorizontalFlip(recipe.flip), normalise_one])
+    arrays = v2.Compose([to_tensor, crop, v2.RandomHorizontalFlip(recipe.flip), normalisation])
     return ByKind(photographs, arrays)
 
 
 def evaluation_transform(
-    image_size: tuple[int, int],
-    test_crop: float,
-    *,
-    mean: tuple[float, ...] | None = None,
-    std: tuple[float, ...] | None = None,
-    interpolation: str = "bicubic",
+    image_size: tuple[int, int], test_crop: float, normalisation: Normalisation, *, interpolation: str = "bicubic"
 ) -> Transform:
     """The central part of the image, resized.
 
     Args:
         image_size: height and width in pixels.
         test_crop: share of a side that is kept.
-        mean: means by channel; timm's pretrained models have their own, ours those of
-            :func:`~asvit.images.mean_and_std`.
-        std: standard deviations by channel, likewise.
+        normalisation: mean and standard deviation by channel.
         interpolation: how photographs are resampled.
     """
     photographs: Any = create_transform(
         (3, *image_size),
         crop_pct=test_crop,
         interpolation=interpolation,
-        mean=RGB_MEAN if mean is None else mean,
-        std=RGB_STD if std is None else std,
+        mean=normalisation.mean,
+        std=normalisation.std,
     )
-    normalised = normalise_one if mean is None or std is None else v2.Normalize(list(mean), list(std))
-    arrays = v2.Compose([to_tensor, partial(resize_centre, size=image_size, share=test_crop), normalised])
+    arrays = v2.Compose([to_tensor, partial(resize_centre, size=image_size, share=test_crop), normalisation])
     return ByKind(photographs, arrays)
 
 
@@ -89,13 +81,3 @@ def resize_centre(
     fit = min(height / size[0], width / size[1]) * share
     box = max(1, round(fit * size[0])), max(1, round(fit * size[1]))
     return V.resize(V.center_crop(image, list(box)), list(size), antialias=True)
-
-
-def to_tensor(image: Any) -> Float[Tensor, "channels H W"]:
-    """PIL image, or tensor from 0 to 1, as a tensor from 0 to 1."""
-    return image if isinstance(image, Tensor) else V.pil_to_tensor(image).float() / 255
-
-
-def normalise_one(image: Float[Tensor, "channels H W"]) -> Float[Tensor, "channels H W"]:
-    """A single image, normalised as all that asvit's networks see."""
-    return normalise(image[None])[0]

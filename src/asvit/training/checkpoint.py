@@ -17,9 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from asvit.errors import UserError
+from asvit.errors import UserError, reason
+from asvit.runs.records import RESULT, read_file, recorded
 from asvit.training.results import EpochRecord
 
+CHECKPOINTS = "checkpoints"
+"""Folder of a run directory in which they lie."""
 MODEL, EMA, OPTIMISER = "model.", "ema.", "optimiser."
 """Prefixes of the names of tensors."""
 
@@ -86,7 +89,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Header) 
             temporary.unlink(missing_ok=True)
         last = last_checkpoint(path.parent)
         kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-        raise UserError(f"cannot write {path}: {error}; {kept}: make room, then repeat the command") from error
+        raise UserError(f"cannot write {path}: {reason(error)}; {kept}: make room, then repeat the command") from error
 
 
 def read_checkpoint(
@@ -102,9 +105,13 @@ def read_checkpoint(
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefixes)}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
+        if not path.exists():
+            raise UserError(
+                f"there is no {path}: expected a run directory or a checkpoint of `asvit {header_type.job}`"
+            ) from error
         raise UserError(
-            f"cannot read the checkpoint {path}: {error}; expected a whole file of `asvit {header_type.job}` (a "
-            "training whose last one is damaged goes on from the one before when it is removed)"
+            f"cannot read the checkpoint {path}: {reason(error)}; expected a whole file of `asvit {header_type.job}` "
+            "(a training whose last one is damaged goes on from the one before when it is removed)"
         ) from error
     try:
         if metadata.get("schema") != header_type.schema:
@@ -116,12 +123,14 @@ def read_checkpoint(
 
 def best_checkpoint(run: Path, job: str) -> Path:
     """Checkpoint that a finished training of a job names as its best."""
-    from asvit.runs.records import RESULT, read_file
-
-    result = read_file(run / RESULT)
-    if result.get("job") != job or "checkpoint" not in result:
+    asked = recorded(run)
+    if asked is None or asked.get("job") != job:
         raise UserError(f"{run} is not the run directory of `asvit {job}`: expected one, or a checkpoint file")
-    return run / result["checkpoint"]
+    if not (run / RESULT).exists():
+        last = last_checkpoint(run / CHECKPOINTS)
+        instead = f", or take its last checkpoint, {last}" if last else ""
+        raise UserError(f"{run} has not finished: repeat `{asked.get('command')}`{instead}")
+    return run / read_file(run / RESULT)["checkpoint"]
 
 
 def load_weights(path: Path, header_type: type[HeaderT], *, averaged: bool) -> tuple[dict[str, Tensor], HeaderT, Path]:

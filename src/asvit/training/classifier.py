@@ -1,6 +1,7 @@
 """Training a classifier: augmented images, coarse tokens first (Section 4), accuracy after every epoch."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,10 +18,11 @@ from asvit.networks.named import Network
 from asvit.training.augment import evaluation_transform, training_transform
 from asvit.training.checkpoint import State, checkpoint_path
 from asvit.training.data import Batch, Draws, EvaluationOrder, Examples, Labelled, batches, seed_everything
-from asvit.training.evaluate import Scores, evaluate
+from asvit.training.evaluate import Scores, evaluate, outputs
 from asvit.training.loop import Training
+from asvit.training.mistakes import answers_of, write_mistakes
 from asvit.training.parallel import Processes
-from asvit.training.placing import memory_format, set_checkpointing
+from asvit.training.placing import memory_format, place, set_checkpointing
 from asvit.training.recipe import TrainRecipe
 from asvit.training.resident import RandomCrops, Resident, ResidentBatches, centre
 from asvit.training.results import BACKWARD, Epoch, TrainResult, best_of, saved_time
@@ -28,7 +30,7 @@ from asvit.training.retokenize import enter, stage_costs
 from asvit.training.schedule import Schedule, StageCost, coarseness_at, saved_share
 from asvit.training.settings import Running
 from asvit.training.sources import Source
-from asvit.training.trained import ClassifierHeader
+from asvit.training.trained import ClassifierHeader, load_checkpoint
 
 
 class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
@@ -64,6 +66,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
         """
         self.network, self.recipe, self.schedule = network, recipe, schedule
         self.train_source, self.val_source = train, val
+        self.normalisation = train.normalisation
         if sum(stage.epochs for stage in schedule) != recipe.epochs:
             raise UserError(f"the schedule's epochs are not the recipe's {recipe.epochs}: expected as many")
         self.task = Task(image_size=recipe.image_size, in_chans=train.channels, num_classes=len(train.classes))
@@ -74,6 +77,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
             set_checkpointing(model)
         super().__init__(model, recipe, len(train), seed=seed, device=device, running=running, processes=processes)
         self.mix = mixing(recipe, len(train.classes)) if recipe.mixes else None
+        self.val_order = EvaluationOrder(len(val), self.share, rank=processes.rank, processes=processes.count)
         self.val_loader = self.load_validation()
         if recipe.mixes and self.share % 2:
             raise UserError(f"images are mixed in pairs, but a process's batch has {self.share}: choose an even number")
@@ -82,23 +86,21 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
         """Augmented images of this process."""
         if isinstance(self.train_source, Resident):
             crops = RandomCrops(self.recipe, len(self.train_source), seed=self.seed)
-            return ResidentBatches(self.train_source, self.order, crops)
-        examples = Examples(self.train_source, Labelled(training_transform(self.recipe)), seed=self.seed)
-        return batches(examples, self.order, workers=self.running.workers, device=self.device)
+            return ResidentBatches(self.train_source, self.order, crops, self.normalisation)
+        return batches(self.train_examples(), self.order, workers=self.running.workers, device=self.device)
+
+    def train_examples(self) -> Examples:
+        """Training images, augmented one by one."""
+        transform = training_transform(self.recipe, self.normalisation)
+        return Examples(self.train_source, Labelled(transform), seed=self.seed)
 
     def load_validation(self) -> Iterable[Batch]:
         """This process's share of the validation images."""
-        order = EvaluationOrder(
-            len(self.val_source),
-            self.share,
-            rank=self.processes.rank,
-            processes=self.processes.count,
-        )
         if isinstance(self.val_source, Resident):
-            return ResidentBatches(self.val_source, order, centre(self.task.image_size))
-        transform = evaluation_transform(self.task.image_size, self.recipe.test_crop)
+            return ResidentBatches(self.val_source, self.val_order, centre(self.task.image_size), self.normalisation)
+        transform = evaluation_transform(self.task.image_size, self.recipe.test_crop, self.normalisation)
         examples = Examples(self.val_source, Labelled(transform), seed=None)
-        return batches(examples, order, workers=self.running.workers, device=self.device)
+        return batches(examples, self.val_order, workers=self.running.workers, device=self.device)
 
     @property
     def stage(self) -> StageCost:
@@ -173,6 +175,8 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
             task=self.task,
             classes=self.train_source.classes,
             test_crop=self.recipe.test_crop,
+            normalisation=self.normalisation,
+            value_range=self.train_source.value_range,
             coarseness=coarseness_at(self.schedule, trained),
             state=self.state,
         )
@@ -194,6 +198,25 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
             unreadable=self.state.unreadable[:100],
             epochs=self.state.epochs,
         )
+
+    def look_back(self, result: TrainResult, run: Path) -> TrainResult:
+        """A result with what its best network answers on the validation images; pictures of mistakes are written.
+
+        Args:
+            result: what this training, in all processes, has found.
+            run: run directory of the checkpoints.
+
+        Raises:
+            UserError: the checkpoint or an image cannot be read, or a picture cannot be written.
+        """
+        layout = memory_format(self.running.channels_last)
+        model = place(load_checkpoint(run / result.checkpoint).model, self.device, layout)
+        answered = outputs(
+            model, self.val_loader, device=self.device, precision=self.running.precision, memory_format=layout
+        )
+        answers = answers_of(answered, self.val_order, self.val_source, self.processes)
+        mistakes = write_mistakes(answers.worst, self.val_source, run) if self.processes.first else ()
+        return replace(result, confusion=answers.confused, mistakes=mistakes)
 
 
 def mixing(recipe: TrainRecipe, classes: int) -> Mixup:

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from asvit.errors import UserError
+from asvit.errors import UserError, reason
 from asvit.images import UNREADABLE, check_size
 
 REPLACEMENTS = 10
@@ -168,7 +168,7 @@ class Examples(Dataset[Example]):
             try:
                 return Example(self.prepare(*self.source.read(i)), problem)
             except UNREADABLE as error:
-                problem = problem or f"{self.source.file(i)}: {error}"
+                problem = problem or f"{self.source.file(i)}: {reason(error)}"
         return Example(None, problem)
 
 

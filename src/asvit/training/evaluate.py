@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -68,14 +68,9 @@ def evaluate(
     tally = Tally.empty(classes, float64_device(device))
     unreadable: list[str] = []
     start = time.perf_counter()
-    for batch in loader:
+    for batch, logits in outputs(model, loader, device=device, precision=precision, memory_format=memory_format):
         unreadable += batch.problems
-        if len(batch) == 0:
-            continue
-        batch = batch.to(device, memory_format)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            logits = model(batch.images)
-        tally.add(logits.float(), batch.labels)
+        tally.add(logits, batch.labels)
     tally = tally.over(processes)
     images = int(tally.sums[0])
     seconds = time.perf_counter() - start
@@ -97,6 +92,25 @@ def evaluate(
     )
 
 
+def outputs(
+    model: nn.Module,
+    loader: Iterable[Batch],
+    *,
+    device: torch.device,
+    precision: Precision,
+    memory_format: torch.memory_format,
+) -> Iterator[tuple[Batch, Float[Tensor, "B classes"]]]:
+    """Every batch on the device, with a classifier's logits; none for a batch of which no image could be read."""
+    for batch in loader:
+        if len(batch) == 0:
+            yield batch, torch.empty(0, 1)
+            continue
+        batch = batch.to(device, memory_format)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            logits = model(batch.images)
+        yield batch, logits.float()
+
+
 @dataclass(frozen=True)
 class Tally:
     """Sums over images, on a device that has float64."""
@@ -115,7 +129,9 @@ class Tally:
         return cls(torch.zeros(4, **exact), torch.zeros(3, BINS, **exact), confusion)
 
     def add(self, logits: Float[Tensor, "B classes"], labels: Int[Tensor, " B"]) -> None:
-        """Count a batch."""
+        """Count a batch, unless it is empty."""
+        if len(labels) == 0:
+            return
         labels, log_p = labels.to(self.sums.device), in_float64(logits).log_softmax(1)
         first = log_p.topk(min(5, logits.shape[1])).indices
         hits = first == labels[:, None]

@@ -1,34 +1,41 @@
 """Train, evaluate and use classifiers: what `asvit train`, `evaluate` and `predict` run."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 
+from asvit.complexity.cost import count_params
+from asvit.complexity.speed import processor_name
+from asvit.contents import image_files
 from asvit.errors import UserError
 from asvit.images import read_image
 from asvit.networks.architecture import Task
-from asvit.networks.building import build_trainable
 from asvit.networks.named import Network
 from asvit.networks.refusing import refusing
 from asvit.runs.devices import choose_device, use_threads
 from asvit.runs.job import Computer, Finished, Job
+from asvit.runs.progress import shown, tell
 from asvit.runs.records import Json
-from asvit.training.augment import evaluation_transform
+from asvit.training.checkpoint import CHECKPOINTS
 from asvit.training.classifier import ClassifierTraining
-from asvit.training.data import EvaluationOrder, Examples, Labelled, batches, check_batch
+from asvit.training.data import EvaluationOrder, Examples, Labelled, batches
+from asvit.training.estimate import estimated_seconds
 from asvit.training.evaluate import Scores, evaluate
+from asvit.training.fitting import AskedTraining
 from asvit.training.parallel import Processes, launched
 from asvit.training.placing import memory_format, place
 from asvit.training.recipe import TrainRecipe
 from asvit.training.results import TrainResult
-from asvit.training.retokenize import stage_costs, take_any_size
-from asvit.training.schedule import Schedule, StageCost, share_of_tokens
+from asvit.training.retokenize import take_any_size
+from asvit.training.schedule import StageCost, saved_share, share_of_tokens
 from asvit.training.settings import ImageData, Running
-from asvit.training.sources import Source, Split, open_both, open_data
+from asvit.training.settled import SettledTraining, settle
+from asvit.training.sources import Source, Split, open_data
 from asvit.training.trained import Classifier, labels_of
-from asvit.training.watching import CHECKPOINTS, Adjust, Watcher, finished, training_in, usual_running
+from asvit.training.watching import Adjust, Watcher, finished, training_in, usual_running
+from asvit.units import count
 
 SCALARS = ("train_loss", "loss", "top1", "top5", "lr", "coarseness", "macs", "images_per_second")
 """Fields of an epoch that TensorBoard shows."""
@@ -37,10 +44,9 @@ SCALARS = ("train_loss", "loss", "top1", "top5", "lr", "coarseness", "macs", "im
 def run_train(
     network: Network,
     data: ImageData,
-    recipe: TrainRecipe,
-    schedule: Schedule,
+    asked: AskedTraining = AskedTraining(),
     *,
-    recipe_name: str,
+    designed: Task | None = None,
     adjust: Adjust = lambda usual: usual,
     job: Job = Job(),
 ) -> Finished[TrainResult] | None:
@@ -49,39 +55,109 @@ def run_train(
     Args:
         network: architecture, or model of timm.
         data: images.
-        recipe: how to train.
-        schedule: schedule of re-tokenization, over the recipe's epochs.
-        recipe_name: name of the recipe, for the records.
+        asked: recipe, and what was said in the place of its values.
+        designed: images and classes that the network was designed for; None: nothing in particular.
         adjust: changes how a training is usually run here.
         job: where, and from which seed.
     """
-    train, val = open_both(data)
-    check_batch(len(train), recipe.batch_size)
+    settled = settle(network, data, asked, designed)
     with launched(choose_device(job.device)) as (processes, device):
+        if processes.first:
+            tell_all(settled.remarks)
         running = adjust(usual_running(device, processes, in_memory=data.in_memory))
-        config = train_config(network, recipe_name, recipe, schedule, data, (train, val), job.seed, running)
+        config = train_config(network, asked.recipe, settled, data, job.seed, running)
         with training_in("train", config, job, device, processes) as (path, directory):
-            training = ClassifierTraining(
-                network,
-                train,
-                val,
-                recipe,
-                schedule,
-                seed=job.seed,
-                device=device,
-                running=running,
-                processes=processes,
-            )
+            training = training_of(network, settled, job, device, running, processes)
             with Watcher(directory, facts, scalars=SCALARS, tensorboard=running.tensorboard) as watcher:
                 result = training.run(path / CHECKPOINTS, watcher)
-            return finished(directory, result)
+            return finished(directory, training.look_back(result, path))
 
 
-def planned_costs(network: Network, data: ImageData, recipe: TrainRecipe, schedule: Schedule) -> tuple[StageCost, ...]:
-    """What every stage of a schedule would cost; nothing is trained."""
-    train, _ = open_both(data)
-    task = Task(image_size=recipe.image_size, in_chans=train.channels, num_classes=len(train.classes))
-    return stage_costs(build_trainable(network, task), schedule, torch.zeros(1, task.in_chans, *task.image_size))
+def training_of(
+    network: Network,
+    settled: SettledTraining,
+    job: Job,
+    device: torch.device,
+    running: Running,
+    processes: Processes = Processes(),
+) -> ClassifierTraining:
+    """A training that has been settled, on a device."""
+    return ClassifierTraining(
+        network,
+        settled.train,
+        settled.val,
+        settled.recipe,
+        settled.schedule,
+        seed=job.seed,
+        device=device,
+        running=running,
+        processes=processes,
+    )
+
+
+@dataclass(frozen=True)
+class PlannedTraining:
+    """What a training would be, and what it would cost."""
+
+    network: str
+    recipe_name: str
+    task: Task
+    images: tuple[int, int]
+    """Images to learn from, and to evaluate on."""
+    params: int
+    recipe: TrainRecipe
+    stages: tuple[StageCost, ...]
+    saved_macs: float
+    """Share of the training's multiply-adds that coarse tokens save."""
+    seconds: float
+    """Time that it would take on this machine, by what a few of its images take."""
+    device: str
+    """Processor or GPU."""
+
+
+def plan_training(
+    network: Network,
+    data: ImageData,
+    asked: AskedTraining = AskedTraining(),
+    *,
+    designed: Task | None = None,
+    adjust: Adjust = lambda usual: usual,
+    job: Job = Job(),
+) -> PlannedTraining:
+    """What :func:`run_train` would do, and how long it would take; nothing is kept.
+
+    Args:
+        network: architecture, or model of timm.
+        data: images.
+        asked: recipe, and what was said in the place of its values.
+        designed: images and classes that the network was designed for; None: nothing in particular.
+        adjust: changes how a training is usually run here.
+        job: device and threads.
+    """
+    settled = settle(network, data, asked, designed)
+    tell_all(settled.remarks)
+    use_threads(job.threads)
+    device = choose_device(job.device)
+    running = adjust(usual_running(device, Processes(), in_memory=data.in_memory))
+    training = training_of(network, settled, job, device, running)
+    return PlannedTraining(
+        network=str(network),
+        recipe_name=asked.recipe,
+        task=settled.task,
+        images=(len(settled.train), len(settled.val)),
+        params=count_params(training.model),
+        recipe=settled.recipe,
+        stages=training.stages,
+        saved_macs=saved_share(training.stages),
+        seconds=estimated_seconds(training),
+        device=processor_name(device),
+    )
+
+
+def tell_all(remarks: Sequence[str]) -> None:
+    """Say what a user should know."""
+    for remark in remarks:
+        tell(remark)
 
 
 def facts(training: ClassifierTraining) -> list[str]:
@@ -134,16 +210,11 @@ def run_evaluate(
         raise UserError(f"batch_size is {batch_size}: expected at least 1")
     use_threads(computer.threads)
     device = choose_device(computer.device)
-    source = open_data(data, split)
-    if trained.task.in_chans != source.channels:
-        raise UserError(
-            f"{name} reads {trained.task.in_chans} channels, but {source.name} has {source.channels}: "
-            "give --in-chans, or images as it was trained on"
-        )
+    source = source_for(trained, name, data, split)
     labels = labels_of(source.classes, trained.classes, name)
     if image_size is not None:
         take_any_size(trained.model)
-    transform = evaluation_transform(image_size or trained.task.image_size, **trained.looking)
+    transform = trained.looking.transform(image_size or trained.task.image_size)
     order = EvaluationOrder(len(source), batch_size, rank=0, processes=1)
     running = adjust(usual_running(device, Processes(), in_memory=data.in_memory))
     layout = memory_format(running.channels_last)
@@ -151,13 +222,32 @@ def run_evaluate(
     with refusing(name, "evaluated", "choose another image size"):
         scores = evaluate(
             place(trained.model, device, layout),
-            batches(examples, order, workers=running.workers, device=device),
+            shown(batches(examples, order, workers=running.workers, device=device), len(source), "evaluation"),
             classes=len(trained.classes),
             device=device,
             precision=running.precision,
             memory_format=layout,
         )
     return Evaluated(name, source.name, tuple(trained.classes), scores)
+
+
+def source_for(trained: Classifier, name: str, data: ImageData, split: Split) -> Source:
+    """Images as a trained network reads them: pictures in grey or colour, and the range of values of the training.
+
+    Raises:
+        UserError: they have other channels.
+    """
+    if data.value_range is None:
+        data = replace(data, value_range=trained.looking.value_range)
+    source, reads = open_data(data, split), trained.task.in_chans
+    if source.channels == reads:
+        return source
+    if data.in_chans is not None or source.contents.arrays or reads not in (1, 3):
+        raise UserError(
+            f"{name} reads {count(reads, 'channel')}, but {source.name} has {source.channels}: expected images as it "
+            "was trained on"
+        )
+    return source.with_channels(reads)
 
 
 Prediction = tuple[str, float]
@@ -180,32 +270,38 @@ def run_predict(
     use_threads(computer.threads)
     device = choose_device(computer.device)
     trained.model.to(device)
-    return [(path, trained.predict(read_image(path, trained.task.in_chans), top, device=device)) for path in images]
+    reads = trained.task.in_chans, trained.looking.value_range
+    return [(path, trained.predict(read_image(path, *reads), top, device=device)) for path in files_among(images)]
+
+
+def files_among(images: Sequence[Path]) -> list[Path]:
+    """Image files, and those below folders.
+
+    Raises:
+        UserError: a folder has none.
+    """
+    return [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
 
 
 def train_config(
-    network: Network,
-    recipe_name: str,
-    recipe: TrainRecipe,
-    schedule: Schedule,
-    data: ImageData,
-    sources: tuple[Source, Source],
-    seed: int,
-    running: Running,
+    network: Network, recipe_name: str, settled: SettledTraining, data: ImageData, seed: int, running: Running
 ) -> Json:
     """All that the trained weights depend on."""
-    return {
+    train, val = settled.train, settled.val
+    config = {
         "recipe": recipe_name,
         "network": str(network),
         "data": data.data,
-        "images": {"train": len(sources[0]), "val": len(sources[1])},
-        "classes": len(sources[0].classes),
-        "in_chans": sources[0].channels,
+        "images": {"train": len(train), "val": len(val)},
+        "classes": len(train.classes),
+        "in_chans": train.channels,
         "seed": seed,
-        "train": asdict(recipe),
-        "schedule": [asdict(stage) for stage in schedule],
+        "train": asdict(settled.recipe),
+        "schedule": [asdict(stage) for stage in settled.schedule],
         "precision": running.precision,
         "accumulate": running.accumulate,
         "compile": running.compile,
         "channels_last": running.channels_last,
     }
+    arrays = {"value_range": train.value_range, "normalisation": asdict(train.normalisation)}
+    return config | (arrays if train.contents.arrays else {})

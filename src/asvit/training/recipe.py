@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from asvit.errors import UserError
+from asvit.units import count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +43,8 @@ class LoopRecipe:
             raise UserError(f"drop_path is {self.drop_path}: expected a number from 0 up to, not including, 1")
         if not 0 <= self.warmup_epochs < self.epochs:
             raise UserError(
-                f"{self.warmup_epochs} of {self.epochs} epochs are warm-up: expected fewer than all; "
-                "choose more epochs or a shorter warm-up"
+                f"{self.warmup_epochs} of {count(self.epochs, 'epoch')} are warm-up: expected fewer than all; choose "
+                "more --epochs or fewer --warmup-epochs"
             )
 
 
@@ -76,11 +78,29 @@ class TrainRecipe(LoopRecipe):
         for name in ("mixup", "cutmix"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} is {getattr(self, name)}: expected 0 or more")
+        if not 0 <= self.flip <= 1:
+            raise UserError(f"flip is {self.flip}: expected a probability, from 0 to 1")
 
     @property
     def mixes(self) -> bool:
         """Whether images of a batch are mixed."""
         return self.mixup > 0 or self.cutmix > 0
+
+
+RecipeT = TypeVar("RecipeT", bound=LoopRecipe)
+SHORTEST_WARMUP = 4
+"""Epochs to one of warm-up at least, where epochs are said and the warm-up is not."""
+
+
+def changed(recipe: RecipeT, changes: Mapping[str, Any]) -> RecipeT:
+    """A recipe with other values in the place of some; in fewer epochs a warm-up that is not among them is shortened.
+
+    >>> [changed(RECIPES["imagenet"], {"epochs": epochs}).warmup_epochs for epochs in (200, 30, 2, 1)]
+    [20, 7, 1, 0]
+    """
+    epochs = changes.get("epochs", recipe.epochs)
+    warmup = min(recipe.warmup_epochs, max(1, epochs // SHORTEST_WARMUP), epochs - 1)
+    return replace(recipe, **{"warmup_epochs": warmup, **changes})
 
 
 RECIPES: Mapping[str, TrainRecipe] = MappingProxyType(

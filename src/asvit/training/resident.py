@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 from torchvision.transforms.v2 import functional as V
 
 from asvit.errors import UserError
-from asvit.images import normalise
+from asvit.images import Normalisation
 from asvit.runs.devices import memory
 from asvit.training.augment import resize_centre
 from asvit.training.data import REPLACEMENTS, Batch, Draws, EpochAndIndex, Examples, Labelled, generator_of
@@ -53,7 +53,7 @@ class Resident(Source):
         Raises:
             UserError: they would fill more of that memory, or there are fewer.
         """
-        super().__init__(source.name, source.classes, source.channels)
+        super().__init__(source.name, source.classes, source.contents)
         self.source = source
         count = len(source) if images is None else images
         if not 0 < count <= len(source):
@@ -98,15 +98,20 @@ class Resident(Source):
         """Name of the image in its source."""
         return self.source.file(self.kept[index])
 
+    @cached_property
+    def normalisation(self) -> Normalisation:
+        """That of the source."""
+        return self.source.normalisation
+
     def pixels(self, indices: Sequence[int]) -> Float[Tensor, "B C H W"]:
         """Images from 0 to 1, on the device."""
         chosen = self.images[torch.tensor(indices, device=self.images.device)]
         return chosen if chosen.is_floating_point() else chosen.float() / 255
 
     def batch(self, indices: Sequence[int], images: Float[Tensor, "B C H W"]) -> Batch:
-        """Images made ready, with their labels and what could not be read."""
+        """Images that were made ready, with their labels and what could not be read."""
         labels = self.labels[torch.tensor(indices, device=self.labels.device)]
-        return Batch(normalise(images), labels, tuple(p for i in indices for p in self.problems.get(i, ())))
+        return Batch(images, labels, tuple(p for i in indices for p in self.problems.get(i, ())))
 
 
 class ResidentBatches:
@@ -117,14 +122,16 @@ class ResidentBatches:
         resident: Resident,
         order: Sampler[list[EpochAndIndex]],
         view: Callable[[Float[Tensor, "B C H W"], list[EpochAndIndex]], Float[Tensor, "B C h w"]],
+        normalisation: Normalisation,
     ) -> None:
-        """Batches of what ``view`` makes of the images at some places."""
-        self.resident, self.order, self.view = resident, order, view
+        """Batches of what ``view`` makes of the images at some places, normalised."""
+        self.resident, self.order, self.view, self.normalisation = resident, order, view, normalisation
 
     def __iter__(self) -> Iterator[Batch]:
         for places in self.order:
             indices = [index for _, index in places]
-            yield self.resident.batch(indices, self.view(self.resident.pixels(indices), places))
+            images = self.view(self.resident.pixels(indices), places)
+            yield self.resident.batch(indices, self.normalisation(images))
 
 
 class RandomCrops:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 import msgspec
 
 from asvit.networks.architecture import Task
-from asvit.runs.records import flat
+from asvit.runs.differences import flat
 from asvit.training.schedule import StageCost
 
 BACKWARD = 3
@@ -54,6 +54,32 @@ class Epoch(EpochRecord):
     """Validation images that could not be read."""
 
 
+@dataclass(frozen=True)
+class Confused:
+    """How many validation images of one class were said to be of one class, the same or another."""
+
+    true: int
+    """Number of their class."""
+    said: int
+    """Number of the class that was said."""
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """A validation image that was taken for another class."""
+
+    file: str
+    true: str
+    """Its class."""
+    said: str
+    """The class that was said."""
+    probability: float
+    """Probability that was said of it."""
+    picture: str
+    """File with a small picture of it, in the run directory."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainResult:
     """What a training found."""
@@ -76,6 +102,10 @@ class TrainResult:
     unreadable: tuple[str, ...]
     """Training images that could not be read, each with the reason; the first hundred."""
     epochs: tuple[Epoch, ...]
+    confusion: tuple[Confused, ...] = ()
+    """What the best epoch's network says of the validation images, without zeros; nothing in earlier versions."""
+    mistakes: tuple[Mistake, ...] = ()
+    """Its worst mistakes, the most confident first."""
 
 
 def saved_time(epochs: Sequence[Epoch]) -> float:

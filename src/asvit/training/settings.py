@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from asvit.complexity.usage import Precision
 from asvit.errors import UserError
+from asvit.units import ValueRange
 
 DIGITS = "digits"
 """Name of the data set of scikit-learn's handwritten digits."""
@@ -21,8 +21,11 @@ class ImageData:
     (scikit-learn's)."""
     data_folder: Path | None = None
     """Where Hugging Face or torchvision keep their files."""
-    in_chans: Literal[1, 3] | None = None
-    """Read images in grey (1) or colour (3; default). Arrays have the channels they have."""
+    in_chans: int | None = None
+    """Read pictures in grey (1) or colour (3); of arrays, the channels that they have to have (default: those of the
+    network's file, or of the images)."""
+    value_range: ValueRange | None = None
+    """Values of arrays that become 0 and 1; None: 0 and, of whole numbers, the largest of their type, of others 1."""
 
     @property
     def in_memory(self) -> bool:

@@ -7,7 +7,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from asvit.errors import UserError
+from asvit.errors import UserError, reason
 from asvit.images import ARRAYS, RASTER
 
 
@@ -72,5 +72,7 @@ def index(path: Path) -> list[TarImage]:
         if end > path.stat().st_size:
             raise tarfile.ReadError("unexpected end of data")
     except (OSError, EOFError, ValueError, tarfile.TarError) as error:
-        raise UserError(f"cannot read the tar file {path}: {error}; expected a whole one, not compressed") from error
+        raise UserError(
+            f"cannot read the tar file {path}: {reason(error)}; expected a whole one, not compressed"
+        ) from error
     return [TarImage(path, *image, labels.get(key_of(image[0]))) for image in images]

@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from asvit.errors import UserError, one_line
-from asvit.images import from_array
+from asvit.errors import UserError, did_you_mean, one_line
+from asvit.images import Normalisation, from_array
 from asvit.networks.architecture import Task
 from asvit.networks.building import build_trainable
 from asvit.networks.named import TIMM, Network, TimmModel, parse_network
@@ -20,6 +20,7 @@ from asvit.training.augment import Transform, evaluation_transform
 from asvit.training.checkpoint import Header, State, fill, load_weights
 from asvit.training.results import Epoch
 from asvit.training.retokenize import enter
+from asvit.units import ValueRange
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +35,36 @@ class ClassifierHeader(Header):
     task: Task
     classes: tuple[str, ...]
     test_crop: float
+    normalisation: Normalisation | None = None
+    """Mean and deviation of the images; None, in files of earlier versions: those of photographs."""
+    value_range: ValueRange | None = None
+    """Values of arrays that became 0 and 1; None: as their type says."""
     coarseness: int
     """Coarseness of the tokens that the weights were last trained with."""
     state: State[Epoch] = field(default_factory=State)
+
+    @property
+    def looking(self) -> "Looking":
+        """How images are made ready for the network."""
+        usual = Normalisation.usual(self.task.in_chans)
+        return Looking(self.test_crop, self.normalisation or usual, value_range=self.value_range)
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How a trained network looks at images."""
+
+    test_crop: float
+    """Share of an image's side that it is given, around the centre."""
+    normalisation: Normalisation
+    interpolation: str = "bicubic"
+    """How photographs are resampled."""
+    value_range: ValueRange | None = None
+    """Values of arrays that become 0 and 1; None: as their type says."""
+
+    def transform(self, image_size: tuple[int, int]) -> Transform:
+        """Makes of an image as a source reads it what a network of this image size reads."""
+        return evaluation_transform(image_size, self.test_crop, self.normalisation, interpolation=self.interpolation)
 
 
 @dataclass(frozen=True)
@@ -55,13 +83,12 @@ class Classifier:
     task: Task
     classes: tuple[str, ...]
     """Names, in the order of the logits."""
-    looking: dict[str, Any]
-    """Arguments of :func:`asvit.training.augment.evaluation_transform`, apart from the image size."""
+    looking: Looking
 
     @property
     def transform(self) -> Transform:
         """Makes of an image what the model reads, as in evaluation."""
-        return evaluation_transform(self.task.image_size, **self.looking)
+        return self.looking.transform(self.task.image_size)
 
     def predict(
         self, image: Any, top: int = 5, *, device: torch.device = torch.device("cpu")
@@ -86,10 +113,18 @@ class Classifier:
         """An image as a source would read it."""
         if isinstance(image, np.ndarray):
             try:
-                image = from_array(image[:, :, None] if image.ndim == 2 else image, self.task.in_chans)
+                pixels = image[:, :, None] if image.ndim == 2 else image
+                image = from_array(pixels, self.task.in_chans, self.looking.value_range)
             except ValueError as error:
                 raise UserError(f"cannot read the image: {error}") from error
-        return image if isinstance(image, Tensor) else image.convert("RGB" if self.task.in_chans == 3 else "L")
+        if isinstance(image, Tensor):
+            return image
+        if self.task.in_chans not in (1, 3):
+            raise UserError(
+                f"cannot read the image: a picture has at most three channels, but the network reads "
+                f"{self.task.in_chans}: expected an array of height x width x {self.task.in_chans}"
+            )
+        return image.convert("RGB" if self.task.in_chans == 3 else "L")
 
 
 def read_classifier(text: str | Path, *, averaged: bool = True) -> Classifier:
@@ -122,7 +157,7 @@ def load_checkpoint(path: Path, *, averaged: bool = True) -> Classifier:
     fill(model, weights, file)
     if header.coarseness > 1:
         enter(model, header.coarseness)
-    return Classifier(network, model.eval(), header.task, header.classes, {"test_crop": header.test_crop})
+    return Classifier(network, model.eval(), header.task, header.classes, header.looking)
 
 
 def load_pretrained(network: TimmModel) -> Classifier:
@@ -135,7 +170,11 @@ def load_pretrained(network: TimmModel) -> Classifier:
 
     model_name = network.model_name
     if not timm.is_model(model_name):
-        raise UserError(f"timm has no model named {model_name!r}: see timm.list_models(pretrained=True)")
+        hint = (
+            did_you_mean(model_name, timm.list_models(pretrained=True)).strip()
+            or "see timm.list_models(pretrained=True)"
+        )
+        raise UserError(f"timm has no model named {model_name!r}: {hint}")
     try:
         return made_by_timm(network, timm.create_model(model_name, pretrained=True))
     except (RuntimeError, OSError, ValueError) as error:
@@ -157,23 +196,24 @@ def load_exported(folder: Path) -> Classifier:
         model: Any = timm.create_model(f"local-dir:{folder.resolve()}", pretrained=True)
         text = config.get("model_args", {}).get("architecture")
         network = TimmModel(config["architecture"]) if text is None else parse_network(text)
+        value_range = None if config.get("value_range") is None else tuple(map(float, config["value_range"]))
     except (RuntimeError, OSError, ValueError, LookupError, SafetensorError) as error:
         raise UserError(
             f"cannot load {folder}: {one_line(error)}; expected a folder that `asvit export` wrote"
         ) from error
-    return made_by_timm(network, model)
+    return made_by_timm(network, model, value_range)  # pyright: ignore[reportArgumentType], two numbers
 
 
-def made_by_timm(network: Network, model: Any) -> Classifier:
-    """A model of timm's factory with its weights, by what timm knows of it."""
+def made_by_timm(network: Network, model: Any, value_range: ValueRange | None = None) -> Classifier:
+    """A model of timm's factory with its weights, by what timm knows of it, and the range of values that it reads."""
     from timm.data.imagenet_info import ImageNetInfo
 
     config, count = model.pretrained_cfg, model.num_classes
     in_chans, *size = config["input_size"]
     known = ImageNetInfo().label_names() if count == 1000 else map(str, range(count))
     task = Task(image_size=(size[0], size[1]), in_chans=in_chans, num_classes=count)
-    looking = {"mean": tuple(config["mean"]), "std": tuple(config["std"]), "interpolation": config["interpolation"]}
-    looking |= {"test_crop": config["crop_pct"]}
+    normalisation = Normalisation(tuple(config["mean"]), tuple(config["std"]))
+    looking = Looking(config["crop_pct"], normalisation, config["interpolation"], value_range)
     return Classifier(network, model.eval(), task, tuple(config.get("label_names") or known), looking)
 
 

@@ -20,7 +20,6 @@ from asvit.training.settings import Running, usual_precision
 
 Adjust = Callable[[Running], Running]
 """Makes of the usual way to run a training on a machine the way to run it now."""
-CHECKPOINTS = "checkpoints"
 SLOW_DATA = 0.2
 """Share of the time spent waiting for images from which the progress line says so."""
 
@@ -101,7 +100,8 @@ def speed(training: Training[Any, Any, Any]) -> list[str]:
     else:
         rate, share = state.epochs[-1].images_per_second, state.epochs[-1].waiting
     words = [f"{rate:.3g} images/s"]
-    if share > SLOW_DATA:
+    # In the first epoch the processes that load are still being started.
+    if share > SLOW_DATA and state.epochs:
         words.append(f"{share:.0%} of the time waiting for images (more --workers?)")
     return words
 

@@ -7,24 +7,20 @@ import altair as alt
 from asvit.design.record import Grown
 from asvit.measure.estimates import Measurement
 from asvit.networks.architecture import Architecture, Task, plane
-from asvit.report.charts import Row, layered, tooltips
-from asvit.report.design.plane import Plane, estimates_row, measure_tooltips
+from asvit.report.charts import Row, diamond, layered, tooltips
+from asvit.report.design.plane import Plane, Words, estimates_row, measure_tooltips
 from asvit.report.theme import ACCENT, FAINT, FOUND
 from asvit.units import format_size
 
-LABELS = 10
-"""Steps of a trajectory that get their number, about."""
-_TITLES = {"step": "step", "architecture": "architecture", "params_text": "parameters"}
+_TITLES = {"architecture": "architecture", "params_text": "parameters"}
 
 
 def depth_and_width_chart(grown: Grown, task: Task) -> alt.LayerChart:
     """Total depth against total width, step by step (Fig. 3, left)."""
-    rows = [
-        {"step": i, **_sizes(step.architecture, task)} | _numbered(i, len(grown.growth.steps))
-        for i, step in enumerate(grown.growth.steps)
-    ]
+    rows = [{"step": i, **_sizes(step.architecture, task)} for i, step in enumerate(grown.growth.steps)]
     plane = Plane(rows, "width", "depth")
-    return layered(*_trajectory(plane, rows, tooltips(**_TITLES, depth="blocks", width="channels")))
+    tips = tooltips(step="step", **_TITLES, depth="blocks", width="channels")
+    return layered(*_trajectory(plane, rows, tips), *plane.words(_numbers(rows), lines=[rows]))
 
 
 def measures_chart(grown: Grown, task: Task, x: str, y: str) -> alt.LayerChart:
@@ -41,7 +37,7 @@ def measures_chart(grown: Grown, task: Task, x: str, y: str) -> alt.LayerChart:
     measured = grown.growth.measurements
     chosen = {step.architecture for step in steps}
     trajectory = [
-        _row(step.architecture, measured[step.architecture], task, measures) | {"step": i} | _numbered(i, len(steps))
+        _row(step.architecture, measured[step.architecture], task, measures) | {"step": i}
         for i, step in enumerate(steps)
         if measured[step.architecture].valid
     ]
@@ -58,27 +54,36 @@ def measures_chart(grown: Grown, task: Task, x: str, y: str) -> alt.LayerChart:
     ]
     plane = Plane([*trajectory, *candidates, *members], x, y, note=_width(grown.width_divisor))
     titles = measure_tooltips(measures) | _TITLES
-    family = plane.points(members).encode(tooltip=tooltips(budget="budget", **titles))
+    tips = tooltips(step="step", **titles)
+    budgets = [Words(member["budget"], member, FOUND, needed=True) for member in members]
     return layered(
-        plane.points(candidates)
-        .mark_point(filled=True, color=FAINT, opacity=0.35, size=18)
-        .encode(tooltip=tooltips(**titles)),
+        plane.points(candidates).mark_point(filled=True, color=FAINT, opacity=0.35, size=18).encode(tooltip=tips),
         *plane.error_bars(trajectory, color=ACCENT, opacity=0.45),
         *plane.error_bars(members, color=FOUND, opacity=0.7),
-        *_trajectory(plane, trajectory, tooltips(**titles)),
-        family.mark_point(filled=True, shape="diamond", color=FOUND, opacity=1, size=130, stroke="white"),
-        family.mark_text(dy=16, color=FOUND, fontWeight="bold").encode(text="budget:N"),
+        *_trajectory(plane, trajectory, tips),
+        diamond(plane.points(members).encode(tooltip=tooltips(budget="budget", **titles))),
+        *plane.words([*budgets, *_numbers(trajectory)], points=candidates, lines=[trajectory]),
     )
+
+
+def growth_points(grown: Grown) -> int:
+    """Networks of a growth and its family that a chart of measures would show."""
+    members = sum(member.measurement.valid for member in grown.proxied)
+    return members + sum(measurement.valid for _, measurement in grown.measured)
 
 
 def _trajectory(plane: Plane, rows: Sequence[Row], tooltip: list[alt.Tooltip]) -> list[alt.Chart]:
     base = plane.points(rows)
-    numbers = plane.points([row for row in rows if "number" in row])
     return [
         base.mark_line(color=ACCENT, strokeWidth=2).encode(order="step:Q"),
         base.mark_point(filled=True, color=ACCENT, opacity=1, size=45).encode(tooltip=tooltip),
-        numbers.mark_text(dy=-10).encode(text="number:N"),
     ]
+
+
+def _numbers(rows: Sequence[Row]) -> list[Words]:
+    """Numbers of the steps; the last and the first first, for whom there is room."""
+    order = sorted(rows, key=lambda row: row["step"] not in (rows[0]["step"], rows[-1]["step"]))
+    return [Words(str(row["step"]), row) for row in order]
 
 
 def _row(name: str, measurement: Measurement, task: Task, measures: Sequence[str]) -> Row:
@@ -96,12 +101,6 @@ def _sizes(name: str, task: Task) -> Row:
         "depth": depth,
         "width": width,
     }
-
-
-def _numbered(step: int, steps: int) -> Row:
-    """The step's number where there is room for it."""
-    every = -(-steps // LABELS)
-    return {"number": str(step)} if step % every == 0 else {}
 
 
 def _width(divisor: int) -> str:

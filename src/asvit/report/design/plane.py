@@ -1,5 +1,6 @@
 """A plane of two quantities: axes, points with error bars, tooltips, as all charts of measures use them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,21 +10,16 @@ import altair as alt
 from asvit.measure.estimates import Estimate, Measurement
 from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_measure
-from asvit.report.charts import Row, chart, counting_axis
+from asvit.report.charts import BYTES, LARGE_NUMBERS, Row, chart, counting_axis, near
+from asvit.report.labels import PADDING, Label, Place, Point, places_for
 
-_FORMAT = {
-    "length": ",~f",
-    "ntk": ",~f",
-    "params": "~s",
-    "macs": "~s",
-    "memory": "~s",
-    "width": ",~f",
-}
+_FORMAT = {"params": "~s", "macs": "~s"}
+_LABELS = {"width": LARGE_NUMBERS, "length": LARGE_NUMBERS, "ntk": LARGE_NUMBERS, "memory": BYTES}
 _TITLE = {
     "params": "parameters",
     "macs": "multiply-adds of one image",
-    "latency": "milliseconds (lower is better)",
-    "memory": "bytes (lower is better)",
+    "latency": "milliseconds of a batch (lower is better)",
+    "memory": "memory at the peak (lower is better)",
     "width": "total width (channels, over all blocks)",
     "depth": "total depth (blocks)",
 }
@@ -78,6 +74,18 @@ def better_corner(x: str, y: str) -> str:
 
 
 @dataclass(frozen=True)
+class Words:
+    """Words beside the point of a row."""
+
+    text: str
+    row: Row
+    color: str | None = None
+    """Colour of words that stand out; None: as the axes'."""
+    needed: bool = False
+    """Whether they are written wherever there is most room, or only where there is enough."""
+
+
+@dataclass(frozen=True)
 class Plane:
     """Two fields against each other; the scales hold all rows."""
 
@@ -107,8 +115,52 @@ class Plane:
                 )
         return bars
 
+    def words(
+        self, words: Sequence[Words], *, points: Sequence[Row] = (), lines: Sequence[Sequence[Row]] = ()
+    ) -> list[alt.Chart]:
+        """Words beside points, none on another, on a point or on a line; those for which there is no room left out.
+
+        Args:
+            words: words at rows, which have their error bars.
+            points: rows that are drawn as points and have no words.
+            lines: rows that are joined by lines.
+        """
+        places = places_for(
+            [Label(w.text, self._position(w.row), needed=w.needed) for w in words],
+            points=map(self._position, points),
+            lines=[[self._position(row) for row in line] for line in [*lines, *self._bars(words)]],
+        )
+        groups: dict[tuple[Place, str | None], list[Row]] = {}
+        for w, place in zip(words, places, strict=True):
+            if place is not None:
+                groups.setdefault((place, w.color), []).append({**w.row, "words": w.text})
+        return [
+            self.points(rows)
+            .mark_text(align=place.align, dx=place.dx, dy=place.dy, **({} if color is None else _strong(color)))
+            .encode(text="words:N")
+            for (place, color), rows in groups.items()
+        ]
+
+    def _bars(self, words: Sequence[Words]) -> list[list[Row]]:
+        """Ends of the error bars through points with words."""
+        ends = [(field, row) for field in (self.x, self.y) for row in (w.row for w in words) if f"{field}_low" in row]
+        return [[row | {field: row[f"{field}_{end}"]} for end in ("low", "high")] for field, row in ends]
+
+    def _position(self, row: Row) -> Point:
+        """Place of a row in the plane, from 0 to 1 both ways."""
+        return self._share(self.x, row[self.x]), self._share(self.y, row[self.y])
+
+    def _share(self, field: str, value: int | float) -> float:
+        values = self._values(field)
+        low, high, at = min(values), max(values), value
+        if self._logarithmic(field):
+            low, high, at = map(math.log, (low, high, at))
+        return (at - low) / (high - low) if high > low else 0.5
+
     def _axis(self, channel: type, field: str, *, suffix: str = "") -> Any:
         axis = counting_axis() if field == "depth" else alt.Axis(format=_FORMAT.get(field, "~g"))
+        if field in _LABELS:
+            axis.labelExpr = _LABELS[field]
         return channel(f"{field}{suffix}:Q", scale=self._scale(field), title=self._title(field), axis=axis)
 
     def _title(self, field: str) -> str | list[str]:
@@ -118,8 +170,17 @@ class Plane:
         return [f"{metric.title} {metric.symbol}", f"({metric.better} is better{self.note})"]
 
     def _scale(self, field: str) -> alt.Scale:
-        """Logarithmic where all is positive, error bars included, and spans more than a factor of 4."""
-        values = [row[key] for row in self.rows for key in (field, f"{field}_low", f"{field}_high") if key in row]
-        logarithmic = bool(values) and 0 < 4 * min(values) < max(values)
-        logarithmic &= field not in ("width", "depth")  # linear as in Fig. 3
-        return alt.Scale(type="log" if logarithmic else "linear", zero=False, nice=False, padding=14)
+        return near(logarithmic=self._logarithmic(field), padding=PADDING)
+
+    def _logarithmic(self, field: str) -> bool:
+        """Where all is positive, error bars included, and spans more than a factor of 4."""
+        values = self._values(field)
+        linear = field in ("width", "depth")  # as in Fig. 3
+        return not linear and bool(values) and 0 < 4 * min(values) < max(values)
+
+    def _values(self, field: str) -> list[int | float]:
+        return [row[key] for row in self.rows for key in (field, f"{field}_low", f"{field}_high") if key in row]
+
+
+def _strong(color: str) -> dict[str, Any]:
+    return {"color": color, "fontWeight": "bold"}

@@ -1,6 +1,5 @@
-"""Charts of a search: entropy and reward over steps (Fig. 5), the final policy, the measured topologies."""
+"""Charts of a search: the policy and the reward over steps (Fig. 5), the final policy, the measured topologies."""
 
-import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -8,10 +7,12 @@ from typing import Any
 import altair as alt
 
 from asvit.design.search import SearchRun
+from asvit.design.words import undecided
 from asvit.networks.architecture import Architecture, Task
-from asvit.networks.space import SPACE
-from asvit.report.charts import WHOLE_NUMBERS, Row, chart, counting_axis, layered, tooltips
+from asvit.networks.space import SPACE, TABLE_1, Space, Topology
+from asvit.report.charts import COLUMNS, WHOLE_NUMBERS, Row, answering, chart, counting_axis, layered, near, tooltips
 from asvit.report.design.plane import Plane, estimates_row, measure_tooltips, trade_off
+from asvit.report.labels import PADDING
 from asvit.report.theme import ACCENT, FAINT, FOUND, SECOND
 
 PAPER_ENTROPY = 5.7
@@ -22,34 +23,49 @@ _MARKS = {BOTH: (FOUND, "diamond"), MOST_PROBABLE: (FOUND, "diamond"), BEST_RANK
 
 
 def entropy_chart(searches: Sequence[SearchRun]) -> alt.LayerChart:
-    """Entropy of the policy over steps, between a uniform policy's and the paper's last (Fig. 5)."""
+    """How undecided the policy is over steps, between a uniform policy and the paper's last (Fig. 5)."""
+    space = space_of(searches[0])
     rows = [
-        {"seed": search.seed, "step": step.step + 1, "entropy": step.entropy}
+        {
+            "seed": search.seed,
+            "step": step.step + 1,
+            "entropy": step.entropy,
+            "undecided": (share := undecided(step.entropy, space)),
+            "share": f"{share:.1%}",
+            "nats": f"{step.entropy:.2f} nats",
+        }
         for search in searches
         for step in search.steps
     ]
-    lines = chart(rows).mark_line(color=ACCENT, strokeWidth=2)
-    lines = lines.encode(
+    lines = chart(rows).encode(
         x=alt.X("step:Q", title="step", scale=alt.Scale(nice=False, zero=False), axis=counting_axis()),
-        y=alt.Y("entropy:Q", title="policy entropy (nats)", scale=alt.Scale(zero=False, padding=14)),
-        tooltip=tooltips(step="step", entropy="entropy", seed="seed"),
+        y=alt.Y(
+            "undecided:Q",
+            title=["how undecided the policy is", "(its entropy, of a uniform policy's)"],
+            scale=near(padding=PADDING),
+            axis=alt.Axis(format="~%"),
+        ),
+        tooltip=tooltips(step="step", share="undecided", nats="entropy", seed="seed"),
         **_by_seed(searches),
     )
+    paper = undecided(PAPER_ENTROPY, TABLE_1)
     return layered(
-        *_level(uniform := uniform_entropy(searches[0]), f"uniform policy: {uniform:.1f}", "right"),
-        *_level(PAPER_ENTROPY, f"paper, after 500 steps: {PAPER_ENTROPY}", "left"),
-        lines,
+        *_level(1.0, "uniform policy", "right"),
+        *_level(paper, f"paper, after 500 steps: {100 * paper:.0f} %", "left"),
+        lines.mark_line(color=ACCENT, strokeWidth=2),
+        answering(lines),
     )
 
 
-def uniform_entropy(search: SearchRun) -> float:
-    """Entropy in nats of a uniform policy over the space of a search."""
-    return sum(math.log(len(distribution)) for distribution in search.probabilities.values())
+def space_of(search: SearchRun) -> Space:
+    """The space that a search chose from."""
+    values = {name: tuple(map(int, distribution)) for name, distribution in search.probabilities.items()}
+    return Space(values, Topology.parse(search.most_probable).base_stride)
 
 
 def _level(value: float, text: str, side: str) -> list[alt.Chart]:
     """A dashed line across with words on it."""
-    base = chart([{"entropy": value, "text": text}]).encode(y="entropy:Q")
+    base = chart([{"undecided": value, "text": text}]).encode(y="undecided:Q")
     place = alt.value("width") if side == "right" else alt.value(4)
     words = base.mark_text(align=side, dy=-7, fontStyle="italic").encode(x=place, text="text:N")  # pyright: ignore
     return [base.mark_rule(color=FAINT, strokeDash=[4, 4]), words]
@@ -138,7 +154,7 @@ def topologies_chart(searches: Sequence[SearchRun], task: Task, measures: Sequen
     marked = [row for row in rows if "marked" in row]
     kinds = [kind for kind in _MARKS if any(row["marked"] == kind for row in marked)]
     colors, shapes = ([_MARKS[kind][i] for kind in kinds] for i in (0, 1))
-    legend = alt.Legend(title=None, symbolOpacity=1, columns=2)  # as many as a phone holds
+    legend = alt.Legend(title=None, symbolOpacity=1, columns=COLUMNS)
     marks = plane.points(marked).mark_point(filled=True, size=170, opacity=1, stroke="white", strokeWidth=1)
     marks = marks.encode(
         fill=alt.Fill("marked:N", scale=alt.Scale(domain=kinds, range=colors), legend=legend),

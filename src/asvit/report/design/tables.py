@@ -8,7 +8,7 @@ from asvit.measure.estimates import Measurement
 from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_measure, format_usage
 from asvit.report.design.search_charts import marked_as
-from asvit.report.markup import Markup, architecture, symbol, table, tag
+from asvit.report.markup import Markup, architecture, join, symbol, table, tag
 from asvit.report.parts import MOST_SHOWN, folded, unbroken
 from asvit.units import format_size
 
@@ -37,6 +37,24 @@ def _estimates(measurement: Measurement, measures: Sequence[str]) -> list[str]:
     if not measurement.valid:
         return [f"invalid: {measurement.invalid}", *("–" for _ in measures[1:])]
     return [unbroken(format_measure(name, measurement.estimates[name])) for name in measures]
+
+
+def in_words(measures: Sequence[str]) -> Markup:
+    """What the symbols of measures stand for, and which direction is taken for better.
+
+    >>> in_words(["length"])
+    'L<sup>E</sup> is the length distortion (higher is taken for better).'
+    """
+    explained = []
+    for name in measures:
+        metric = METRICS[name]
+        comes = [
+            "; " if explained else "",
+            symbol(metric),
+            f" is the {metric.title} ({metric.better} is taken for better)",
+        ]
+        explained += comes
+    return join([*explained, "."])
 
 
 def family_table(grown: Grown) -> Markup:

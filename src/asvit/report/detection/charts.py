@@ -3,7 +3,7 @@
 import altair as alt
 
 from asvit.detection.results import DetectEpoch, DetectResult
-from asvit.report.charts import Row, chart, counting_axis, diamond, layered, point_size, tooltips
+from asvit.report.charts import COLUMNS, Row, chart, counting_axis, diamond, layered, point_size, tooltips
 from asvit.report.theme import ACCENT, FAINT, FOUND, SECOND
 
 _LOSSES = {
@@ -48,7 +48,7 @@ def loss_chart(result: DetectResult) -> alt.LayerChart:
     lines = chart(rows).encode(
         x=_axis(result),
         y=alt.Y("loss:Q", title="loss", scale=alt.Scale(zero=True)),
-        color=alt.Color("part:N", title=None, scale=colours, legend=alt.Legend(columns=2)),
+        color=alt.Color("part:N", title=None, scale=colours, legend=alt.Legend(columns=COLUMNS)),
         tooltip=tooltips(epoch="epoch", part="part", text="loss"),
     )
     return layered(

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
-from asvit.detection.results import whole
-from asvit.report.charts import figure
+from asvit.report.charts import LEAST, figure
 from asvit.report.detection.charts import loss_chart, precision_chart
 from asvit.report.detection.record import DetectReport, read_detection
 from asvit.report.detection.tables import costs_table, epochs_of, left_out_list, scores_table
+from asvit.report.detection.verdict import verdict
 from asvit.report.markup import Markup, architecture, join, tag
-from asvit.report.parts import Page, classes_list, count, head, unreadable_list, wrapped
-from asvit.units import format_share, format_size
+from asvit.report.parts import Page, classes_list, head, next_steps, unreadable_list, wrapped
+from asvit.runs.next_steps import after_detection
+from asvit.units import count
 
 
 def detection_page(directory: Path) -> Page:
@@ -24,15 +25,15 @@ def detection_page(directory: Path) -> Page:
     start = "" if run.config.start is None else f" The backbone started from {run.config.start}."
     how = f" for {count(recipe.epochs, 'epoch')} in batches of {recipe.batch_size}.{start}"
     words = join(["A detector, trained on ", wrapped(run.config.data), how])
+    answer = [*verdict(report), next_steps(after_detection(directory, run.config.data))]
     return Page(
         f"Cascade Mask R-CNN on {result.network}",
         [
-            *head(run, heading, words, [run.config.seed]),
-            _found(report),
+            *head(run, heading, words, [run.config.seed], answer=answer),
             unreadable_list(result.unreadable, result.epochs[-1].unreadable),
             left_out_list(result),
-            *_curves(report),
             *_scores(report),
+            *_curves(report),
             *_costs(report),
             tag("h2", "Epochs"),
             epochs_of(result),
@@ -41,29 +42,22 @@ def detection_page(directory: Path) -> Page:
     )
 
 
-def _found(report: DetectReport) -> Markup:
-    """The best epoch."""
-    result, best = report.result, report.result.best
-    assert best.boxes is not None
-    assert best.masks is not None  # read_detection has seen to it
-    params = whole(result.costs).params
-    return tag(
-        "p",
-        f"Best epoch {best.epoch} of {len(result.epochs)}: average precision {format_share(best.boxes.ap)} % of boxes, "
-        f"{format_share(best.masks.ap)} % of masks; {format_size(params)} parameters, in ",
-        tag("code", wrapped(result.checkpoint)),
-        ".",
-    )
-
-
 def _curves(report: DetectReport) -> list[Markup]:
-    words = "COCO's average precision over overlaps from 0.50 to 0.95; the diamond is the best epoch."
-    parts = "Of all stages together, as they are weighted, on augmented training images."
-    charts = [
-        figure("precision", "Average precision by epoch", words, precision_chart(report.result)),
-        figure("loss", "Parts of the training loss by epoch", parts, loss_chart(report.result)),
-    ]
-    return [tag("h2", "Curves"), tag("div", *charts, class_="charts")]
+    result = report.result
+    evaluations, epochs = len(report.evaluated), len(result.epochs)
+    charts, too_few = [], []
+    if evaluations >= LEAST:
+        words = "COCO's average precision over overlaps from 0.50 to 0.95; the diamond is the best epoch."
+        charts.append(figure("precision", "Average precision by epoch", words, precision_chart(result)))
+    else:
+        too_few.append(f"A training with {count(evaluations, 'evaluation')} has no curve of the average precision.")
+    if epochs >= LEAST:
+        words = "Of all stages together, as they are weighted, on augmented training images."
+        charts.append(figure("loss", "Parts of the training loss by epoch", words, loss_chart(result)))
+    else:
+        too_few.append(f"A training of {count(epochs, 'epoch')} has no curve of the loss.")
+    said = [tag("p", " ".join(too_few))] if too_few else []
+    return [tag("h2", "Curves"), *said, *([tag("div", *charts, class_="charts")] if charts else [])]
 
 
 def _scores(report: DetectReport) -> list[Markup]:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asvit.detection.recipe import DetectRecipe
-from asvit.detection.results import DetectResult
+from asvit.detection.results import CocoScores, DetectEpoch, DetectResult
+from asvit.report.asked import ImageCounts
 from asvit.runs.read import Config, RunFile, damaged, read_result, read_run
 from asvit.runs.records import RESULT
 
@@ -16,6 +17,8 @@ class DetectConfig(Config):
     data: str
     start: str | None
     detect: DetectRecipe
+    images: ImageCounts | None = None
+    """None in files of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,19 @@ class DetectReport:
 
     run: DetectRun
     result: DetectResult
+
+    @property
+    def best(self) -> tuple[CocoScores, CocoScores]:
+        """Scores of boxes and masks of the best epoch."""
+        boxes, masks = self.result.best.boxes, self.result.best.masks
+        assert boxes is not None
+        assert masks is not None  # read_detection has seen to it
+        return boxes, masks
+
+    @property
+    def evaluated(self) -> list[DetectEpoch]:
+        """Epochs after which the detector was evaluated."""
+        return [epoch for epoch in self.result.epochs if epoch.boxes is not None]
 
 
 def read_detection(directory: Path) -> DetectReport:

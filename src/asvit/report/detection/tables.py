@@ -2,8 +2,8 @@
 
 from asvit.detection.results import TWELVE, DetectEpoch, DetectResult, whole
 from asvit.report.markup import Markup, table, tag
-from asvit.report.parts import count, epochs_table, folded, learning_rate, wrapped
-from asvit.units import format_share, format_size
+from asvit.report.parts import epochs_table, folded, learning_rate, wrapped
+from asvit.units import count, format_share, format_size
 
 
 def scores_table(epoch: DetectEpoch) -> Markup:

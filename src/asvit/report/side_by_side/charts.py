@@ -1,19 +1,20 @@
 """Charts of networks side by side: each measure over parameters."""
 
-import math
-from collections.abc import Iterator, Sequence
+import re
 
 import altair as alt
 
 from asvit.measure.compared import Row as Network
 from asvit.report.charts import Row, diamond, layered, tooltips
-from asvit.report.design.plane import Plane, estimate_fields, measure_tooltips
+from asvit.report.design.plane import Plane, Words, estimate_fields, measure_tooltips
 from asvit.report.side_by_side.record import SideBySideReport
 from asvit.report.theme import ACCENT, FOUND
 from asvit.units import format_size
 
 LABELLED = 12
 """Networks up to which each has its name at its point."""
+LONGEST = 24
+"""Letters of a name at a point."""
 
 
 def measure_chart(report: SideBySideReport, name: str) -> alt.LayerChart:
@@ -35,21 +36,23 @@ def measure_chart(report: SideBySideReport, name: str) -> alt.LayerChart:
         diamond(plane.points(family).encode(tooltip=tips)),
     ]
     if len(rows) <= LABELLED:
-        layers += [
-            *_labels(plane, others, ACCENT),
-            *_labels(plane, family, FOUND),
-        ]
+        names = [Words(row["label"], row, FOUND if row["designed"] else ACCENT, needed=True) for row in rows]
+        layers += plane.words(names)
     return layered(*layers)
 
 
-def _labels(plane: Plane, rows: Sequence[Row], color: str) -> Iterator[alt.Chart]:
-    """Names beside points, on the side where there is more room."""
-    sizes = [row["params"] for row in plane.rows]
-    middle = math.sqrt(min(sizes) * max(sizes))
-    left = [row for row in rows if row["params"] < middle]
-    right = [row for row in rows if row["params"] >= middle]
-    yield plane.points(left).mark_text(align="left", dx=9, color=color, limit=160).encode(text="label:N")
-    yield plane.points(right).mark_text(align="right", dx=-9, color=color, limit=160).encode(text="label:N")
+def _short(budget: str) -> str:
+    """A budget without the words that its units say already.
+
+    >>> _short("3M parameters and 20ms of latency")
+    '3M, 20ms'
+    """
+    return re.sub(r" (parameters|of latency|of memory)", "", budget).replace(" and ", ", ")
+
+
+def _shortened(name: str) -> str:
+    """A name that leaves room for others."""
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
 
 
 def has_both(network: Network, name: str) -> bool:
@@ -60,11 +63,12 @@ def has_both(network: Network, name: str) -> bool:
 def _row(network: Network, name: str) -> Row:
     estimates = {metric: cell.estimate for metric, cell in network.cells.items() if cell.estimate is not None}
     params = estimates["params"].mean
-    designed = network.designed_for is not None
     return {
         "network": network.name,
-        "designed": designed,
-        "label": network.designed_for if designed else network.name.removeprefix("timm:"),
+        "designed": network.designed_for is not None,
+        "label": _short(network.designed_for)
+        if network.designed_for
+        else _shortened(network.name.removeprefix("timm:")),
         **estimate_fields(name, estimates[name]),
         "params": params,
         "params_text": format_size(round(params)),

@@ -1,12 +1,16 @@
 """What a page shows of a design and of the networks beside it, read from their files."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
+from asvit.design.record import read_design
 from asvit.measure.compared import SIDE_BY_SIDE, Row, SideBySide
 from asvit.measure.metrics import METRICS
+from asvit.report.design.next import file_of
 from asvit.runs.read import Environment, RunFile, damaged, read_run
 from asvit.runs.records import read_record
 
@@ -19,15 +23,23 @@ class SideBySideReport:
     """The design, with the command and the environment in which the networks were measured."""
     result: SideBySide
 
+    files: Mapping[str, Path]
+    """Architecture file of every designed network that has one, by its text form."""
+    width_divisor: int
+    """Divisor of the width at which the design measured networks that grew; 1 where none did."""
+
     @property
     def by_size(self) -> list[Row]:
         """Networks by parameters, where they were counted."""
+        return sorted(self.result.rows, key=lambda row: mean_of(row, "params") or 0.0)
 
-        def params(row: Row) -> float:
-            cell = row.cells.get("params")
-            return 0.0 if cell is None or cell.estimate is None else cell.estimate.mean
-
-        return sorted(self.result.rows, key=params)
+    def next_in_size(self, row: Row) -> Row | None:
+        """The other network, not a designed one, whose parameters are the nearest; None where they were not counted."""
+        own = mean_of(row, "params")
+        others = [other for other in self.result.rows if other.designed_for is None and mean_of(other, "params")]
+        if not own or not others:
+            return None
+        return min(others, key=lambda other: abs(math.log((mean_of(other, "params") or own) / own)))
 
     @property
     def missing(self) -> list[tuple[Row, str, str]]:
@@ -40,8 +52,14 @@ class SideBySideReport:
         ]
 
 
+def mean_of(row: Row, name: str) -> float | None:
+    """Mean of a measure of a network; None where there is none."""
+    cell = row.cells.get(name)
+    return None if cell is None or cell.estimate is None else cell.estimate.mean
+
+
 def read_side_by_side(directory: Path) -> SideBySideReport:
-    """Read ``run.json`` and ``side-by-side.json``.
+    """Read ``side-by-side.json``, and the records of the design.
 
     Args:
         directory: run directory of search, grow or design.
@@ -63,6 +81,11 @@ def read_side_by_side(directory: Path) -> SideBySideReport:
         environment = msgspec.convert(result.environment, Environment)
     except msgspec.ValidationError as error:
         raise damaged(path, str(error)) from error
+    design = read_design(directory)
+    grown = design.grown
     return SideBySideReport(
-        replace(read_run(directory, RunFile), environment=environment, command=result.command), result
+        replace(read_run(directory, RunFile), environment=environment, command=result.command),
+        result,
+        {} if grown is None else {member.architecture: file_of(member, directory) for member in grown.family},
+        1 if grown is None else grown.width_divisor,
     )

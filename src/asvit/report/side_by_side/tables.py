@@ -3,9 +3,10 @@
 from asvit.measure.compared import Row
 from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_measure
-from asvit.report.markup import Markup, architecture, join, symbol, table, tag
+from asvit.report.markup import Markup, join, symbol, table, tag
 from asvit.report.parts import MOST_SHOWN, folded, unbroken, wrapped
 from asvit.report.side_by_side.record import SideBySideReport
+from asvit.report.side_by_side.verdict import named
 
 
 def networks_table(report: SideBySideReport) -> Markup:
@@ -17,14 +18,19 @@ def networks_table(report: SideBySideReport) -> Markup:
         [_name(row), *(_cell(row, name, numbers.get((row.name, row.designed_for, name), "")) for name in metrics)]
         for row in report.by_size
     ]
-    return table(["network", *(symbol(METRICS[name]) for name in metrics)], rows, class_="cards named")
+    return table(["network", *map(_heading, metrics)], rows, class_="cards named")
+
+
+def _heading(name: str) -> str:
+    """What stands over a column: words for what has no symbol of its own."""
+    metric = METRICS[name]
+    return metric.title if metric.symbol.startswith("#") else symbol(metric)
 
 
 def _name(row: Row) -> Markup:
-    name = architecture(row.name) if "|" in row.name else wrapped(row.name)
     if row.designed_for is None:
-        return name
-    return tag("div", tag("div", tag("strong", f"designed for {row.designed_for}")), name)
+        return named(row)
+    return tag("div", tag("div", tag("strong", f"designed for {row.designed_for}")), named(row))
 
 
 def _cell(row: Row, name: str, number: str) -> Markup:

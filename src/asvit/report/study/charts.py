@@ -3,7 +3,7 @@
 import altair as alt
 
 from asvit.measure.metrics import METRICS
-from asvit.report.charts import Row, chart, layered, tooltips
+from asvit.report.charts import Row, chart, layered, near, tooltips
 from asvit.report.theme import ACCENT, FAINT, FOUND
 from asvit.study.correlation import Interval
 from asvit.study.results import Point, Scored, StudyResult
@@ -17,14 +17,13 @@ def accuracy_chart(result: StudyResult, name: str) -> alt.LayerChart:
     """Accuracy of every topology over a measure of it, coloured by #params; with a tooltip for each (Fig. 2)."""
     rows = [_row(point, name) for point in result.points if name in point.values]
     values = [row[key] for row in rows for key in ("value", "low", "high")]
-    logarithmic = 0 < 4 * min(values) < max(values)
-    scale = alt.Scale(type="log" if logarithmic else "linear", zero=False, nice=False, padding=14)
+    scale = near(logarithmic=0 < 4 * min(values) < max(values))
     metric = METRICS[name]
     title = [f"{metric.title} {metric.symbol}", f"({metric.better} is better)"]
     counted = alt.Axis(format="~s") if metric.counted else alt.Axis(format=",~f")
     x, y = (
         alt.X("value:Q", scale=scale, title=title, axis=counted),
-        alt.Y("top1:Q", scale=alt.Scale(zero=False, nice=False, padding=14), title="top-1 accuracy (%)"),
+        alt.Y("top1:Q", scale=near(), title="top-1 accuracy (%)"),
     )
     color = alt.Color("params:Q", title="parameters", scale=alt.Scale(nice=False), legend=alt.Legend(format="~s"))
     tips = tooltips(topology="topology", accuracy="top-1", shown=metric.symbol, size="parameters")
@@ -54,10 +53,11 @@ def _row(point: Point, name: str) -> Row:
 
 def correlation_chart(result: StudyResult) -> alt.LayerChart:
     """Kendall τ of all scores with 95 % intervals, the best first; the dashed line is that of #params."""
-    scores = sorted((score for score in result.scores if score.tau), key=lambda score: -_tau(score).value)
+    scores = result.judged
     rows: list[Row] = [
         {
-            "score": f"{score.symbol} ({score.title})",
+            "score": score.symbol,
+            "title": score.title,
             "value": _tau(score).value,
             "low": _tau(score).low,
             "high": _tau(score).high,
@@ -66,9 +66,9 @@ def correlation_chart(result: StudyResult) -> alt.LayerChart:
         for score in scores
     ]
     order = [row["score"] for row in rows]
-    y = alt.Y("score:N", sort=order, title=None, axis=alt.Axis(labelLimit=260, domain=False, ticks=False))
+    y = alt.Y("score:N", sort=order, title=None, axis=alt.Axis(domain=False, ticks=False))
     x = alt.Scale(domain=[-1, 1])
-    base = chart(rows).encode(y=y, tooltip=tooltips(score="score", text="τ"))
+    base = chart(rows).encode(y=y, tooltip=tooltips(score="score", title="of", text="τ"))
     bars = base.mark_rule(strokeWidth=2, color=ACCENT).encode(x=alt.X("low:Q", scale=x, title="Kendall τ"), x2="high:Q")
     points = base.mark_point(filled=True, size=70, opacity=1, color=ACCENT).encode(x=alt.X("value:Q", scale=x))
     zero = chart([{"value": 0}]).mark_rule(color=FAINT).encode(x=alt.X("value:Q", scale=x))

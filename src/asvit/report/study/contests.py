@@ -8,13 +8,13 @@ import altair as alt
 
 from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_estimate, in_per_cent
-from asvit.report.charts import Panel, Row, chart, counting_axis, figure, layered, tooltips
+from asvit.report.charts import COLUMNS, Panel, Row, answering, chart, counting_axis, figure, layered, near, tooltips
 from asvit.report.markup import Markup, architecture, symbol, table, tag
-from asvit.report.parts import Page, count, folded, head, images
+from asvit.report.parts import Page, folded, head, images
 from asvit.runs.read import RunFile, read_result, read_run
 from asvit.study.contest import Contestant, ScalingContest, SearchContest, Standing
 from asvit.study.results import Trained
-from asvit.units import format_size
+from asvit.units import count, format_size
 
 
 def search_contest_page(directory: Path) -> Page:
@@ -61,19 +61,17 @@ def _methods(result: SearchContest) -> Markup:
 def curves_chart(result: SearchContest) -> alt.LayerChart:
     """The best topology so far over measurements, by method."""
     rows: list[Row] = [
-        {"method": method, "measurement": at, "share": fmean(values)}
+        {"method": method, "measurement": at, "share": (share := fmean(values)), "text": f"{share:.2%}"}
         for method, runs in result.curves.items()
         for at, values in enumerate(zip(*runs, strict=True), start=1)
     ]
-    lines = chart(rows).mark_line(strokeWidth=2, interpolate="step-after")
-    return layered(
-        lines.encode(
-            x=alt.X("measurement:Q", title="measurements", scale=alt.Scale(nice=False, zero=False)),
-            y=alt.Y("share:Q", title="share that is no better", scale=alt.Scale(zero=False, nice=False, padding=10)),
-            color=alt.Color("method:N", title=None, legend=alt.Legend(columns=5)),
-            tooltip=tooltips(method="method", measurement="measurements", share="share"),
-        )
+    lines = chart(rows).encode(
+        x=alt.X("measurement:Q", title="measurements", scale=alt.Scale(nice=False, zero=False)),
+        y=alt.Y("share:Q", title="share that is no better", scale=near(padding=10), axis=alt.Axis(format="~%")),
+        color=alt.Color("method:N", title=None, legend=alt.Legend(columns=COLUMNS)),
+        tooltip=tooltips(method="method", measurement="measurements", text="share"),
     )
+    return layered(lines.mark_line(strokeWidth=2, interpolate="step-after"), answering(lines))
 
 
 def scaling_contest_page(directory: Path) -> Page:
@@ -111,9 +109,9 @@ def plane_chart(result: ScalingContest) -> alt.LayerChart:
         for place in result.places
     ]
     base = chart(rows).encode(
-        x=alt.X("width:Q", title="total width (channels, over all blocks)", scale=alt.Scale(zero=False, padding=14)),
+        x=alt.X("width:Q", title="total width (channels, over all blocks)", scale=near()),
         y=alt.Y("depth:Q", title="total depth (blocks)", axis=counting_axis()),
-        color=alt.Color("rule:N", title=None, legend=alt.Legend(columns=5)),
+        color=alt.Color("rule:N", title=None, legend=alt.Legend(columns=COLUMNS)),
         detail="line:N",
         order="step:Q",
         tooltip=tooltips(rule="rule", network="network", depth="blocks", width="channels", params="parameters"),

@@ -4,14 +4,16 @@ from pathlib import Path
 
 from asvit.measure.metrics import METRICS
 from asvit.measure.words import or_dash
-from asvit.report.charts import figure
+from asvit.report.charts import LEAST, figure
 from asvit.report.markup import Markup, architecture, join, symbol, table, tag
-from asvit.report.parts import Page, count, folded, head, images, settings, unbroken
+from asvit.report.parts import Page, folded, head, images, settings, unbroken
 from asvit.report.study.charts import ROW_HEIGHT, accuracy_chart, correlation_chart
 from asvit.report.study.record import StudyReport, read_study
-from asvit.runs.records import flat
+from asvit.report.symbols import typeset_html
+from asvit.runs.differences import flat
 from asvit.study.noise import Variance
 from asvit.study.results import Scored, StudyResult
+from asvit.units import count
 
 PAPER_TOPOLOGIES, PAPER_EPOCHS = 87, 300
 
@@ -22,15 +24,14 @@ def study_page(directory: Path) -> Page:
     run, result = report.run, report.result
     title = f"Do the measures predict accuracy? {images(result.task)}"
     words = "Sampled topologies, one block a stage and C = 32, trained, and ranked by measures taken before."
+    answer = [tag("p", tag("strong", typeset_html(result.sentence))), tag("p", _shorter(report), class_="note")]
     return Page(
         title,
         [
-            *head(run, title, words, [run.config.seed]),
-            tag("p", tag("strong", result.sentence)),
-            tag("p", _shorter(report), class_="note"),
-            *_noise(result),
+            *head(run, title, words, [run.config.seed], answer=answer),
             *_scores(result),
             *_figures(result),
+            *_noise(result),
             *_topologies(result),
         ],
     )
@@ -59,6 +60,18 @@ def _noise(result: StudyResult) -> list[Markup]:
 
 
 def _scores(result: StudyResult) -> list[Markup]:
+    judged = [tag("p", "None is judged: the first sentence of this page says why.")]
+    if result.judged:
+        judged = _judged(result)
+    return [
+        tag("h2", "Scores"),
+        *judged,
+        folded("Where the scores come from", tag("ul", *map(_source, result.scores))),
+        settings(flat(result.measuring).items(), "How they were measured"),
+    ]
+
+
+def _judged(result: StudyResult) -> list[Markup]:
     words = "Kendall τ between a score and accuracy, with 95 % bootstrap intervals over topologies; signs are such "
     words += "that a positive τ is a good one. Given #params: partial τ. Within bands: among thirds of equal #params. "
     words += "Over #params: difference of both τ. Ceiling: τ of a perfect score, for the noise of training and of the "
@@ -67,9 +80,9 @@ def _scores(result: StudyResult) -> list[Markup]:
     words += "Of: topologies for which the score is valid."
     headers = ["score", "of", "τ", "given #params", "within bands", "over #params"]
     headers += ["ceiling", "regret", "of five", "seconds"]
-    rows = [_cells(score) for score in sorted(result.scores, key=_by_tau)]
+    others = [score for score in result.scores if score not in result.judged]
+    rows = [_cells(score) for score in [*result.judged, *others]]
     return [
-        tag("h2", "Scores"),
         tag("p", words),
         table(headers, rows, class_="numbers"),
         figure(
@@ -77,15 +90,9 @@ def _scores(result: StudyResult) -> list[Markup]:
             "Rank correlation",
             "The dashed line is that of #params.",
             correlation_chart(result),
-            height=ROW_HEIGHT * len(rows),
+            height=ROW_HEIGHT * len(result.judged),
         ),
-        folded("Where the scores come from", tag("ul", *map(_source, result.scores))),
-        settings(flat(result.measuring).items(), "How they were measured"),
     ]
-
-
-def _by_tau(score: Scored) -> float:
-    return 2.0 if score.tau is None else -score.tau.value
 
 
 def _cells(score: Scored) -> list[str]:
@@ -102,11 +109,14 @@ def _cells(score: Scored) -> list[str]:
 
 
 def _source(score: Scored) -> Markup:
-    return tag("li", f"{score.symbol}: {score.title}, {score.better} is better ({score.source})")
+    return tag("li", typeset_html(f"{score.symbol}: {score.title}, {score.better} is better ({score.source})"))
 
 
 def _figures(result: StudyResult) -> list[Markup]:
-    names = [score.name for score in sorted(result.scores, key=_by_tau) if score.name in METRICS and score.tau]
+    shown = result.judged or [score for score in result.scores if score.topologies >= LEAST]
+    names = [score.name for score in shown if score.name in METRICS]
+    if not names:
+        return []
     charts = [
         figure(
             name.replace("_", "-"),

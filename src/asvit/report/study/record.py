@@ -3,19 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from asvit.report.asked import ImageCounts
 from asvit.runs.read import Config, RunFile, damaged, read_result, read_run
 from asvit.runs.records import RESULT
 from asvit.study.plan import PlanSettings
 from asvit.study.results import StudyResult
 from asvit.training.recipe import TrainRecipe
-
-
-@dataclass(frozen=True)
-class ImageCounts:
-    """Numbers of images in both parts of the data."""
-
-    train: int
-    val: int
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Literal
 
 import altair as alt
 
-from asvit.report.charts import Row, chart, counting_axis, diamond, layered, point_size, tooltips
+from asvit.report.charts import COLUMNS, Row, chart, counting_axis, diamond, layered, near, point_size, tooltips
 from asvit.report.theme import ACCENT, FAINT, SECOND
 from asvit.report.training.record import TrainReport
 from asvit.training.results import Epoch
@@ -27,7 +27,7 @@ def accuracy_chart(report: TrainReport, spent: Spent) -> alt.LayerChart:
         spent: what accuracy is drawn against.
     """
     x = _axis(report, spent)
-    y = alt.Y("top1:Q", title="top-1 accuracy", scale=_near(), axis=alt.Axis(format="~%"))
+    y = alt.Y("top1:Q", title="top-1 accuracy", scale=near(), axis=alt.Axis(format="~%"))
     line = chart(_row(epoch) for epoch in report.result.epochs).encode(x=x, y=y, tooltip=_tooltips())
     return layered(
         *_bands(report, spent),
@@ -49,7 +49,7 @@ def loss_chart(report: TrainReport, spent: Spent) -> alt.LayerChart:
         for epoch in report.result.epochs
         for images, value in ((_TRAIN, epoch.train_loss), (_VAL, epoch.loss))
     ]
-    x, y = _axis(report, spent), alt.Y("value:Q", title="loss (nats)", scale=_near())
+    x, y = _axis(report, spent), alt.Y("value:Q", title="loss (nats)", scale=near())
     kinds = alt.Color("images:N", title=None, scale=alt.Scale(domain=[_TRAIN, _VAL], range=[SECOND, ACCENT]))
     lines = chart(rows).encode(x=x, y=y, color=kinds, tooltip=_tooltips())
     best = report.result.best
@@ -72,10 +72,9 @@ def _bands(report: TrainReport, spent: Spent) -> list[alt.Chart]:
         rows.append({"start": start, "end": end, "stage": f"{span.tokens} of the tokens", "epochs": span.numbers})
     opacities = [STRONGEST * (len(spans) - i) / len(spans) for i in range(len(spans))]
     shades = alt.Opacity(
-        "stage:N",
+        "stage:O",
         scale=alt.Scale(domain=[row["stage"] for row in rows], range=opacities),
-        # Two columns are as many as a phone holds.
-        legend=alt.Legend(title=None, orient="bottom", columns=2, offset=14, symbolType="square"),
+        legend=alt.Legend(title=None, orient="bottom", columns=COLUMNS, offset=14, symbolType="square"),
     )
     bands = chart(rows).mark_rect(color=FAINT)
     x = _axis(report, spent, field="start")
@@ -90,11 +89,6 @@ def _axis(report: TrainReport, spent: Spent, *, field: str | None = None) -> alt
         "macs": alt.Axis(format="~s", tickMinStep=1, labelExpr="datum.value ? datum.label : '0'"),
     }
     return alt.X(f"{field or spent}:Q", title=_TITLE[spent], scale=scale, axis=axis[spent])
-
-
-def _near() -> alt.Scale:
-    """Scale that reaches as far as the values."""
-    return alt.Scale(zero=False, nice=False, padding=14)
 
 
 def _row(epoch: Epoch) -> Row:

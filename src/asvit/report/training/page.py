@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-from asvit.report.charts import figure
+from asvit.report.charts import LEAST, figure
 from asvit.report.markup import Markup, architecture, join, tag
-from asvit.report.parts import Page, classes_list, count, head, images, unreadable_list, wrapped
+from asvit.report.parts import Page, classes_list, head, images, next_steps, unreadable_list, wrapped
 from asvit.report.training.charts import accuracy_chart, loss_chart
+from asvit.report.training.mistakes import where_it_is_wrong
 from asvit.report.training.record import TrainReport, read_training
 from asvit.report.training.tables import epochs_of, stages_table
+from asvit.report.training.verdict import verdict
+from asvit.runs.next_steps import after_training
 from asvit.training.results import TrainResult
-from asvit.units import format_size
+from asvit.units import count, format_duration
 
 
 def training_page(directory: Path) -> Page:
@@ -21,12 +24,13 @@ def training_page(directory: Path) -> Page:
     recipe = run.config.train
     how = f" for {count(recipe.epochs, 'epoch')} in batches of {recipe.batch_size}."
     words = join(["A classifier, trained on ", wrapped(run.config.data), how])
+    answer = [*verdict(report), next_steps(after_training(directory, run.config.data))]
     return Page(
         f"Training of {result.network} on {what}",
         [
-            *head(run, heading, words, [run.config.seed]),
-            _found(result),
+            *head(run, heading, words, [run.config.seed], answer=answer),
             unreadable_list(result.unreadable, result.epochs[-1].unreadable),
+            *where_it_is_wrong(report),
             *_curves(report),
             *_stages(report),
             *_epochs(result),
@@ -35,34 +39,31 @@ def training_page(directory: Path) -> Page:
     )
 
 
-def _found(result: TrainResult) -> Markup:
-    """The best epoch, and what coarse tokens saved."""
-    best = result.best
-    words = [
-        f"Best epoch {best.epoch} of {len(result.epochs)}: top-1 accuracy {best.top1:.2%}, top-5 {best.top5:.2%}, "
-        f"loss {best.loss:.4f}; {format_size(result.params)} parameters, in ",
-        tag("code", wrapped(result.checkpoint)),
-        ". ",
-        _saved(result),
-    ]
-    return tag("p", *words)
-
-
 def _saved(result: TrainResult) -> str:
-    if len(result.stages) == 1:
-        return ""
     saved = f"Coarse tokens saved {result.saved_macs:.1%} of the multiply-adds"
     if result.saved_time < 0:
-        longer = f"{-result.saved_time:.1%} longer than {count(len(result.epochs), 'epoch')} with all tokens would"
-        return f"{saved} but no time: training took {longer}, by the median of such epochs."
+        return f"{saved}; of the time none saved: the machine was busy."
     return f"{saved} and {result.saved_time:.1%} of the time."
 
 
+def _pace(result: TrainResult) -> str:
+    """How long it took, and how fast it was."""
+    seconds = sum(epoch.seconds for epoch in result.epochs)
+    waiting = sum(epoch.seconds * epoch.waiting for epoch in result.epochs) / seconds
+    words = f"Training took {format_duration(seconds)}, evaluation not counted"
+    return f"{words}; {waiting:.1%} of it was spent waiting for images."
+
+
 def _curves(report: TrainReport) -> list[Markup]:
-    best = report.result.best
+    best, epochs = report.result.best, len(report.result.epochs)
+    if epochs < LEAST:
+        return [tag("h2", "Curves"), tag("p", f"A training of {count(epochs, 'epoch')} has no curve to show.")]
     words = "After every epoch; the diamond is the best one, the highest top-1 accuracy with all tokens. "
     if len(report.spans) > 1:
-        words += "Bands are stages with fewer tokens, in training and in validation (Fig. 4). "
+        changes = [str(span.epochs[0] + 1) for span in report.spans[1:]]
+        words += "Bands are stages with fewer tokens, in training and in validation (Fig. 4). The number of tokens "
+        words += f"changes with epoch {' and '.join(changes)}: there accuracy may fall at first, for the weights have "
+        words += "not seen as many. "
     accuracy = f"Of the validation images; at best {best.top1:.2%}, in epoch {best.epoch}."
     macs = "Three times the forward pass of every training image."
     loss = "Training images are augmented, validation images are not."
@@ -76,10 +77,11 @@ def _curves(report: TrainReport) -> list[Markup]:
 
 
 def _stages(report: TrainReport) -> list[Markup]:
-    words = "A larger stride of the patch embedding gives fewer tokens (Section 4)."
+    words = f"A larger stride of the patch embedding gives fewer tokens (Section 4). {_saved(report.result)} "
     if len(report.spans) == 1:
-        words = "A single stage: every epoch has all tokens."
-    return [tag("h2", "Stages"), tag("p", words), stages_table(report)]
+        words = "A single stage: every epoch has all tokens. "
+    words += _pace(report.result)
+    return [tag("h2", "Stages and throughput"), tag("p", words), stages_table(report)]
 
 
 def _epochs(result: TrainResult) -> list[Markup]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
 
+from asvit.report.asked import ImageCounts
+from asvit.report.training.answers import Answered
 from asvit.runs.read import Config, RunFile, damaged, read_result, read_run
 from asvit.runs.records import RESULT
 from asvit.training.recipe import TrainRecipe
@@ -17,6 +19,8 @@ class TrainConfig(Config):
 
     data: str
     train: TrainRecipe
+    images: ImageCounts | None = None
+    """None in files of earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,21 @@ class TrainReport:
 
     run: TrainRun
     result: TrainResult
+    pictures: tuple[bytes, ...] = ()
+    """PNG files of the result's mistakes."""
+
+    @property
+    def answered(self) -> Answered | None:
+        """What was answered on the validation images; None where an earlier version did not keep it."""
+        result = self.result
+        return Answered(result.classes, result.confusion) if result.confusion else None
+
+    @property
+    def images(self) -> int | None:
+        """Validation images that could be read; None where an earlier version did not keep their number."""
+        if self.run.config.images is None:
+            return None if self.answered is None else self.answered.images
+        return self.run.config.images.val - self.result.best.left_out
 
     @property
     def spans(self) -> list[Span]:
@@ -80,7 +99,14 @@ def read_training(directory: Path) -> TrainReport:
     run = read_run(directory, TrainRun)
     result = read_result(directory, run, TrainResult)
     _check(directory / RESULT, result)
-    return TrainReport(run, result)
+    return TrainReport(run, result, tuple(_picture(directory / mistake.picture) for mistake in result.mistakes))
+
+
+def _picture(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise damaged(path, str(error.strerror)) from error
 
 
 def _check(path: Path, result: TrainResult) -> None:
@@ -94,3 +120,6 @@ def _check(path: Path, result: TrainResult) -> None:
         raise damaged(path, "a stage costs nothing")
     if len(result.classes) != result.task.num_classes:
         raise damaged(path, f"it names {len(result.classes)} of {result.task.num_classes} classes")
+    known = range(len(result.classes))
+    if any(cell.true not in known or cell.said not in known or cell.images < 1 for cell in result.confusion):
+        raise damaged(path, "it confuses classes that it does not name")

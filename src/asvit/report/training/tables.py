@@ -1,5 +1,7 @@
 """Tables of a training, and lists beside them."""
 
+from statistics import median
+
 from asvit.report.markup import Markup, table
 from asvit.report.parts import epochs_table, learning_rate, unbroken
 from asvit.report.training.record import TrainReport
@@ -11,11 +13,19 @@ from asvit.units import format_size
 def stages_table(report: TrainReport) -> Markup:
     """A row a stage of re-tokenization."""
     spans = report.spans
+    epochs = report.result.epochs
     rows = (
-        [unbroken(span.numbers), span.tokens, format_size(span.macs), f"{span.macs / spans[-1].macs:.1%}"]
+        [
+            unbroken(span.numbers),
+            span.tokens,
+            format_size(span.macs),
+            f"{span.macs / spans[-1].macs:.1%}",
+            f"{median(epoch.images_per_second for epoch in epochs[slice(*span.epochs)]):,.0f}",
+        ]
         for span in spans
     )
-    return table(["epochs", "tokens", "MACs of an image", "of the full cost"], rows, class_="numbers")
+    headers = ["epochs", "tokens", "MACs of an image", "of the full cost", "images/s in training, median"]
+    return table(headers, rows, class_="numbers")
 
 
 def epochs_of(result: TrainResult) -> Markup:

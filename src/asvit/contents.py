@@ -1,0 +1,215 @@
+"""What a set of image files holds, found out from a few of them: channels, size, and the values of arrays.
+
+One rule for every command: channels are those of the images, unless others are asked for.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import Path
+from typing import TypeVar
+
+from asvit.errors import UserError
+from asvit.images import ARRAYS, RASTER, UNREADABLE, load_array
+from asvit.units import ValueRange, count
+
+LOOKED_AT = 16
+"""Files that are looked at, evenly spread over the set."""
+LITTLE = 1 / 8
+"""Largest value seen, as a share of its type's, up to which a narrower range of values is suggested."""
+
+ItemT = TypeVar("ItemT")
+File = tuple[str, str, Callable[[], BufferedIOBase]]
+"""Name and suffix of a file, and what opens it."""
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What one image holds.
+
+    >>> Glance.of_picture("a.png", mode="I;16", size=(640, 480))
+    Glance(file='a.png', channels=1, size=(480, 640), values=None)
+    """
+
+    file: str
+    """Name, for messages."""
+    channels: int
+    size: tuple[int, int]
+    """Height and width."""
+    values: tuple[str, int | float, int | float] | None
+    """Type, least and largest value of an array; None: a picture, whose values are 8 bits a channel."""
+
+    @classmethod
+    def of_picture(cls, file: str, *, mode: str, size: tuple[int, int]) -> "Glance":
+        """A picture, by Pillow's mode, and its size as Pillow counts it: width, height."""
+        grey = mode.startswith(("1", "L", "I", "F"))
+        return cls(file, 1 if grey else 3, (size[1], size[0]), None)
+
+    @classmethod
+    def into(cls, file: str, suffix: str, content: BufferedIOBase) -> "Glance":
+        """Look into a file.
+
+        Raises:
+            One of :data:`asvit.images.UNREADABLE`: it is damaged.
+        """
+        if suffix.lower() in ARRAYS:
+            array = load_array(content, suffix)
+            if array.ndim != 3 or array.dtype.kind not in "uif" or not array.size:
+                raise ValueError(f"it is an array of {array.shape} {array.dtype}, not of height x width x channels")
+            height, width, channels = array.shape
+            return cls(file, channels, (height, width), (str(array.dtype), array.min().item(), array.max().item()))
+        from PIL import Image
+
+        with Image.open(content) as image:  # pyright: ignore[reportArgumentType], its stubs want IO[bytes]
+            return cls.of_picture(file, mode=image.mode, size=image.size)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a set of images holds, and how it is read."""
+
+    channels: int
+    """Channels of every image, as it is read."""
+    arrays: bool = False
+    """Whether there are arrays, whose values need not be those of photographs."""
+    size: tuple[int, int] | None = None
+    """Height and width of the images, where all that were looked at have the same."""
+    remarks: tuple[str, ...] = ()
+    """What a user should know, in sentences without a full stop."""
+
+
+def spread(items: Sequence[ItemT], count: int = LOOKED_AT) -> list[ItemT]:
+    """At most so many of some items, evenly spread.
+
+    >>> spread(range(100), 4), spread("ab", 4)
+    ([0, 25, 50, 75], ['a', 'b'])
+    """
+    return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
+
+
+def look_into(files: Iterable[File]) -> list[Glance]:
+    """Look into files; those that cannot be read are left out."""
+    glances = []
+    for name, suffix, opened in files:
+        try:
+            with opened() as content:
+                glances.append(Glance.into(name, suffix, content))
+        except UNREADABLE:  # counted and named where it is to be learned from
+            continue
+    return glances
+
+
+def look_into_paths(paths: Sequence[Path]) -> list[Glance]:
+    """Look into some of the files at paths."""
+    return look_into((str(path), path.suffix, lambda path=path: open(path, "rb")) for path in spread(paths))
+
+
+def image_files(path: Path) -> list[Path]:
+    """Files below a folder whose names end like an image's, in order.
+
+    Raises:
+        UserError: there is no such folder, or no such file in it.
+    """
+    if not path.is_dir():
+        raise UserError(f"there is no folder {path}: expected one with images")
+    try:
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in RASTER | ARRAYS and p.is_file())
+    except OSError as error:
+        raise UserError(f"cannot read the image folder {path}: {error.strerror}; choose another folder") from error
+    if not files:
+        kinds = ", ".join(sorted(RASTER | ARRAYS))
+        raise UserError(f"no images in {path}: expected a folder with files that end in {kinds}")
+    return files
+
+
+def contents_of(
+    name: str, glances: Sequence[Glance], *, in_chans: int | None = None, value_range: ValueRange | None = None
+) -> Contents:
+    """What a set holds, by what was seen of it.
+
+    Args:
+        name: what the set is called, for messages.
+        glances: what was seen; nothing where no file could be read.
+        in_chans: channels that were asked for; None: those of the images.
+        value_range: values of arrays that were said to become 0 and 1.
+
+    Raises:
+        UserError: the images have different channels, others than were asked for, or values out of any range.
+
+    >>> contents_of("a set", [Glance("a.npy", 5, (8, 9), ("uint8", 0, 255))])
+    Contents(channels=5, arrays=True, size=(8, 9), remarks=())
+    >>> contents_of("a set", [Glance.of_picture("a.png", mode="L", size=(9, 8))]).channels
+    1
+    """
+    arrays = [glance for glance in glances if glance.values is not None]
+    sizes = {glance.size for glance in glances}
+    size = sizes.pop() if len(sizes) == 1 else None
+    if not arrays:
+        return Contents(_channels_of_pictures(name, glances, in_chans), size=size)
+    remarks = _values_of_arrays(name, arrays) if value_range is None else ()
+    return Contents(_channels_of_arrays(name, arrays, in_chans), arrays=True, size=size, remarks=remarks)
+
+
+def _channels_of_arrays(name: str, arrays: Sequence[Glance], in_chans: int | None) -> int:
+    first = arrays[0]
+    other = next((glance for glance in arrays if glance.channels != first.channels), None)
+    if other is not None:
+        raise UserError(
+            f"{first.file} has {count(first.channels, 'channel')}, {other.file} {other.channels}: expected arrays with "
+            "the same channels in all files"
+        )
+    if in_chans not in (None, first.channels):
+        raise UserError(
+            f"the arrays in {name} have {count(first.channels, 'channel')}, not {in_chans}: arrays keep theirs, give "
+            f"--in-chans {first.channels} or leave it out"
+        )
+    return first.channels
+
+
+def _channels_of_pictures(name: str, pictures: Sequence[Glance], in_chans: int | None) -> int:
+    if in_chans is None:
+        return max((glance.channels for glance in pictures), default=3)
+    if in_chans not in (1, 3):
+        raise UserError(
+            f"{name} holds pictures, which are read in grey (--in-chans 1) or colour (--in-chans 3), not with "
+            f"{in_chans} channels: give .npy or TIFF files of height x width x channels"
+        )
+    return in_chans
+
+
+def _values_of_arrays(name: str, arrays: Sequence[Glance]) -> tuple[str, ...]:
+    """Remarks on the values of arrays whose range nobody has said."""
+    import numpy as np
+
+    seen = [glance.values for glance in arrays if glance.values is not None]
+    types = sorted({kind for kind, _, _ in seen})
+    low, high = min(least for _, least, _ in seen), max(most for _, _, most in seen)
+    kinds, found = " and ".join(types), f"{low:g} to {high:g} seen"
+    if len(types) > 1:
+        raise UserError(
+            f"the arrays in {name} are of {kinds}, which mean different values ({found}): say which values become 0 "
+            f"and 1, {range_option(low, high)}"
+        )
+    if np.dtype(kinds).kind == "f":
+        if low < 0 or high > 1:
+            raise UserError(
+                f"the arrays in {name} are {kinds}, {found}, where values from 0 to 1 are expected: say which become 0 "
+                f"and 1, {range_option(low, high)}"
+            )
+        return ()
+    largest = np.iinfo(kinds).max
+    if not 0 < high <= largest * LITTLE:
+        return ()
+    return (
+        f"the arrays in {name} are {kinds}, {found}, and are divided by {largest}: {range_option(0, high)} divides "
+        "them by the largest value seen",
+    )
+
+
+def range_option(low: int | float, high: int | float) -> str:
+    """The option that says which values become 0 and 1.
+
+    >>> range_option(0, 4095), range_option(-1.5, 3)
+    ('--value-range 4095', '--value-range=-1.5:3')
+    """
+    return f"--value-range {high:g}" if low >= 0 else f"--value-range={low:g}:{high:g}"
