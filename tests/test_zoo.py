@@ -8,6 +8,7 @@ import asvit.zoo
 from asvit.errors import UserError
 from asvit.networks.architecture import ARCHITECTURES
 from asvit.networks.model import AsViT
+from asvit.runs.records import write_record
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 SEED_DIMS = [32, 64, 128, 256]
@@ -326,3 +327,15 @@ def test_a_saved_network_comes_back_from_its_folder(tmp_path):
     assert (loaded.image_size, loaded.num_classes) == ((64, 64), 10)
     x = images(in_chans=4)
     torch.testing.assert_close(loaded(x), model(x), rtol=1e-9, atol=1e-9)
+
+
+def test_an_architecture_file_is_read_wherever_a_text_form_is(tmp_path):
+    text = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,2|32,8"
+    write_record(tmp_path / "mine.json", "design", {"architecture": text})
+    with torch.device("meta"):
+        by_file, by_text = (
+            timm.create_model("asvit", architecture=name, img_size=32) for name in (str(tmp_path / "mine.json"), text)
+        )
+    assert {name: x.shape for name, x in by_file.state_dict().items()} == {
+        name: x.shape for name, x in by_text.state_dict().items()
+    }
