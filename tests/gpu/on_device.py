@@ -9,6 +9,7 @@ import torch
 from image_sets import CLASSES, pixels
 from PIL import Image
 
+from asvit.contents import Contents
 from asvit.networks.named import parse_network
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.parallel import Processes
@@ -47,7 +48,7 @@ class Brightness(Source):
     """Labelled images of noise; the class is how bright they are."""
 
     def __init__(self, count: int, *, first: int = 0) -> None:
-        super().__init__("brightness", CLASSES, 3)
+        super().__init__("brightness", CLASSES, Contents(channels=3))
         self.count, self.offset = count, first
 
     def __len__(self) -> int:
