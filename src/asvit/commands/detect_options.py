@@ -29,11 +29,6 @@ class SceneOptions(
 ):
     """Where pictures are, and how they are read."""
 
-    @property
-    def settings(self) -> SceneData:
-        """What was said."""
-        return SceneData(**self.given)
-
 
 class DetectorOptions(
     Options[DetectorSettings],

@@ -33,6 +33,7 @@ class Options(Generic[SettingsT]):
     Use(batch_size=8, precision='bfloat16')
     """
 
+    _of: type | None = None
     _read: Mapping[str, Callable[[Any], Any]] = {}
 
     def __init_subclass__(
@@ -65,6 +66,7 @@ class Options(Generic[SettingsT]):
             taken[name] = Annotated[optional, Parameter(help=words, negative=(), consume_multiple=True)]
             if whose != REQUIRED:
                 setattr(cls, name, None)
+        cls._of = of or cls._of
         cls.__annotations__ = taken | inspect.get_annotations(cls)
         cls._read = {**cls._read, **{name: read.get(name, lambda value: value) for name in take}}
         dataclass(frozen=True, kw_only=True)(cls)
@@ -75,6 +77,12 @@ class Options(Generic[SettingsT]):
         """Fields of the settings class that were said on the command line."""
         values = {name: getattr(self, name) for name in self._read}
         return {name: self._read[name](value) for name, value in values.items() if value is not None}
+
+    @property
+    def settings(self) -> SettingsT:
+        """Settings as they were said, with the class's own defaults for the rest."""
+        assert self._of is not None
+        return self._of(**self.given)
 
     def over(self, settings: SettingsT) -> SettingsT:
         """Settings with what was said in their place."""

@@ -36,11 +36,6 @@ class DataOptions(
 ):
     """Where images are, and how they are read."""
 
-    @property
-    def settings(self) -> ImageData:
-        """What was said."""
-        return ImageData(**self.given)
-
 
 OF_ANY_TRAINING: dict[str, str] = dict.fromkeys(
     ("epochs", "batch_size", "lr", "warmup_epochs", "weight_decay", "drop_path"), RECIPES_OWN

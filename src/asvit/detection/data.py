@@ -18,7 +18,7 @@ from asvit.detection.recipe import Augmentation
 from asvit.detection.settings import Resize
 from asvit.errors import UserError
 from asvit.images import Normalisation, open_image, to_tensor
-from asvit.training.statistics import normalisation_of
+from asvit.training.statistics import normalisation_for
 from asvit.units import ValueRange
 
 SMALLEST_SIDE = 1.0
@@ -48,9 +48,7 @@ class Scenes:
     @cached_property
     def normalisation(self) -> Normalisation:
         """What makes values ready for a network: ImageNet's mean and deviation, or those of arrays themselves."""
-        if not self.contents.arrays:
-            return Normalisation.usual(self.channels)
-        return normalisation_of(str(self.coco.folder), len(self), self.image)
+        return normalisation_for(self.contents, str(self.coco.folder), len(self), self.image)
 
     def image(self, index: int) -> Float[Tensor, "C H W"]:
         """An image from 0 to 1, without its objects."""

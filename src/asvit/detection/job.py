@@ -22,7 +22,7 @@ from asvit.detection.settings import DetectorSettings, SceneData
 from asvit.detection.trained import DetectorSpec, load_detector, load_start
 from asvit.detection.training import DetectorTraining, plan
 from asvit.errors import UserError
-from asvit.images import read_image
+from asvit.images import read_image, to_tensor
 from asvit.networks.architecture import Task
 from asvit.networks.model import AsViT
 from asvit.networks.named import Network
@@ -30,7 +30,6 @@ from asvit.runs.devices import choose_device, use_threads
 from asvit.runs.job import Computer, Finished, Job
 from asvit.runs.progress import shown, tell
 from asvit.runs.records import Json, write_file
-from asvit.training.augment import to_tensor
 from asvit.training.checkpoint import CHECKPOINTS
 from asvit.training.data import check_batch
 from asvit.training.parallel import Processes, launched

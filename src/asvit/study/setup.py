@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from asvit.errors import UserError
-from asvit.images import UNREADABLE
+from asvit.images import UNREADABLE, to_tensor
 from asvit.measure.job import prepare
 from asvit.measure.measurer import Measurer
 from asvit.measure.work import default_work_memory
@@ -24,7 +24,6 @@ from asvit.study.queue import Queue
 from asvit.study.results import read_csv
 from asvit.study.settings import StudySettings
 from asvit.study.worker import Pilot
-from asvit.training.augment import to_tensor
 from asvit.training.data import check_batch
 from asvit.training.resident import RandomCrops
 from asvit.training.settings import Running, usual_precision

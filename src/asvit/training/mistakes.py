@@ -13,7 +13,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from asvit.errors import UserError
+from asvit.errors import UserError, reason
 from asvit.images import UNREADABLE
 from asvit.runs.records import write_file
 from asvit.training.data import Batch, EpochAndIndex, Readable
@@ -110,7 +110,7 @@ def write_mistakes(worst: Iterable[Wrong], source: Source, run: Path) -> tuple[M
         try:
             image, _ = source.read(wrong.index)
         except UNREADABLE as error:
-            raise UserError(f"cannot read {file} of {source.name} any more: {error}; put it back") from error
+            raise UserError(f"cannot read {file} of {source.name} any more: {reason(error)}; put it back") from error
         picture = f"{FOLDER}/{number:02}.png"
         write_file(run / picture, thumbnail(image))
         names = source.classes[wrong.true], source.classes[wrong.said]

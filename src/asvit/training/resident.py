@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 from torchvision.transforms.v2 import functional as V
 
+from asvit.contents import spread
 from asvit.errors import UserError
 from asvit.images import Normalisation
 from asvit.runs.devices import memory
@@ -72,7 +73,7 @@ class Resident(Source):
         labels: list[int] = []
         self.kept: list[int] = []
         problems: list[tuple[int, str]] = []
-        for chosen in (i * len(source) // count for i in range(count)):
+        for chosen in spread(range(len(source)), count):
             example = examples[0, chosen]
             if example.problem is not None:
                 problems.append((len(labels), example.problem))

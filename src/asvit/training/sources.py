@@ -21,7 +21,7 @@ from asvit.contents import Contents, File, Glance, contents_of, look_into, sprea
 from asvit.errors import UserError, from_extra, reason
 from asvit.images import ARRAYS, RASTER, Normalisation, decode
 from asvit.training.settings import DIGITS, ImageData
-from asvit.training.statistics import normalisation_of
+from asvit.training.statistics import normalisation_for
 from asvit.training.tars import TarImage, index, key_of
 from asvit.units import ValueRange, count
 
@@ -57,9 +57,7 @@ class Source(ABC):
     @cached_property
     def normalisation(self) -> Normalisation:
         """What makes values ready for a network: ImageNet's mean and deviation, or those of arrays themselves."""
-        if not self.contents.arrays:
-            return Normalisation.usual(self.channels)
-        return normalisation_of(self.name, len(self), lambda index: self.read(index)[0])
+        return normalisation_for(self.contents, self.name, len(self), lambda index: self.read(index)[0])
 
     def with_channels(self, channels: int) -> "Source":
         """The same pictures, read in grey or in colour.

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from asvit.contents import spread
+from asvit.contents import Contents, spread
 from asvit.errors import UserError
 from asvit.images import EXPECTED, UNREADABLE, Normalisation, to_tensor
 
@@ -17,6 +17,11 @@ DIGITS = 6
 """Significant digits that are kept: one can write them down, and other processors, which add differently, agree."""
 LEAST = 1e-6
 """Deviation below which a channel is taken to be constant."""
+
+
+def normalisation_for(contents: Contents, name: str, images: int, read: Callable[[int], Any]) -> Normalisation:
+    """ImageNet's mean and deviation for pictures, for arrays their own, as :func:`normalisation_of` finds them."""
+    return normalisation_of(name, images, read) if contents.arrays else Normalisation.usual(contents.channels)
 
 
 def normalisation_of(name: str, images: int, read: Callable[[int], Any]) -> Normalisation:
