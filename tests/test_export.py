@@ -132,7 +132,7 @@ def test_the_card_tells_how_the_network_was_found_trained_and_scored(folder):
     assert f"- **Architecture:** `{member['architecture']}`" in card
     assert "- **Found:** by `asvit grow` without training (recipe quick, seed 3); grown from " in card
     assert f"fitted to 150k parameters, of which it uses {member['share']:.1%}" in card
-    assert "κ_Θ 7.000 ± 0.070" in card
+    assert "NTK condition number 7.000 ± 0.070" in card
     assert "1,438 images of digits: recipe digits, 2 epochs (1 with 1/4 of the tokens, 1 with all tokens)" in card
     assert f"after epoch 2 on 359 validation images: top-1 {best['top1']:.2%}" in card
     assert f"- **Size:** {member['params']:,} parameters" in card

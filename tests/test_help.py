@@ -125,7 +125,7 @@ def test_the_latest_run_says_what_can_be_done_with_it(tmp_path, monkeypatch, cap
 
     (training / "result.json").write_bytes(to_json({"schema": 1}))
     assert latest_runs(tmp_path / "runs")[0] == training
-    assert f"asvit predict {training} image.jpg" in dict(after_run(training)).values()
+    assert f"asvit predict {training} path/to/images" in dict(after_run(training)).values()
 
 
 def test_a_damaged_run_has_no_next_steps(tmp_path, capsys):

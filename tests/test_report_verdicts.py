@@ -70,9 +70,9 @@ def test_a_single_evaluation_is_no_curve(tmp_path):
 def test_a_study_is_answered_for_first_with_symbols_typeset(tmp_path):
     page = studied(tmp_path)
     answer = answer_of(page)
-    assert "On this data, LE ranks no better than #params: τ 0.08 [-0.23, 0.37]" in answer
+    assert "On this data, length distortion ranks no better than counting parameters: τ 0.08 [-0.23, 0.37]" in answer
     assert "30 topologies in 60 trainings; 2 epochs of 25,600 images" in answer
-    assert "<strong>On this data, L<sup>E</sup> ranks" in page.read_text(encoding="utf-8")
+    assert "<strong>On this data, length distortion ranks" in page.read_text(encoding="utf-8")
     rows = [row for row in charts_of(page.read_text(encoding="utf-8"))["correlations"] if "score" in row]
     # Symbols alone, so that on a phone there is room for the intervals; the tooltip has the title.
     titles = {row["score"]: row["title"] for row in rows}

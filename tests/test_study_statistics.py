@@ -186,7 +186,9 @@ def test_a_score_that_is_valid_for_fewer_than_ten_topologies_is_not_judged(valid
     params = judge(score("params", PARAMS), ACCURACY, PARAMS, 1.0)
     assert params.tau is not None
     said = sentence({"length": found, "params": params}, PILOT)
-    assert said.startswith(f"On this data nothing can be said of L^E: it is valid for {valid} of 11 topologies")
+    assert said.startswith(
+        f"On this data nothing can be said of length distortion: it is valid for {valid} of 11 topologies"
+    )
 
 
 def test_a_study_of_fewer_than_ten_topologies_judges_nothing():
@@ -200,7 +202,8 @@ def test_a_study_of_fewer_than_ten_topologies_judges_nothing():
 def test_a_score_that_is_the_same_for_all_says_nothing():
     params = judge(score("params", PARAMS), ACCURACY, PARAMS, 1.0)
     same = judge(score("length", np.ones(11)), ACCURACY, PARAMS, 1.0)
-    assert "L^E or #params is the same for all topologies" in sentence({"length": same, "params": params}, PILOT)
+    said = sentence({"length": same, "params": params}, PILOT)
+    assert "all topologies have the same length distortion or as many parameters" in said
 
 
 def test_regret_is_against_the_best_of_all():
@@ -227,13 +230,13 @@ def test_the_sentence_says_what_the_intervals_say():
     shuffled = np.random.default_rng(0).permutation(n).astype(float)
     params, length = judge(score("params", shuffled), accuracy, shuffled, 1.0), score("length", accuracy)
     better = {"length": judge(length, accuracy, shuffled, 1.0), "params": params}
-    assert "ranks better than #params" in sentence(better, pilot)
+    assert "ranks better than counting parameters" in sentence(better, pilot)
     worse = {
         "length": judge(score("length", -accuracy), accuracy, accuracy, 1.0),
         "params": judge(score("params", accuracy), accuracy, accuracy, 1.0),
     }
-    assert "ranks worse than #params" in sentence(worse, pilot)
+    assert "ranks worse than counting parameters" in sentence(worse, pilot)
     same = {"length": judge(score("length", shuffled), accuracy, shuffled, 1.0), "params": params}
-    assert "ranks no better than #params" in sentence(same, pilot)
+    assert "ranks no better than counting parameters" in sentence(same, pilot)
     assert "decide little" not in sentence(same, pilot)
     assert "they decide little" in sentence(same, variance_of({"a": [0.0, 1.0], "b": [0.5, 1.5]}))

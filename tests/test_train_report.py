@@ -295,7 +295,7 @@ def test_page_answers_first(tmp_path):
     assert "How that was found out: Epoch 1 of 1, the best on the validation images, which it never learned" in answer
     for command in (
         f"asvit evaluate {tmp_path} --data 'a <b>folder</b>'",
-        f"asvit predict {tmp_path} image.jpg",
+        f"asvit predict {tmp_path} path/to/images",
         f"asvit export {tmp_path} --to timm onnx --out",
     ):
         assert command in answer

@@ -36,21 +36,19 @@ from asvit.runs.job import Job
 from asvit.training.fitting import AskedTraining
 from asvit.training.recipe import TrainRecipe
 from asvit.training.settings import ImageData
-from asvit.units import Kind, ValueRange
+from asvit.units import ImageSize, Kind, ValueRange, height_and_width
 
 if TYPE_CHECKING:
     from asvit.training.trained import Classifier
 
 RecipeT = TypeVar("RecipeT")
-Size = int | tuple[int, int]
-"""Side of square images in pixels, or height and width."""
 Bounds = str | int | float | Sequence[str | int | float]
 """One budget or several: ``3_000_000``, ``"3M"``, ``"8ms"``; seconds and bytes as numbers."""
 
 
 def design_family(
     *,
-    image_size: Size | None = None,
+    image_size: ImageSize | None = None,
     in_chans: int = 3,
     num_classes: int = 1000,
     params: Bounds = (),
@@ -94,7 +92,7 @@ def design_family(
     True
     """
     chosen = _recipe_named(recipe, RECIPES)
-    size = chosen.image_size if image_size is None else _sides(image_size)
+    size = chosen.image_size if image_size is None else image_size
     task = Task(image_size=size, in_chans=in_chans, num_classes=num_classes)
     asked: dict[Kind, Bounds] = {"params": params, "macs": macs, "latency": latency, "memory": memory}
     budgets = [_budget(kind, bound) for kind, bounds in asked.items() for bound in _several(bounds)]
@@ -119,7 +117,7 @@ def build(
     network: "str | Path | Member | Network",
     task: Task | None = None,
     *,
-    image_size: Size | None = None,
+    image_size: ImageSize | None = None,
     in_chans: int | None = None,
     num_classes: int | None = None,
 ) -> nn.Module:
@@ -205,7 +203,7 @@ def train(
         hint = did_you_mean(unknown[0], known.split(", "))
         raise UserError(f"a training recipe has no {unknown[0]}: {hint}expected some of {known}")
     if "image_size" in changes:
-        changes["image_size"] = _sides(changes["image_size"])
+        changes["image_size"] = height_and_width(changes["image_size"])
     images = ImageData(
         data=str(data),
         data_folder=None if data_folder is None else Path(data_folder),
@@ -249,7 +247,7 @@ def measure_network(
     metrics: Sequence[str] = ("length", "ntk", "params", "macs"),
     *,
     task: Task | None = None,
-    image_size: Size | None = None,
+    image_size: ImageSize | None = None,
     in_chans: int | None = None,
     num_classes: int | None = None,
     images: str | Path | None = None,
@@ -326,22 +324,12 @@ def _designed(network: object, *, needed: bool) -> Task | None:
 
 
 def _task_of(
-    network: object, task: Task | None, *, image_size: Size | None, in_chans: int | None, num_classes: int | None
+    network: object, task: Task | None, *, image_size: ImageSize | None, in_chans: int | None, num_classes: int | None
 ) -> Task:
     """Images and classes as they were given; the rest from the network's file, or else the paper's."""
     task = task or _designed(network, needed=None in (image_size, in_chans, num_classes))
-    given: dict[str, Any] = {"in_chans": in_chans, "num_classes": num_classes}
-    given["image_size"] = None if image_size is None else _sides(image_size)
+    given: dict[str, Any] = {"image_size": image_size, "in_chans": in_chans, "num_classes": num_classes}
     return replace(task or Task(), **{name: value for name, value in given.items() if value is not None})
-
-
-def _sides(size: Size) -> tuple[int, int]:
-    """Height and width.
-
-    >>> _sides(96), _sides((96, 128))
-    ((96, 96), (96, 128))
-    """
-    return (size, size) if isinstance(size, int) else size
 
 
 def _several(bounds: Bounds) -> Sequence[str | int | float]:

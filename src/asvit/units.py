@@ -2,13 +2,16 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from asvit.errors import UserError
 
 Kind = Literal["params", "macs", "memory", "latency"]
 """Parameters and multiply-adds are counted, bytes and seconds measured; those that are quick to find come first."""
+
+ImageSize = int | Sequence[int]
+"""Side of square images in pixels, or height and width."""
 
 ValueRange = tuple[int | float, int | float]
 """Values of an array that become 0 and 1."""
@@ -111,6 +114,16 @@ def parse_image_size(text: str) -> tuple[int, int]:
     if match is None:
         raise UserError(f"cannot read the image size {text!r}: expected pixels such as 224, or height x width: 96x128")
     return int(match[1]), int(match[2] or match[1])
+
+
+def height_and_width(size: ImageSize) -> tuple[int, int]:
+    """Both sides of an image.
+
+    >>> height_and_width(64), height_and_width([64, 96])
+    ((64, 64), (64, 96))
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
 
 
 def in_words(seconds: int | float) -> str:

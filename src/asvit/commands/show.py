@@ -24,7 +24,7 @@ def show_measurements(measured: "Measured") -> None:
     table = new_table()
     table.add_column("network", overflow="fold")
     for metric in metrics:
-        table.add_column(METRICS[metric].symbol, justify="right")
+        table.add_column(METRICS[metric].heading, justify="right")
     table.add_column("seconds", justify="right")
     for measurement, cost in zip(measurements, measured.costs, strict=True):
         if measurement.valid:
@@ -44,7 +44,7 @@ def show_searches(runs: Sequence[SearchRun], metrics: Sequence[str]) -> None:
     table.add_column("")
     table.add_column("topology", overflow="fold")
     for metric in metrics:
-        table.add_column(METRICS[metric].symbol, justify="right")
+        table.add_column(METRICS[metric].heading, justify="right")
     for run in runs:
         for title, name in (("most probable", run.most_probable), ("best ranked", run.best_ranked)):
             if name is None:
@@ -76,7 +76,7 @@ def show_family(members: Sequence[Member], metrics: Sequence[str]) -> None:
     for column in (*in_use, "used"):
         table.add_column(column, justify="right")
     for metric in metrics:
-        table.add_column(METRICS[metric].symbol, justify="right")
+        table.add_column(METRICS[metric].heading, justify="right")
     for member in members:
         measurement = member.measurement
         values = (format_measure(m, measurement.estimates[m]) if measurement.valid else "invalid" for m in metrics)

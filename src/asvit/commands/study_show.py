@@ -25,11 +25,11 @@ def show_study(result: StudyResult) -> None:
 def _scores(result: StudyResult) -> Table:
     table = new_table(result.sentence)
     table.add_column("score", overflow="fold")
-    for header in ("τ", "given #params", "within bands", "ceiling", "regret", "of five", "seconds"):
+    for header in ("τ", "given params", "within bands", "ceiling", "regret", "of five", "seconds"):
         table.add_column(header, justify="right")
     for score in result.scores:
         table.add_row(
-            score.symbol,
+            score.name,
             *map(or_dash, (score.tau, score.beyond_params, score.within_bands)),
             or_dash(score.ceiling, ".2f"),
             or_dash(score.regret, ".2%"),
@@ -44,7 +44,7 @@ def show_search_contest(result: SearchContest) -> None:
     table = new_table(f"{result.measurements} measurements a search, by {result.score}")
     table.add_column("method")
     names = list(result.methods[0].extremes)
-    headers = ("result", "best", *(f"best {METRICS[name].symbol}" for name in names), "distinct", "invalid")
+    headers = ("result", "best", *(f"best {METRICS[name].heading}" for name in names), "distinct", "invalid")
     for header in (*headers, "top-1 (%)"):
         table.add_column(header, justify="right")
     accuracies = {standing.way: standing.top1 for standing in result.standings}

@@ -86,4 +86,4 @@ def measured(measurement: Measurement) -> str:
     if measurement.invalid is not None:
         return f"invalid, {measurement.invalid}"
     estimates = measurement.estimates.items()
-    return ", ".join(f"{METRICS[name].symbol} {format_measure(name, estimate)}" for name, estimate in estimates)
+    return ", ".join(f"{METRICS[name].title} {format_measure(name, estimate)}" for name, estimate in estimates)

@@ -32,6 +32,15 @@ class Metric:
     """Whether it describes the network in use: it depends on batch size, precision and device, not on the settings."""
 
     @property
+    def heading(self) -> str:
+        """Heading of its column in a table of plain text: the name that options take, or the quantity in its unit.
+
+        >>> METRICS["ntk"].heading, METRICS["latency"].heading
+        ('ntk', 'latency (ms)')
+        """
+        return self.symbol if self.in_use else self.name
+
+    @property
     def sign(self) -> int:
         """+1 where higher is better, -1 where lower is."""
         return 1 if self.better == "higher" else -1

@@ -7,7 +7,7 @@ from typing import Literal
 
 from asvit.errors import UserError, did_you_mean
 from asvit.networks.space import STAGES, Topology, parse_fields, text_form
-from asvit.units import count
+from asvit.units import ImageSize, count, height_and_width
 
 MAX_STAGE_WIDTH = 1024
 """Channels double from stage to stage up to this cap; only with it has As-ViT-Large the published 88.1M parameters."""
@@ -19,12 +19,12 @@ Initialisation = Literal["normal", "fan-in"]
 """Linear weights: normal with σ = 0.02, or with σ = 1/√fan_in; both cut at ±2."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Task:
     """The purpose of a network: the images it reads and the classes it tells apart.
 
-    >>> str(Task(image_size=(96, 128), in_chans=5, num_classes=12))
-    '96x128 images, 5 channels, 12 classes'
+    >>> str(Task(image_size=(96, 128), in_chans=5, num_classes=12)), Task(image_size=96).image_size
+    ('96x128 images, 5 channels, 12 classes', (96, 96))
     """
 
     image_size: tuple[int, int] = (224, 224)
@@ -33,6 +33,16 @@ class Task:
     """Channels of an image."""
     num_classes: int = 1000
     """Outputs of the classifier."""
+
+    def __init__(self, image_size: ImageSize = 224, in_chans: int = 3, num_classes: int = 1000) -> None:
+        """Take a side in pixels for square images, or height and width."""
+        for name, value in {
+            "image_size": height_and_width(image_size),
+            "in_chans": in_chans,
+            "num_classes": num_classes,
+        }.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
 
     def __post_init__(self) -> None:
         if not all(8 <= side <= 8192 for side in self.image_size):

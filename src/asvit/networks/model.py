@@ -15,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from asvit.errors import UserError
 from asvit.networks.architecture import Architecture, Initialisation, Stage, Task
 from asvit.networks.attention import WindowAttention
+from asvit.units import ImageSize, height_and_width
 
 Map = Float[Tensor, "B H W C"]
 Images = Float[Tensor, "B in_chans height width"]
@@ -230,7 +231,7 @@ class AsViT(nn.Module):
         self,
         architecture: Architecture,
         *,
-        image_size: int | tuple[int, int] = 224,
+        image_size: ImageSize = 224,
         in_chans: int = 3,
         num_classes: int = 1000,
         position_embedding: bool = True,
@@ -252,7 +253,7 @@ class AsViT(nn.Module):
         if num_classes < 0:
             raise UserError(f"num_classes is {num_classes}: expected 1 or more, or 0 for no classifier")
         self.architecture = architecture
-        self.image_size = image_size if isinstance(image_size, tuple) else (image_size, image_size)
+        self.image_size = height_and_width(image_size)
         self.in_chans = in_chans
         self.num_classes = num_classes
         self.checkpointing = False

@@ -25,6 +25,7 @@ from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
 from asvit.networks.attention import WindowAttention
 from asvit.networks.model import AsViT, Images, Map, resample
 from asvit.networks.named import read_architecture
+from asvit.units import ImageSize, height_and_width
 
 with from_extra("train"):
     from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
@@ -55,7 +56,7 @@ class AsViTForTimm(AsViT):
         self,
         architecture: Architecture,
         *,
-        img_size: int | Sequence[int] = 224,
+        img_size: ImageSize = 224,
         in_chans: int = 3,
         num_classes: int = 1000,
         global_pool: str = "avg",
@@ -173,7 +174,7 @@ class AsViTForTimm(AsViT):
         """The last linear layer, or the identity without classes."""
         return self.head.fc
 
-    def set_input_size(self, img_size: int | Sequence[int]) -> None:
+    def set_input_size(self, img_size: ImageSize) -> None:
         """Lay the network out for another design size: windows grow with the map, the position embedding is resampled.
 
         Args:
@@ -212,16 +213,6 @@ class AsViTForTimm(AsViT):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the insides of a block in the backward pass instead of keeping them, or no longer."""
         self.checkpointing = enable
-
-
-def height_and_width(img_size: int | Sequence[int]) -> tuple[int, int]:
-    """Both sides of an image from what timm calls its size.
-
-    >>> height_and_width(64), height_and_width([64, 96])
-    ((64, 64), (64, 96))
-    """
-    height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
-    return height, width
 
 
 def checkpoint_filter_fn(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:

@@ -73,7 +73,7 @@ def after_evaluation(network: str) -> Iterator[Step]:
     path = Path(network)
     if not path.exists():  # timm's, which is there already
         return
-    yield "classes of your images", command("asvit", "predict", network, "image.jpg")
+    yield "classes of your images", command("asvit", "predict", network, IMAGES)
     if path.is_dir() and not (path / RUN).exists():
         return
     words = ("asvit", "export", network, "--to", "timm", "onnx", "--out", f"{path.stem}-exported")

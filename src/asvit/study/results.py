@@ -96,7 +96,7 @@ class StudyResult:
     measuring: Json
     """How it was measured: settings, and a digest of the photographs."""
     sentence: str
-    """Whether L^E ranks better than #params, in words."""
+    """Whether length distortion ranks better than counting parameters, in words."""
     pilot: Variance
     variance: Variance
     """Variance of all topologies that were trained repeatedly."""

@@ -135,14 +135,14 @@ def sentence(scores: Mapping[str, Scored], pilot: Variance) -> str:
 def _comparison(length: Scored, params: Scored) -> str:
     if length.topologies < FEWEST:
         valid = f"it is valid for {length.topologies} of {params.topologies} topologies"
-        return f"On this data nothing can be said of L^E: {valid}, and it takes {FEWEST} at least."
+        return f"On this data nothing can be said of length distortion: {valid}, and it takes {FEWEST} at least."
     difference = length.over_params
     if length.tau is None or params.tau is None or difference is None:
-        return "On this data nothing can be said: L^E or #params is the same for all topologies."
+        return "On this data nothing can be said: all topologies have the same length distortion or as many parameters."
     word = "better than" if difference.low > 0 else "worse than" if difference.high < 0 else "no better than"
     return (
-        f"On this data, L^E ranks {word} #params: τ {length.tau} against {params.tau}, difference {difference}, "
-        f"{length.topologies} topologies."
+        f"On this data, length distortion ranks {word} counting parameters: "
+        f"τ {length.tau} against {params.tau}, difference {difference}, {length.topologies} topologies."
     )
 
 

@@ -12,7 +12,7 @@ from asvit.report.training.tables import epochs_of, stages_table
 from asvit.report.training.verdict import verdict
 from asvit.runs.next_steps import after_training
 from asvit.training.results import TrainResult
-from asvit.units import count, format_duration
+from asvit.units import count, in_words
 
 
 def training_page(directory: Path) -> Page:
@@ -50,7 +50,7 @@ def _pace(result: TrainResult) -> str:
     """How long it took, and how fast it was."""
     seconds = sum(epoch.seconds for epoch in result.epochs)
     waiting = sum(epoch.seconds * epoch.waiting for epoch in result.epochs) / seconds
-    words = f"Training took {format_duration(seconds)}, evaluation not counted"
+    words = f"Training took {in_words(seconds)}, evaluation not counted"
     return f"{words}; {waiting:.1%} of it was spent waiting for images."
 
 
