@@ -11,7 +11,15 @@ import subprocess
 import sys
 import tempfile
 from functools import cache
+from importlib import import_module
 from pathlib import Path
+
+LOADED = (
+    "torch", "timm", "scipy.stats", "sklearn.datasets", "skimage.data", "altair", "vl_convert", "optuna",
+    "asvit.commands.app", "asvit.design.job", "asvit.training.job", "asvit.detection.job", "asvit.study.job",
+    "asvit.export.job", "asvit.report.page",
+)  # fmt: skip
+"""What most commands load, asvit's own rooms among it, and takes seconds."""
 
 
 @cache
@@ -36,8 +44,9 @@ def run(arguments: list[str], cwd: Path) -> subprocess.CompletedProcess:
 
 
 def _serve() -> None:
-    import timm  # noqa: F401
-    import torch  # noqa: F401
+    for module in LOADED:
+        import_module(module)
+    import_module("asvit.report.page").drawing_scripts()  # kept in memory, where every page takes them from
 
     for line in sys.stdin:
         arguments, cwd, folder = json.loads(line)

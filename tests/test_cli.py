@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import commands
@@ -75,7 +76,7 @@ def test_an_interrupted_design_ends_in_the_same_bytes(finished, tmp_path, how, a
     command = [ASVIT, *SMOKE, "--steps", "12", "--out", "run"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         while rows(tmp_path / "run" / "measurements.sqlite") < after and process.poll() is None:
-            pass
+            time.sleep(0.01)
         process.send_signal(how)
         _, said = process.communicate()
     codes = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -166,7 +167,7 @@ def test_a_design_within_measured_budgets_is_killed_and_goes_on_from_what_it_mea
     ledger, result = tmp_path / "run" / "measurements.sqlite", tmp_path / "run" / "result.json"
     with subprocess.Popen([ASVIT, *MEMORY], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         while rows(ledger) < 40 and process.poll() is None:
-            pass
+            time.sleep(0.01)
         process.kill()
         _, said = process.communicate()
     assert process.returncode == -9, said

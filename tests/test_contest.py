@@ -62,13 +62,13 @@ def test_sizes_stand_apart():
 
 
 def test_searches_are_compared_and_what_they_find_is_trained(tmp_path):
-    methods = ("--methods", "reinforce", "evolution", "nsga2", "--measurements", "4", "--base-stride", "2")
+    methods = ("--methods", "reinforce", "nsga2", "--measurements", "4", "--base-stride", "2")
     measured = json.loads(asvit("study", "search", *methods, *OPTIONS, "--json", cwd=tmp_path).stdout)
     assert measured["trained"] == []
     said = asvit("study", "search", *methods, "--trainings", "1", *OPTIONS, "--json", cwd=tmp_path)  # goes on
     result = json.loads(said.stdout)
     assert result["curves"] == measured["curves"]
-    assert [method["method"] for method in result["methods"]] == ["reinforce", "evolution", "nsga2"]
+    assert [method["method"] for method in result["methods"]] == ["reinforce", "nsga2"]
     assert all(len(run) == 4 for runs in result["curves"].values() for run in runs)
     assert max(run[-1] for runs in result["curves"].values() for run in runs) == 1.0
     networks = {one["network"] for one in result["contestants"]}
@@ -78,7 +78,7 @@ def test_searches_are_compared_and_what_they_find_is_trained(tmp_path):
         assert {row["network"] for row in csv.DictReader(file)} == networks
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Best so far" in page
-    assert all(method in page for method in ("reinforce", "evolution", "nsga2"))
+    assert all(method in page for method in ("reinforce", "nsga2"))
 
 
 def test_scaling_rules_are_compared_at_equal_size(tmp_path):

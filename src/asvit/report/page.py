@@ -61,7 +61,7 @@ def _write(path: Path, shown: Page) -> Path:
         title=escape(shown.title),
         css=_file("page.css"),
         body=join(shown.parts),
-        bundle=_bundle(),
+        bundle=drawing_scripts(),
         themes=escape_json({"light": LIGHT, "dark": DARK}),
         symbols=escape_json(drawn_symbols()),
         script=_file("page.js"),
@@ -75,7 +75,7 @@ def _file(name: str) -> str:
 
 
 @cache  # it takes a second
-def _bundle() -> str:
+def drawing_scripts() -> str:
     """The scripts that draw charts."""
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", VEGA_LITE)
     return bundle.replace("</script", "<\\/script")
