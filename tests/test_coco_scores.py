@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from coco_sets import coco_folder
+from coco_squares import detection_of, squares
 from faster_coco_eval.core import mask as rle
 from pycocotools.coco import COCO as Reference
 from pycocotools.cocoeval import COCOeval as ReferenceEvaluation
@@ -77,8 +78,8 @@ def reference(coco: Coco, found: list[dict], kind: str) -> list[float]:
 
 
 def numbers(coco: Coco, found: list[dict], kind) -> list[float]:
-    boxes, masks = coco_scores(coco, found, ids(coco))
-    return [-1.0 if x is None else x for x in astuple(boxes if kind == "bbox" else masks)]
+    scored = coco_scores(coco, found, ids(coco))
+    return [-1.0 if x is None else x for x in astuple(scored.boxes if kind == "bbox" else scored.masks)]
 
 
 def ids(coco: Coco) -> list[int]:
@@ -107,8 +108,8 @@ def photographs(tmp_path_factory) -> Coco:
 @pytest.mark.parametrize("data", ["shapes", "photographs"])
 def test_the_truth_scores_one(data, kind, request):
     coco = request.getfixturevalue(data)
-    boxes, masks = coco_scores(coco, as_found(coco), ids(coco))
-    scores = boxes if kind == "bbox" else masks
+    scored = coco_scores(coco, as_found(coco), ids(coco))
+    scores = scored.boxes if kind == "bbox" else scored.masks
     exact = kind == "bbox" or data == "shapes"  # a few of the photographs' masks are nearly empty
     assert scores.ap == pytest.approx(1.0, abs=1e-9 if exact else 0.002)
     assert scores.ap50 == pytest.approx(1.0, abs=0.002)
@@ -124,6 +125,47 @@ def test_scores_are_those_of_pycocotools(data, kind, request):
 
 
 def test_nothing_found_scores_nothing_and_sizes_without_objects_have_no_score(shapes):
-    scores, _ = coco_scores(shapes, [], ids(shapes))
+    scores = coco_scores(shapes, [], ids(shapes)).boxes
     assert (scores.ap, scores.ar_100) == (0.0, 0.0)
     assert scores.ap_large is None
+
+
+@pytest.mark.parametrize("data", ["shapes", "photographs"])
+def test_the_average_precision_is_the_mean_of_the_classes(data, request):
+    coco = request.getfixturevalue(data)
+    scored = coco_scores(coco, disturbed(coco, 0), ids(coco))
+    assert tuple(one.name for one in scored.by_class) == coco.classes
+    for kind in ("boxes", "masks"):
+        known = [ap for one in scored.by_class if (ap := getattr(one, kind)) is not None]
+        assert getattr(scored, kind).ap == pytest.approx(np.mean(known), abs=1e-9)
+    crowds = sum(one.iscrowd for some in coco.objects for one in some)
+    assert crowds > 0
+    assert sum(one.objects for one in scored.by_class) == sum(map(len, coco.objects)) - crowds
+
+
+def test_average_precision_by_class_as_computed_by_hand():
+    """Of two cats one is found, of the owl a part; the elk is missed, and there is no bat. One picture is not seen."""
+    cat, owl, bat, elk = 1, 2, 5, 9
+    coco = squares(
+        {cat: "cat", owl: "owl", bat: "bat", elk: "elk"},
+        [
+            [(cat, 0, 0, 50, 50), (owl, 50, 50, 50, 50)],
+            [(cat, 10, 10, 50, 50), (elk, 0, 0, 30, 30)],
+            [(cat, 0, 0, 9, 9)],
+        ],
+    )
+    found = [
+        detection_of(0, cat, 0.9, 0, 0, 50, 50),
+        detection_of(1, cat, 0.8, 60, 60, 40, 40),
+        detection_of(0, owl, 0.7, 50, 50, 39, 50)
+        | {"segmentation": detection_of(0, owl, 1, 50, 50, 31, 50)["segmentation"]},
+        detection_of(1, bat, 0.6, 0, 0, 50, 50),
+    ]
+    # Precision is 1 up to a recall of 1/2, so at 51 of the 101 recalls. The owl's box overlaps by 0.78, which is enough
+    # for 6 of the 10 overlaps; its mask by 0.62, which is enough for 3.
+    expected = [("cat", 2, 51 / 101, 51 / 101), ("owl", 1, 0.6, 0.3), ("bat", 0, None, None), ("elk", 1, 0.0, 0.0)]
+    scored = coco_scores(coco, found, [0, 1])
+    assert [(one.name, one.objects) for one in scored.by_class] == [row[:2] for row in expected]
+    for one, (_, _, boxes, masks) in zip(scored.by_class, expected, strict=True):
+        assert one.boxes == (None if boxes is None else pytest.approx(boxes, abs=1e-9)), one.name
+        assert one.masks == (None if masks is None else pytest.approx(masks, abs=1e-9)), one.name

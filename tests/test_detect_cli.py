@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from base64 import b64encode
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,11 @@ def test_the_report_shows_it(finished, tmp_path):
     page = (tmp_path / "run" / "report.html").read_text()
     for words in ("Cascade Mask R-CNN on ", "96×96 images, 3 kinds of objects", "after epoch 2", "has no curve"):
         assert words in page
+    mistakes = json.loads((tmp_path / "run" / "result.json").read_text())["mistakes"]
+    assert len(mistakes) == 4  # of five images one has no object, and nothing is sure after two epochs
+    for shown in mistakes:
+        picture = (tmp_path / "run" / shown["picture"]).read_bytes()
+        assert page.count(f"data:image/jpeg;base64,{b64encode(picture).decode()}") == 1
     assert "http://" not in page.replace("http://www.w3.org", "")
     picture = write_picture(tmp_path / "run", tmp_path / "run.png")
     with Image.open(picture) as image:
@@ -86,22 +92,37 @@ def test_a_killed_training_ends_in_the_same_weights(finished, folder):
     a, b = (load_file(root / "run" / "checkpoints" / "epoch-0002.safetensors") for root in (finished, folder))
     assert a.keys() == b.keys()
     assert all(torch.equal(a[name], b[name]) for name in a)
+    whole, parts = (look_back_of(root / "run") for root in (finished, folder))
+    assert whole == parts
+
+
+def look_back_of(run: Path) -> tuple:
+    """What a result says of the best detector's mistakes, and their pictures."""
+    result = json.loads((run / "result.json").read_text())
+    return result["by_class"], result["mistakes"], [(run / one["picture"]).read_bytes() for one in result["mistakes"]]
 
 
 def test_evaluate_gives_the_numbers_of_the_training_and_results_that_others_read(finished, tmp_path):
-    best = json.loads((finished / "run" / "result.json").read_text())["best"]
+    result = json.loads((finished / "run" / "result.json").read_text())
+    best = result["best"]
     asked = ("detect", "evaluate", finished / "run", "--data", finished / "set", "--threads", "1", "--workers", "0")
     done = asvit(*asked, "--results", "found.json", "--json", cwd=tmp_path)
     record = json.loads(done.stdout)
     for kind in ("boxes", "masks"):
         for name, value in record["scores"][kind].items():
             assert value == pytest.approx(best[kind][name], abs=1e-6), name
+    for one, known in zip(record["by_class"], result["by_class"], strict=True):
+        assert one == {**known, "boxes": pytest.approx(known["boxes"]), "masks": pytest.approx(known["masks"])}
     truth = Reference(str(finished / "set" / "annotations" / "instances_val2017.json"))
     found = truth.loadRes(str(tmp_path / "found.json"))
     assert len(found.anns) == record["detections"] > 0
     assert {one["category_id"] for one in found.anns.values()} <= {3, 7, 90}
     table = asvit(*asked, cwd=tmp_path).stdout
     assert len([line for line in table.splitlines() if line.strip().startswith(("AP ", "AR "))]) == 12
+    rows = [line.split() for line in table.splitlines() if line.strip().startswith(("box ", "disc ", "wedge "))]
+    with_objects = [one for one in record["by_class"] if one["objects"]]
+    assert {(row[0], row[1]) for row in rows} == {(one["name"], str(one["objects"])) for one in with_objects}
+    assert [float(row[2]) for row in rows] == sorted(float(row[2]) for row in rows)
 
 
 def test_predict_draws_what_it_finds(finished, tmp_path):
@@ -141,6 +162,12 @@ def test_two_processes_train_together_and_score_every_picture_once(folder):
     assert best["boxes"]["ar_100"] > 0
     assert scores["boxes"]["ar_100"] == pytest.approx(best["boxes"]["ar_100"], abs=1e-6)
     assert scores["masks"]["ap"] == pytest.approx(best["masks"]["ap"], abs=1e-6)
+    by_class, mistakes, pictures = look_back_of(folder / "pair")
+    assert by_class == [
+        {**one, "boxes": pytest.approx(one["boxes"], abs=1e-6), "masks": pytest.approx(one["masks"], abs=1e-6)}
+        for one in json.loads(alone.stdout)["by_class"]
+    ]
+    assert len(mistakes) == len(pictures) == 4
 
 
 def test_bad_input_is_one_line(finished, folder, monkeypatch, capsys):

@@ -12,6 +12,7 @@ from asvit.commands.next_steps import say_next
 from asvit.commands.options import ComputerOptions, RunOptions
 from asvit.commands.train_options import Averaged, LoadingOptions, RunningOptions
 from asvit.detection.recipe import RECIPES
+from asvit.detection.results import LEAST_SCORE
 from asvit.errors import from_extra
 from asvit.networks.architecture import Task
 from asvit.networks.named import read_network
@@ -123,7 +124,7 @@ def evaluate(
     loading: LoadingOptions = LoadingOptions(),
     run: ComputerOptions = ComputerOptions(),
 ) -> None:
-    """Score a trained detector: COCO's twelve numbers for boxes and for masks.
+    """Score a trained detector: COCO's twelve numbers for boxes and masks, and each class's average precision.
 
     Parameters
     ----------
@@ -167,7 +168,7 @@ def predict(
     /,
     *images: Path,
     out: Path = Path("detections"),
-    min_score: float = 0.5,
+    min_score: float = LEAST_SCORE,
     averaged: Averaged = True,
     run: ComputerOptions = ComputerOptions(),
 ) -> None:

@@ -8,8 +8,11 @@ import msgspec
 from asvit.commands.hand_over import print_record
 from asvit.commands.tables import new_table, print_table
 from asvit.detection.job import DetectorCosts, DetectorScored
-from asvit.detection.results import TWELVE, DetectResult, whole
-from asvit.units import format_share, format_size
+from asvit.detection.results import TWELVE, ClassScores, DetectResult, whole, worst_first
+from asvit.units import count, format_share, format_size
+
+MOST_CLASSES = 20
+"""Classes whose average precision is printed; --json has it for any number."""
 
 
 def show_costs(costs: DetectorCosts, *, as_json: bool) -> None:
@@ -42,7 +45,7 @@ def show_detector(result: DetectResult) -> None:
 
 
 def show_coco_scores(scored: DetectorScored) -> None:
-    """COCO's twelve numbers."""
+    """COCO's twelve numbers, and each class's average precision."""
     table = new_table()
     table.add_column("%")
     for kind in scored.scores:
@@ -50,6 +53,21 @@ def show_coco_scores(scored: DetectorScored) -> None:
     for name, words in TWELVE.items():
         table.add_row(words, *(format_share(getattr(scores, name)) for scores in scored.scores.values()))
     print_table(table)
+    show_classes(scored.by_class)
+
+
+def show_classes(classes: Sequence[ClassScores]) -> None:
+    """Average precision by class, the worst first; classes without objects are left out."""
+    ranked = worst_first(classes)
+    table = new_table()
+    table.add_column("class", overflow="fold")
+    for header in ("objects", "box AP", "mask AP"):
+        table.add_column(header, justify="right")
+    for one in ranked[:MOST_CLASSES]:
+        table.add_row(one.name, f"{one.objects:,}", format_share(one.boxes), format_share(one.masks))
+    print_table(table)
+    if len(ranked) > MOST_CLASSES:
+        print(f"the worst {MOST_CLASSES} of {count(len(ranked), 'class')}; --json has them all")
 
 
 def show_found(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -11,8 +11,7 @@ from asvit.complexity.usage import Precision
 from asvit.detection.batch import SceneBatch
 from asvit.detection.coco import Coco
 from asvit.detection.data import Scenes, plain
-from asvit.detection.results import CocoScores
-from asvit.detection.scores import Detection, coco_scores, detections_of
+from asvit.detection.scores import Detection, Scored, coco_scores, detections_of
 from asvit.errors import UserError
 from asvit.training.data import EvaluationOrder, Examples, batches
 from asvit.training.parallel import Processes
@@ -30,8 +29,8 @@ class Found:
     unreadable: Sequence[str]
     """Pictures that could not be read, each with the reason."""
 
-    def scores(self, coco: Coco) -> tuple[CocoScores, CocoScores]:
-        """COCO's numbers for boxes and for masks, over the pictures that could be read."""
+    def scores(self, coco: Coco) -> Scored:
+        """COCO's numbers for boxes and for masks, all and by class, over the pictures that could be read."""
         return coco_scores(coco, self.detections, self.seen)
 
 

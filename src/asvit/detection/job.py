@@ -17,7 +17,7 @@ from asvit.detection.data import Scenes
 from asvit.detection.draw import draw
 from asvit.detection.evaluate import evaluation_batches, find_all
 from asvit.detection.recipe import DetectRecipe
-from asvit.detection.results import CocoScores, DetectResult, PartCost
+from asvit.detection.results import LEAST_SCORE, ClassScores, CocoScores, DetectResult, PartCost
 from asvit.detection.settings import DetectorSettings, SceneData
 from asvit.detection.trained import DetectorSpec, load_detector, load_start
 from asvit.detection.training import DetectorTraining, plan
@@ -131,7 +131,7 @@ def run_train(
             )
             with Watcher(directory, facts, scalars=SCALARS, tensorboard=running.tensorboard) as watcher:
                 result = training.run(path / CHECKPOINTS, watcher)
-            return finished(directory, result)
+            return finished(directory, training.look_back(result, path))
 
 
 def facts(training: DetectorTraining) -> list[str]:
@@ -190,6 +190,8 @@ class DetectorScored:
     """Files that were left out."""
     scores: dict[str, CocoScores]
     """COCO's numbers of boxes and of masks."""
+    by_class: tuple[ClassScores, ...]
+    """Average precision of every class, in the order of the classes."""
 
 
 def run_evaluate(
@@ -203,7 +205,7 @@ def run_evaluate(
     adjust: Adjust = lambda usual: usual,
     computer: Computer = Computer(),
 ) -> DetectorScored:
-    """COCO's twelve numbers for boxes and masks.
+    """COCO's twelve numbers for boxes and masks, and each class's average precision.
 
     Args:
         checkpoint: checkpoint, or run directory of a training.
@@ -229,7 +231,7 @@ def run_evaluate(
     findings = find_all(model.to(device), scenes.coco, loader, device=device, precision=running.precision)
     if results is not None:
         write_file(results, msgspec.json.encode(findings.detections))
-    boxes, masks = findings.scores(scenes.coco)
+    scored = findings.scores(scenes.coco)
     if findings.unreadable:
         tell(f"{len(findings.unreadable)} images were left out, the first: {findings.unreadable[0]}")
     return DetectorScored(
@@ -238,7 +240,8 @@ def run_evaluate(
         annotations=str(scenes.coco.path),
         detections=len(findings.detections),
         unreadable=tuple(findings.unreadable),
-        scores={"boxes": boxes, "masks": masks},
+        scores={"boxes": scored.boxes, "masks": scored.masks},
+        by_class=scored.by_class,
     )
 
 
@@ -247,7 +250,7 @@ def run_predict(
     images: Sequence[Path],
     *,
     out: Path,
-    min_score: float = 0.5,
+    min_score: float = LEAST_SCORE,
     averaged: bool = True,
     computer: Computer = Computer(),
 ) -> list[Json]:

@@ -1,6 +1,6 @@
 """What is recorded of a detector: COCO's numbers, costs, an epoch of training, and the whole. Needs no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from asvit.networks.architecture import Task
@@ -44,6 +44,48 @@ TWELVE = {
     "ar_large": "AR    large objects",
 }
 """COCO's numbers, in COCO's order."""
+
+LEAST_SCORE = 0.5
+"""Score from which a find is drawn where nothing else is asked for, and from which it counts among mistakes."""
+LEAST_IOU = 0.5
+"""Intersection over union with an object's box from which a find is that object."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScores:
+    """Average precision of one class, from 0 to 1; None where there is no object to find."""
+
+    name: str
+    objects: int
+    """Objects in the images, crowds left out."""
+    boxes: float | None
+    masks: float | None
+
+
+def worst_first(classes: Iterable[ClassScores]) -> list[ClassScores]:
+    """The classes that have objects, those whose boxes are found worst first; of equal ones, those with more objects.
+
+    >>> numbers = {"cat": (9, 0.7), "owl": (2, 0.4), "bat": (5, 0.4), "elk": (0, None)}
+    >>> classes = [ClassScores(name=name, objects=n, boxes=ap, masks=ap) for name, (n, ap) in numbers.items()]
+    >>> [one.name for one in worst_first(classes)]
+    ['bat', 'owl', 'cat']
+    """
+    return sorted((one for one in classes if one.objects), key=lambda one: (one.boxes or 0.0, -one.objects))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneMistakes:
+    """A validation image in which objects were missed, or found where there are none; all counted by class."""
+
+    file: str
+    """Its file, as the annotations name it."""
+    found: dict[str, int]
+    missed: dict[str, int]
+    """Objects that no find is."""
+    false: dict[str, int]
+    """Finds that are no object."""
+    picture: str
+    """File with all of them drawn on it, in the run directory."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +150,10 @@ class DetectResult:
     left_out: tuple[str, ...]
     """Annotations that nothing could be learned from; the first hundred."""
     epochs: tuple[DetectEpoch, ...]
+    by_class: tuple[ClassScores, ...] = ()
+    """Average precision of every class at the best epoch, in the order of the classes; nothing in earlier versions."""
+    mistakes: tuple[SceneMistakes, ...] = ()
+    """Validation images in which it is wrong most, as :func:`asvit.detection.mistakes.worst_of` chooses them."""
 
 
 def best_of(epochs: Sequence[DetectEpoch]) -> DetectEpoch | None:

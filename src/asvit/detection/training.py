@@ -1,28 +1,30 @@
 """Training a detector: the classifiers' loop, on pictures with objects, with COCO's numbers after an epoch."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
 
 from asvit.detection.batch import SceneBatch
 from asvit.detection.cost import detector_costs, padded_image
 from asvit.detection.data import Prepare, Scenes
-from asvit.detection.evaluate import evaluation_batches, find_all
+from asvit.detection.evaluate import Found, evaluation_batches, find_all
+from asvit.detection.mistakes import sights_of, worst_of, write_mistakes
 from asvit.detection.recipe import DetectRecipe
 from asvit.detection.results import CocoScores, DetectEpoch, DetectResult, PartCost, best_of
-from asvit.detection.trained import DetectorHeader, DetectorSpec, Start
+from asvit.detection.trained import DetectorHeader, DetectorSpec, Start, load_detector
 from asvit.networks.architecture import Task
 from asvit.networks.named import Network
 from asvit.training.checkpoint import State, checkpoint_path
 from asvit.training.data import Draws, Examples, batches, seed_everything
 from asvit.training.loop import Training
 from asvit.training.parallel import Processes
-from asvit.training.placing import set_checkpointing
+from asvit.training.placing import memory_format, place, set_checkpointing
 from asvit.training.results import BACKWARD
 from asvit.training.settings import Running
 
@@ -160,17 +162,20 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
 
     def evaluate(self) -> tuple[CocoScores, CocoScores, int]:
         """Scores of boxes and masks of the network that counts, and the number of images that were left out."""
-        coco, precision = self.val_scenes.coco, self.running.precision
-        findings = find_all(
-            self.evaluated,
-            coco,
+        findings = self.find(self.evaluated)
+        scored = self.processes.from_first(findings.scores(self.val_scenes.coco) if self.processes.first else None)
+        return scored.boxes, scored.masks, len(findings.unreadable)
+
+    def find(self, model: nn.Module) -> Found:
+        """What a network finds in the validation images, in all processes."""
+        return find_all(
+            model,
+            self.val_scenes.coco,
             self.val_batches,
             device=self.device,
-            precision=precision,
+            precision=self.running.precision,
             processes=self.processes,
         )
-        boxes, masks = self.processes.from_first(findings.scores(coco) if self.processes.first else None)
-        return boxes, masks, len(findings.unreadable)
 
     def best(self) -> DetectEpoch | None:
         """The epoch of the highest average precision."""
@@ -196,3 +201,22 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
             left_out=self.train_scenes.coco.left_out[:100],
             epochs=self.state.epochs,
         )
+
+    def look_back(self, result: DetectResult, run: Path) -> DetectResult:
+        """A result with each class's average precision at the best epoch; pictures of the worst images are written.
+
+        Args:
+            result: what this training, in all processes, has found.
+            run: run directory of the checkpoints.
+
+        Raises:
+            UserError: the checkpoint or an image cannot be read, or a picture cannot be written.
+        """
+        best, _ = load_detector(run / result.checkpoint)
+        findings = self.find(place(best, self.device, memory_format(self.running.channels_last)))
+        if not self.processes.first:
+            return result
+        coco = self.val_scenes.coco
+        worst = worst_of(sights_of(coco, findings.detections, findings.seen))
+        mistakes = write_mistakes(worst, self.val_scenes, run)
+        return replace(result, by_class=findings.scores(coco).by_class, mistakes=mistakes)

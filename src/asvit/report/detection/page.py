@@ -4,6 +4,7 @@ from pathlib import Path
 
 from asvit.report.charts import LEAST, figure
 from asvit.report.detection.charts import loss_chart, precision_chart
+from asvit.report.detection.mistakes import where_it_is_wrong
 from asvit.report.detection.record import DetectReport, read_detection
 from asvit.report.detection.tables import costs_table, epochs_of, left_out_list, scores_table
 from asvit.report.detection.verdict import verdict
@@ -33,6 +34,7 @@ def detection_page(directory: Path) -> Page:
             unreadable_list(result.unreadable, result.epochs[-1].unreadable),
             left_out_list(result),
             *_scores(report),
+            *where_it_is_wrong(report),
             *_curves(report),
             *_costs(report),
             tag("h2", "Epochs"),

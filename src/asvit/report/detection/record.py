@@ -34,6 +34,8 @@ class DetectReport:
 
     run: DetectRun
     result: DetectResult
+    pictures: tuple[bytes, ...] = ()
+    """JPEG files of the result's mistakes."""
 
     @property
     def best(self) -> tuple[CocoScores, CocoScores]:
@@ -67,4 +69,13 @@ def read_detection(directory: Path) -> DetectReport:
         raise damaged(path, "its best epoch is none of its evaluated epochs")
     if len(result.classes) != result.task.num_classes:
         raise damaged(path, f"it names {len(result.classes)} of {result.task.num_classes} classes")
-    return DetectReport(run, result)
+    if result.by_class and tuple(one.name for one in result.by_class) != result.classes:
+        raise damaged(path, "its average precisions are not those of its classes")
+    return DetectReport(run, result, tuple(_picture(directory / one.picture) for one in result.mistakes))
+
+
+def _picture(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise damaged(path, str(error.strerror)) from error
