@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import commands
 import pytest
 from cyclopts import App, CycloptsError
 
@@ -249,7 +250,7 @@ def test_completion_is_installed_for_a_shell(tmp_path):
     ],
 )
 def test_near_names_are_suggested_and_missing_files_named(tmp_path, command, hint):
-    done = subprocess.run([ASVIT, *command], capture_output=True, text=True, cwd=tmp_path)
+    done = commands.run(command, tmp_path)
     assert done.returncode == 2
     assert hint in done.stderr
     assert "Errno" not in done.stderr
@@ -258,7 +259,7 @@ def test_near_names_are_suggested_and_missing_files_named(tmp_path, command, hin
 def test_a_training_that_has_not_finished_says_so(tmp_path):
     with open_run(tmp_path / "run", "train", {"recipe": "smoke"}, {}, "asvit train --again"):
         pass
-    done = subprocess.run([ASVIT, "predict", "run", "a.png"], capture_output=True, text=True, cwd=tmp_path)
+    done = commands.run(["predict", "run", "a.png"], tmp_path)
     assert done.stderr == "asvit: run has not finished: repeat `asvit train --again`\n"
 
 

@@ -21,8 +21,8 @@ def test_lines_where_there_is_no_terminal(monkeypatch):
         display.update("growth", 0.5, 1.0, count="step 1", facts="now 8,2|4,1")
     assert out.getvalue().splitlines() == [
         "search: step 1 of 4, reward +0.10 [x], time left unknown",
-        "search: step 3 of 4, reward +0.10 [x], 6 s left",  # nothing at step 2, six seconds after the first line
-        "search: step 4 of 4, reward +0.10 [x], 0 s left",
+        "search: step 3 of 4, reward +0.10 [x], 6 seconds left",  # nothing at step 2, six seconds after the first line
+        "search: step 4 of 4, reward +0.10 [x], nothing left",
         "growth: step 1, now 8,2|4,1, time left unknown",
     ]
 
@@ -54,4 +54,4 @@ def test_batches_are_shown_while_they_are_given_out(capsys):
     assert list(shown(["ab", "c"], 3, "evaluation")) == ["ab", "c"]
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "evaluation: 2 of 3 images, time left unknown"
-    assert said[-1].startswith("evaluation: 3 of 3 images, 0 s left")
+    assert said[-1].startswith("evaluation: 3 of 3 images, nothing left")

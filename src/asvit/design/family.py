@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from asvit.complexity.usage import Usage
-from asvit.design.budget import Budget, bounds_of
+from asvit.design.budget import Budget, CostFunction, bounds_of
 from asvit.design.costs import Costs, Meter, no_meter
 from asvit.design.grow import Growth, GrowthSettings, OnMeasured, grow, told_nothing
 from asvit.design.recipes import Recipe
@@ -52,13 +52,13 @@ def growth_limits(budgets: Sequence[Budget], least: Sequence[Budget] = ()) -> li
     return [limit for limit in distinct if not any(other != limit and other.contains(limit) for other in distinct)]
 
 
-def within_any(limits: Sequence[Budget], costs: Costs) -> Callable[[Architecture], bool]:
+def within_any(limits: Sequence[Budget], cost: CostFunction) -> Callable[[Architecture], bool]:
     """Function that says whether a network is within one of several limits.
 
     >>> within_any([Budget.parse("params", "30M")], Costs())(Architecture.parse("base"))
     False
     """
-    return lambda architecture: any(limit.admits(architecture, costs) for limit in limits)
+    return lambda architecture: any(limit.admits(architecture, cost) for limit in limits)
 
 
 BUSY = "; a latency is that of the moment: on a busy machine try again when it is quiet, or with fewer --threads"

@@ -1,6 +1,6 @@
 """Training-free scaling of depth and width (Section 3.4, Algorithm 2)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
@@ -9,12 +9,12 @@ from asvit.measure.estimates import Measure, Measurement
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import STAGES
 
-OnMeasured = Callable[[int, Architecture, int, int], None]
-"""Function that is called after every measurement of growth with the step, the present network, the number of the
-step's choices that are done, and the number of all of them."""
+OnMeasured = Callable[[int, Architecture, Sequence[Architecture], int], None]
+"""Function that is called after every measurement of growth with the step, the present network, the step's choices, and
+how many of them are measured."""
 
 
-def told_nothing(step: int, current: Architecture, done: int, choices: int) -> None:
+def told_nothing(step: int, current: Architecture, choices: Sequence[Architecture], done: int) -> None:
     """Do nothing after a measurement, where nobody follows the growth."""
 
 
@@ -110,7 +110,7 @@ def grow(
             return Growth(tuple(steps), "every further choice is over the budget", measurements)
         for done, candidate in enumerate(candidates, start=1):
             measurements[str(candidate)] = measure(candidate)
-            on_measured(len(steps), current, done, len(candidates))
+            on_measured(len(steps), current, candidates, done)
         order = rank_sum_order([measurements[str(candidate)] for candidate in candidates], settings.score)
         if not order:
             return Growth(tuple(steps), "every choice within the budget was invalid", measurements)

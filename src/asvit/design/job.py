@@ -1,21 +1,19 @@
 """Search, grow and design into a run directory: what `asvit search`, `grow` and `design` run."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from asvit.design.costs import Costs
+from asvit.design.display import DesignDisplay, growth_after_search
 from asvit.design.family import FamilySettings, GrowResult, Member, check_budgets, grow_family
-from asvit.design.grow import OnMeasured
 from asvit.design.pipeline import design
 from asvit.design.ranking import Objective
 from asvit.design.recipes import StartFrom
 from asvit.design.results import DesignResult
-from asvit.design.search import SearchResult, SearchSettings, SearchStep, search
+from asvit.design.search import SearchResult, SearchSettings, search
 from asvit.design.settings import DesignSettings
-from asvit.design.words import undecided_in_words
 from asvit.errors import UserError
-from asvit.measure.estimates import Measurement
 from asvit.measure.job import measure_config, prepare, working
 from asvit.measure.meter import UsageMeter
 from asvit.measure.settings import Measuring, Use
@@ -24,7 +22,6 @@ from asvit.networks.space import BASE_STRIDE, LEAST_WINDOW, STAGES, TABLE_1, Spa
 from asvit.runs.job import Finished, Job
 from asvit.runs.progress import ProgressDisplay, tell
 from asvit.runs.records import Json, RunDirectory, write_record
-from asvit.units import format_size
 
 
 def run_search(
@@ -60,8 +57,7 @@ def run_search(
         say_few_tokens(task, space.base_stride)
         searches = []
         for i, measurer in enumerate(measurers, start=1):
-            title = f"search {i} of {runs}" if runs > 1 else "search"
-            on_step = search_display(settings, space, display, title)
+            on_step = DesignDisplay(display, measurer).search(settings, space, run=i, runs=runs)
             measure, seed = measurer.architectures(), measurer.seed
             searches.append(search(measure, settings, space=space, seed=seed, on_step=on_step))
         result = SearchResult.of(task, searches, start_from)
@@ -100,7 +96,7 @@ def run_grow(
             measure=measurer.architectures(),
             measure_proxy=measurer.architectures(width_divisor=family.growth.width_divisor),
             meter=meter,
-            on_measured=growth_display(family, Costs(family.task, meter), display),
+            on_measured=DesignDisplay(display, measurer).growth(family, Costs(family.task, meter)),
         )
         directory.write_result(result)
         write_family(directory, result.family, family.task)
@@ -137,12 +133,13 @@ def run_design(
         if start is None:
             say_few_tokens(family.task, space.base_stride)
         check_measured_budgets(family, meter, space=space, start=start)
+        costs, shown = Costs(family.task, meter), DesignDisplay(display, measurer)
         result = design(
             settings,
             measurer,
             meter=meter,
-            on_step=search_display(settings.search, space, display, "search"),
-            on_measured=growth_display(family, Costs(family.task, meter), display),
+            on_step=shown.search(settings.search, space, growth_after=growth_after_search(family, costs)),
+            on_measured=shown.growth(family, costs),
         )
         directory.write_result(result)
         write_family(directory, result.family, family.task)
@@ -164,45 +161,6 @@ def check_measured_budgets(
     if family.measured and not meter.begun:
         costs = Costs(family.task, UsageMeter(meter.task, meter.device, use=meter.use))
         check_budgets(family.budgets, costs, fit=family.fit, space=space, start=start)
-
-
-def search_display(
-    settings: SearchSettings, space: Space, display: ProgressDisplay, title: str
-) -> Callable[[SearchStep, Measurement], None]:
-    """Function that shows a search's steps: how undecided it is, and the best value so far of the first measure."""
-    first = settings.score[0].metric
-    best = -first.sign * float("inf")
-
-    def show(step: SearchStep, measurement: Measurement) -> None:
-        nonlocal best
-        if measurement.valid:
-            best = first.sign * max(first.sign * value for value in (best, measurement.estimates[first.name].mean))
-        facts = f"{undecided_in_words(step.entropy, space)}, best {first.name} so far {best:.3g}"
-        done = step.step + 1
-        display.update(title, done, settings.steps, count=f"step {done} of {settings.steps}", facts=facts)
-
-    return show
-
-
-def growth_display(family: FamilySettings, costs: Costs, display: ProgressDisplay) -> OnMeasured:
-    """Function that shows growth: the present network and its size; progress is in factors of what a network costs."""
-    start: Architecture | None = None
-
-    def grown(architecture: Architecture) -> float:
-        """Share of the way from the start to the last of the limits that a network has come, 0 to 1."""
-        shares = []
-        for limit in family.limits:
-            begin, now = (limit.share(a, costs) for a in (start or architecture, architecture))
-            shares.append(math.log(now / begin) / math.log(max(1 / begin, 1.01)))
-        return max(0.0, min(*shares, 1.0))
-
-    def show(step: int, current: Architecture, done: int, choices: int) -> None:
-        nonlocal start
-        start = start or current
-        facts = f"now {current}, {format_size(current.params(family.task))} parameters"
-        display.update("growth", grown(current), 1.0, count=f"step {step}, choice {done} of {choices}", facts=facts)
-
-    return show
 
 
 def write_family(directory: RunDirectory, members: Sequence[Member], task: Task) -> None:

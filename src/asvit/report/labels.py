@@ -4,7 +4,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
 
 WIDTH, HEIGHT = 270.0, 190.0
 """Pixels of the smallest plane that is drawn: on a phone, or in a picture. In a larger one there is more room."""
@@ -60,8 +63,7 @@ class Label:
     needed: bool = False
 
 
-@dataclass(frozen=True)
-class Box:
+class Box(NamedTuple):
     """A rectangle in pixels."""
 
     left: float
@@ -69,11 +71,15 @@ class Box:
     right: float
     bottom: float
 
-    def overlap(self, other: "Box") -> float:
-        """Area that two have in common."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return max(width, 0.0) * max(height, 0.0)
+
+def overlap(box: Box, others: Float[np.ndarray, "n 4"]) -> float:
+    """Area that a rectangle has in common with others, summed.
+
+    >>> overlap(Box(0.0, 0.0, 4.0, 4.0), np.array([[2.0, 2.0, 9.0, 9.0], [3.0, 0.0, 4.0, 1.0], [5.0, 0.0, 9.0, 9.0]]))
+    5.0
+    """
+    shared = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    return float(shared.clip(min=0).prod(1).sum())
 
 
 def places_for(
@@ -89,9 +95,9 @@ def places_for(
     >>> places_for([Label("a", (0.2, 0.5)), Label("b", (0.21, 0.5))])
     [Place(align='center', dx=0, dy=-14), Place(align='center', dx=0, dy=15)]
     """
-    marks = [_around(at, MARK) for at in [*(label.at for label in labels), *points]]
-    marks += [_around(at, 1) for line in lines for at in _along(line)]
-    taken: list[Box] = []
+    beside = [_around(at, MARK) for at in [*(label.at for label in labels), *points]]
+    marks = np.array(beside + [_around(at, 1) for line in lines for at in _along(line)])
+    taken = np.empty((0, 4))
     found: dict[int, Place | None] = {}
     for i in sorted(range(len(labels)), key=lambda i: not labels[i].needed):
         label = labels[i]
@@ -103,7 +109,7 @@ def places_for(
             found[i] = None
             continue
         found[i] = places[best]
-        taken.append(boxes[best])
+        taken = np.vstack((taken, boxes[best]))
     return [found[i] for i in range(len(labels))]
 
 
@@ -136,8 +142,8 @@ def _along(line: Sequence[Point]) -> Iterable[Point]:
         yield from ((x + (to_x - x) * i / parts, y + (to_y - y) * i / parts) for i in range(1, parts))
 
 
-def _cost(box: Box, marks: Sequence[Box], taken: Sequence[Box]) -> float:
+def _cost(box: Box, marks: Float[np.ndarray, "n 4"], taken: Float[np.ndarray, "m 4"]) -> float:
     """What lies under the words; other words weigh most, then what sticks out of the plane."""
-    inside = box.overlap(Box(0.0, 0.0, WIDTH, HEIGHT))
+    inside = overlap(box, np.array([[0.0, 0.0, WIDTH, HEIGHT]]))
     outside = (box.right - box.left) * (box.bottom - box.top) - inside
-    return sum(map(box.overlap, marks)) + 100 * sum(map(box.overlap, taken)) + 10 * outside
+    return overlap(box, marks) + 100 * overlap(box, taken) + 10 * outside

@@ -82,7 +82,7 @@ def after_evaluation(network: str) -> Iterator[Step]:
 
 def after_detection(run: Path, data: str) -> Iterator[Step]:
     """Score and use a detector."""
-    yield "COCO's twelve numbers", command("asvit", "detect", "evaluate", run, "--data", data)
+    yield "COCO's numbers, of each class too", command("asvit", "detect", "evaluate", run, "--data", data)
     yield from after_scoring(run)
 
 

@@ -7,8 +7,10 @@ from types import TracebackType
 from typing import TypeVar
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
+
+from asvit.units import in_words
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -40,8 +42,7 @@ class ProgressDisplay:
             BarColumn(bar_width=16),
             TextColumn("{task.fields[count]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self.console,
         )
         self._phase: str | None = None
@@ -60,7 +61,16 @@ class ProgressDisplay:
         if self.console.is_terminal:
             self._live.stop()
 
-    def update(self, phase: str, completed: int | float, total: int | float, *, count: str, facts: str) -> None:
+    def update(
+        self,
+        phase: str,
+        completed: int | float,
+        total: int | float,
+        *,
+        count: str,
+        facts: str,
+        left: int | float | None = None,
+    ) -> None:
         """Show the state of a phase; a new title begins a new one.
 
         Args:
@@ -69,26 +79,41 @@ class ProgressDisplay:
             total: amount at which the phase is over.
             count: progress in words.
             facts: results so far, in words.
+            left: seconds that the whole job still takes; None: those of the phase, at its speed so far.
         """
         if phase != self._phase:
             self._phase, self._began, self._at_first, self._spoke = phase, time.monotonic(), completed, 0.0
             if self.console.is_terminal:
-                self._task = self._live.add_task(phase, total=total, count=count)
+                self._task = self._live.add_task(phase, total=total, count=count, left="")
+        words = self._time_left(completed, total) if left is None else time_left(left)
         if self.console.is_terminal:
             self._live.facts = facts
-            self._live.update(self._task, completed=completed, total=total, count=count)
+            self._live.update(self._task, completed=completed, total=total, count=count, left=words)
         else:
-            self._say(completed, total, count, facts)
+            self._say(completed >= total, count, facts, words)
 
-    def _say(self, completed: int | float, total: int | float, count: str, facts: str) -> None:
+    def _time_left(self, completed: int | float, total: int | float) -> str:
+        since = completed - self._at_first  # the clock began with the phase's first update
+        if not since:
+            return "time left unknown"
+        return time_left((time.monotonic() - self._began) / since * (total - completed))
+
+    def _say(self, over: bool, *words: str) -> None:
         now = time.monotonic()
-        if completed < total and self._spoke and now - self._spoke < SECONDS_BETWEEN_LINES:
+        if not over and self._spoke and now - self._spoke < SECONDS_BETWEEN_LINES:
             return
         self._spoke = now
-        since = completed - self._at_first  # the clock began with the phase's first update
-        left = f"{(now - self._began) / since * (total - completed):.0f} s left" if since else "time left unknown"
-        words = ", ".join(filter(None, (count, facts, left)))
-        self.console.print(f"{self._phase}: {words}", soft_wrap=True, highlight=False, markup=False)
+        said = ", ".join(filter(None, words))
+        self.console.print(f"{self._phase}: {said}", soft_wrap=True, highlight=False, markup=False)
+
+
+def time_left(seconds: int | float) -> str:
+    """Seconds that a job still takes, in words.
+
+    >>> time_left(754.2), time_left(0)
+    ('13 minutes left', 'nothing left')
+    """
+    return f"{in_words(seconds)} left" if seconds > 0 else "nothing left"
 
 
 def shown(batches: Iterable[BatchT], images: int, phase: str) -> Iterator[BatchT]:

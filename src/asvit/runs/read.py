@@ -70,6 +70,18 @@ def read_result(directory: Path, run: RunFile, result_type: type[Result]) -> Res
     return read_record(path, result_type)
 
 
+def read_kept(path: Path) -> bytes:
+    """A file that a job keeps beside its result, whole.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise damaged(path, str(error.strerror)) from error
+
+
 def damaged(path: Path, what: str) -> UserError:
     """Error for a file whose parts do not fit together."""
     return UserError(f"{path} is damaged: {what}; repeat the job that wrote it")

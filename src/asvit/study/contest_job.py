@@ -191,8 +191,9 @@ def watched_growth(
     """Trajectory and members of Algorithm 2, with the network so far on display."""
     with ProgressDisplay() as display:
 
-        def show(step: int, current: Architecture, done: int, choices: int) -> None:
-            display.update(f"{title}, step {step}", done, choices, count=f"{done} of {choices}", facts=str(current))
+        def show(step: int, current: Architecture, choices: Sequence[Architecture], done: int) -> None:
+            count = f"{done} of {len(choices)}"
+            display.update(f"{title}, step {step}", done, len(choices), count=count, facts=str(current))
 
         result = grow_family(
             Architecture(start),

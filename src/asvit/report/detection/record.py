@@ -6,7 +6,7 @@ from pathlib import Path
 from asvit.detection.recipe import DetectRecipe
 from asvit.detection.results import CocoScores, DetectEpoch, DetectResult
 from asvit.report.asked import ImageCounts
-from asvit.runs.read import Config, RunFile, damaged, read_result, read_run
+from asvit.runs.read import Config, RunFile, damaged, read_kept, read_result, read_run
 from asvit.runs.records import RESULT
 
 
@@ -71,11 +71,4 @@ def read_detection(directory: Path) -> DetectReport:
         raise damaged(path, f"it names {len(result.classes)} of {result.task.num_classes} classes")
     if result.by_class and tuple(one.name for one in result.by_class) != result.classes:
         raise damaged(path, "its average precisions are not those of its classes")
-    return DetectReport(run, result, tuple(_picture(directory / one.picture) for one in result.mistakes))
-
-
-def _picture(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise damaged(path, str(error.strerror)) from error
+    return DetectReport(run, result, tuple(read_kept(directory / one.picture) for one in result.mistakes))

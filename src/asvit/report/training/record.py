@@ -6,7 +6,7 @@ from pathlib import Path
 
 from asvit.report.asked import ImageCounts
 from asvit.report.training.answers import Answered
-from asvit.runs.read import Config, RunFile, damaged, read_result, read_run
+from asvit.runs.read import Config, RunFile, damaged, read_kept, read_result, read_run
 from asvit.runs.records import RESULT
 from asvit.training.recipe import TrainRecipe
 from asvit.training.results import TrainResult
@@ -99,14 +99,7 @@ def read_training(directory: Path) -> TrainReport:
     run = read_run(directory, TrainRun)
     result = read_result(directory, run, TrainResult)
     _check(directory / RESULT, result)
-    return TrainReport(run, result, tuple(_picture(directory / mistake.picture) for mistake in result.mistakes))
-
-
-def _picture(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise damaged(path, str(error.strerror)) from error
+    return TrainReport(run, result, tuple(read_kept(directory / mistake.picture) for mistake in result.mistakes))
 
 
 def _check(path: Path, result: TrainResult) -> None:
