@@ -30,7 +30,7 @@ from asvit.networks.named import parse_network
 from asvit.runs.devices import usable_cores
 from asvit.training.augment import training_transform
 from asvit.training.classifier import ClassifierTraining
-from asvit.training.data import Batch, EpochAndIndex, Examples, Labelled, batches, collate
+from asvit.training.data import Batch, EpochAndIndex, Examples, Labelled, batch_of, batches
 from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.schedule import named_schedule
 from asvit.training.settings import ImageData, Running, usual_precision
@@ -148,7 +148,7 @@ def steps_alone(bench: Bench, seconds: float) -> float:
     training.stepping.train()
     examples = Examples(bench.train, Labelled(training_transform(bench.recipe, bench.train.normalisation)), seed=0)
     size = bench.recipe.batch_size
-    batch = collate(Batch, [examples[0, i % len(bench.train)] for i in range(size)]).to(bench.device)
+    batch = batch_of(Batch, examples, [(0, i % len(bench.train)) for i in range(size)]).to(bench.device)
 
     def steps(number: int) -> None:
         for _ in range(number):

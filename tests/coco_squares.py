@@ -5,7 +5,8 @@ from typing import Any
 
 from faster_coco_eval.core import mask as rle
 
-from asvit.detection.coco import Annotation, Category, Coco, Picture
+from asvit.detection.annotations import Annotation, Category, Picture
+from asvit.detection.coco import Coco
 
 Square = tuple[int, float, float, float, float]
 """Category, left, top, width and height of an object that fills its box."""

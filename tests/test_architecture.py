@@ -193,7 +193,10 @@ def test_a_base_stride_of_one_keeps_every_pixel_of_a_small_image():
     assert Architecture.parse("3,2,3|4,1,2|4,1,4|4,1,6|32|1") == architecture
 
 
-@pytest.mark.parametrize(("in_chans", "num_classes"), [(0, 10), (3, 0), (-1, 10)])
-def test_images_have_channels_and_tasks_classes(in_chans: int, num_classes: int):
-    with pytest.raises(UserError, match=f"in_chans is {in_chans} and num_classes is {num_classes}"):
+@pytest.mark.parametrize(
+    ("in_chans", "num_classes", "said"),
+    [(0, 10, "in_chans is 0"), (3, 0, "num_classes is 0"), (-1, 10, "in_chans is -1")],
+)
+def test_images_have_channels_and_tasks_classes(in_chans: int, num_classes: int, said: str):
+    with pytest.raises(UserError, match=f"{said}: expected at least 1"):
         Task(in_chans=in_chans, num_classes=num_classes)

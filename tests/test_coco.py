@@ -47,7 +47,8 @@ def test_masks_by_run_lengths(root, compressed):
 
     def change(document):
         shape = runs["counts"].decode() if compressed else lengths
-        document["annotations"][1]["segmentation"] = {"size": [72, 96], "counts": shape}
+        mask = {"size": [72, 96], "counts": shape}
+        document["annotations"][1].update(bbox=[40, 10, 30, 20], segmentation=mask)
 
     edit(root, "train", change)
     assert np.array_equal(find_coco(root, "train").masks(0)[1], wanted)

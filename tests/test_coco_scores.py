@@ -14,7 +14,8 @@ from faster_coco_eval.core import mask as rle
 from pycocotools.coco import COCO as Reference
 from pycocotools.cocoeval import COCOeval as ReferenceEvaluation
 
-from asvit.detection.coco import Coco, find_coco, run_lengths
+from asvit.detection.annotations import run_lengths
+from asvit.detection.coco import Coco, find_coco
 from asvit.detection.scores import coco_scores, detections_of, ground_truth
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

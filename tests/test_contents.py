@@ -15,7 +15,7 @@ def array(name="a.npy", channels=5, kind="uint8", low=0, high=255):
     return Glance(name, channels, (8, 9), (kind, low, high))
 
 
-def picture(mode, size=(9, 8)):
+def picture(mode, size=(8, 9)):
     return Glance.of_picture("a.png", mode=mode, size=size)
 
 
@@ -40,6 +40,9 @@ def test_size_is_known_where_all_have_the_same():
         ([array(kind="float32", high=255.0)], None, "float32, 0 to 255 seen, .* --value-range 255"),
         ([array(kind="float64", low=-1.5, high=3)], None, "--value-range=-1.5:3"),
         ([array(), array(kind="uint16", high=900)], None, "of uint16 and uint8, .* --value-range 900"),
+        ([array(kind="int32", high=900)], None, "int32, 0 to 900 seen, .* expected: .* --value-range 900"),
+        ([array(kind="int64", high=1)], None, "int64, 0 to 1 seen, .* --value-range 1"),
+        ([array(kind="int16", low=-5, high=9)], None, "int16, -5 to 9 seen, .* --value-range=-5:9"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_option(glances, in_chans, complaint):

@@ -96,7 +96,7 @@ def test_scaling_rules_are_compared_at_equal_size(tmp_path):
     ("arguments", "said"),
     [
         (["search", "--measurements", "1"], "expected at least 2"),
-        (["search", "--runs", "0"], "expected at least 1 and 0"),
+        (["search", "--runs", "0"], "runs is 0: expected at least 1"),
         (["search", "--against", "nothing.csv"], "give --trainings, or leave it out"),
         (["search", "--against", "nothing.csv", "--trainings", "1"], "cannot read nothing.csv"),
         (["search", "--score", "beauty"], "unknown metrics beauty"),

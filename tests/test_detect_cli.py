@@ -145,6 +145,34 @@ def test_predict_draws_what_it_finds(finished, tmp_path):
     assert np.array_equal(before, np.asarray(Image.open(tmp_path / "none" / "000.png")))
 
 
+def test_predict_and_evaluate_take_no_users_file_place(finished, tmp_path):
+    image, precious = finished / "set" / "val2017" / "000.png", tmp_path / "drawn" / "001.png"
+    precious.parent.mkdir()
+    precious.write_text("precious")
+    asked = ("detect", "predict", finished / "run", image, image.with_name("001.png"), "--threads", "1")
+    done = asvit(*asked, "--out", "drawn", cwd=tmp_path, check=2)
+    assert "drawn/001.png is there already and was not drawn by `asvit detect predict`" in done.stderr.splitlines()[-1]
+    assert [path.read_text() for path in precious.parent.iterdir()] == ["precious"]
+    asvit(*asked, "--out", "other", cwd=tmp_path)
+    asvit(*asked, "--out", "other", cwd=tmp_path)  # what it has drawn itself it draws again
+    assert len(list((tmp_path / "other").iterdir())) == 2
+    truth = finished / "set" / "annotations" / "instances_val2017.json"
+    before = truth.read_bytes()
+    asked = ("detect", "evaluate", finished / "run", "--data", finished / "set", "--results", truth)
+    assert "holds no detections in COCO's format" in asvit(*asked, cwd=tmp_path, check=2).stderr
+    assert truth.read_bytes() == before
+
+
+def test_without_objects_nothing_is_scored_and_what_is_found_may_be_written(finished, tmp_path):
+    shutil.copytree(finished / "set", tmp_path / "set")
+    edit(tmp_path / "set", "val", lambda d: d.update(annotations=[]))
+    asked = ("detect", "evaluate", finished / "run", "--data", "set", "--threads", "1", "--workers", "0")
+    said = asvit(*asked, cwd=tmp_path, check=2).stderr
+    assert "has no objects, so there is nothing to score: expected annotations with a box and an outline each" in said
+    asvit(*asked, "--results", "found.json", cwd=tmp_path)
+    assert {one["image_id"] for one in json.loads((tmp_path / "found.json").read_text())} <= set(range(100, 200, 7))
+
+
 def test_describe_counts_the_papers_detector(tmp_path):
     record = json.loads(asvit("detect", "describe", "large", "--json", cwd=tmp_path).stdout)
     assert record["params"] - record["position_embedding"] == 138_922_410

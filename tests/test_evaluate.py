@@ -47,7 +47,9 @@ def test_scores_are_their_definitions(classes, images, batch, seed):
     assert found.calibration_error == pytest.approx(error, abs=1e-9)
     confusion = np.zeros((classes, classes), int)
     np.add.at(confusion, (labels, ranks[:, 0]), 1)
-    assert found.confusion == tuple(map(tuple, confusion.tolist()))
+    assert {(cell.true, cell.said): cell.images for cell in found.confusion} == {
+        (true, said): images for (true, said), images in np.ndenumerate(confusion) if images
+    }
 
 
 def test_a_sure_and_always_right_classifier_is_calibrated():
@@ -68,6 +70,19 @@ def test_outputs_that_are_not_finite_and_images_none_of_which_can_be_read_are_re
     empty = Batch(torch.empty(0), torch.empty(0, dtype=torch.long), ("a.png: damaged",))
     with pytest.raises(UserError, match=r"none of the images .* the first: a\.png: damaged"):
         evaluate(nn.Identity(), [empty], classes=2, device=CPU)
+
+
+def test_an_output_that_is_not_finite_is_refused_even_where_it_is_of_another_class():
+    logits = torch.tensor([[2.0, 1.0, float("-inf")]])
+    with pytest.raises(UserError, match="the network's outputs are not finite"):
+        scores_of(logits, torch.tensor([0]), 1)
+
+
+def test_many_classes_need_no_matrix():
+    logits, labels = torch.zeros(2, 100_000), torch.tensor([5, 99_999])
+    logits[0, 5] = logits[1, 7] = 9.0
+    found = scores_of(logits, labels, 2)
+    assert [(cell.true, cell.said, cell.images) for cell in found.confusion] == [(5, 5, 1), (99_999, 7, 1)]
 
 
 def test_labels_are_matched_by_name():

@@ -180,9 +180,7 @@ def tiny() -> Release:
 def checkpoint(path: Path, name: str, task: Task) -> Path:
     """Of a classifier that was never trained."""
     torch.manual_seed(0)
-    header = ClassifierHeader(
-        network=name, task=task, classes=tuple("abc"), test_crop=0.9, coarseness=1, state=State(epoch=1)
-    )
+    header = ClassifierHeader(network=name, task=task, classes=tuple("abc"), test_crop=0.9, coarseness=1, state=State())
     write_checkpoint(path, with_prefix(build_trainable(parse_network(name), task).state_dict(), MODEL), header)
     return path
 
@@ -278,7 +276,7 @@ BAD_INPUT = {
     "twice": (["small", "--to", "timm", "timm"], "--to names timm, timm: expected each of timm, onnx, torch once"),
     "no weights to publish": (["small", "--to", "torch", "--push-to-hub", "a/b"], "expected timm among --to"),
     "no repository": (["small", "--push-to-hub", "name"], "cannot push to 'name': expected OWNER/NAME"),
-    "tolerance": (["small", "--tolerance", "-1"], "tolerance is -1.0: expected 0 or more"),
+    "tolerance": (["small", "--tolerance", "-1"], "tolerance is -1.0: expected a number of at least 0"),
     "format": (["small", "--to", "tflite"], "tflite"),
 }
 

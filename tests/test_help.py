@@ -171,7 +171,7 @@ TYPOS = {
     "--hepl": 'Unknown command "--hepl" of asvit. Did you mean "--help"?',
     "design 3M": "asvit design takes no 3M. See `asvit design --help`",
     "evaluate": "NETWORK requires an argument. See `asvit evaluate --help`",
-    "measure seed --repeats two": 'unable to convert "two" into int. See `asvit measure --help`',
+    "measure seed --value-range": "--value-range requires an argument. See `asvit measure --help`",
 }
 
 

@@ -55,7 +55,7 @@ def test_scores_in_text():
         ("length,", "cannot read the score"),
         ("2*length", "such as length:2,ntk"),
         ("length:-1", "cannot read the score"),
-        ("length:0", "the weight of length is 0: expected a positive number"),
+        ("length:0", "the weight of length is 0.0: expected a number above 0"),
         ("flops", "unknown metrics flops"),
         ("ntk,ntk:2", "names a measure twice"),
     ],

@@ -188,9 +188,9 @@ def broken(root, what):
     ("what", "said"),
     {
         "empty class": "no images of the class none",
-        "single class": "a single class, dark",
+        "single class": "a single class folder, dark",
         "no split": "there is no train or training folder",
-        "no images": "cannot read images in .*train",
+        "no images": "no images in .*train: expected a folder for each class",
         "truncated tar": r"cannot read the tar file .*train\.tar",
         "truncated shard": r"cannot read the tar file .*train-0\.tar",
         "no label": "has no label for dark/0",

@@ -156,7 +156,7 @@ def test_a_pilot_that_shows_nothing_ends_the_study_in_one_line(finished, tmp_pat
         (["--no-resident", "--train-images", "5"], "--train-images takes a part of resident images"),
         (["--train-images", "2000"], "has 1438 images, not 2000"),
         (["--batch-size", "500"], "fewer than a batch of 500"),
-        (["--storage", "nonsense"], "cannot use the storage nonsense"),
+        (["--storage", "nonsense"], "cannot use the storage ***: it is no URL of a database"),
         (["--continue-from", "nothing.csv"], "cannot read nothing.csv"),
         (["--so-far"], "0 trainings are done, and the pilot is not"),
         (["--storage", "sqlite:///:memory:"], "workers cannot share"),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from asvit.errors import UserError
-from asvit.study import queue as room
+from asvit.study import storage
 from asvit.study.plan import PlanSettings, pilot_of, planned
 from asvit.study.queue import Queue
 from asvit.study.results import Trained
@@ -185,7 +185,7 @@ def test_a_pilot_that_cannot_be_trained_ends_the_work(joined, url, name):
 
 def test_a_worker_waits_while_the_database_is_away(joined, url, name, monkeypatch):
     queue, tried = joined(url, name), []
-    monkeypatch.setattr(room, "RETRY", 0.0)
+    monkeypatch.setattr(storage, "RETRY", 0.0)
     trials = queue._trials
 
     def away(*states):
@@ -197,7 +197,7 @@ def test_a_worker_waits_while_the_database_is_away(joined, url, name, monkeypatc
     monkeypatch.setattr(queue, "_trials", away)
     assert queue.trained() == []
     assert len(tried) == 3
-    monkeypatch.setattr(room, "PATIENCE", -1.0)
+    monkeypatch.setattr(storage, "PATIENCE", -1.0)
     tried.clear()
     with pytest.raises(UserError, match="cannot use the storage"):
         queue.trained()

@@ -7,8 +7,7 @@
 Names are loaded when they are asked for: ``import asvit`` alone loads neither torch nor timm.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # typing's own, whose import the command line would wait for before it listens to Ctrl-C
 
 if TYPE_CHECKING:
     from asvit.api import build, design_family, load, measure_network, train
@@ -53,9 +52,11 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'asvit' has no attribute {name!r}")
+    from importlib import import_module
+
     from asvit.errors import from_extra
 
     with from_extra("train"):  # all that a plain install may lack

@@ -5,12 +5,24 @@ One rule for every command: channels are those of the images, unless others are 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedIOBase
 from pathlib import Path
 from typing import TypeVar
 
 from asvit.errors import UserError
-from asvit.images import ARRAYS, RASTER, UNREADABLE, load_array
+from asvit.images import (
+    ARRAYS,
+    RASTER,
+    UNREADABLE,
+    load_array,
+    open_regular,
+    opened_picture,
+    range_option,
+    upright_size,
+)
+from asvit.images.arrays import OWN_RANGE
+from asvit.listing import Listing, list_images
 from asvit.units import ValueRange, count
 
 LOOKED_AT = 16
@@ -27,7 +39,7 @@ File = tuple[str, str, Callable[[], BufferedIOBase]]
 class Glance:
     """What one image holds.
 
-    >>> Glance.of_picture("a.png", mode="I;16", size=(640, 480))
+    >>> Glance.of_picture("a.png", mode="I;16", size=(480, 640))
     Glance(file='a.png', channels=1, size=(480, 640), values=None)
     """
 
@@ -41,27 +53,25 @@ class Glance:
 
     @classmethod
     def of_picture(cls, file: str, *, mode: str, size: tuple[int, int]) -> "Glance":
-        """A picture, by Pillow's mode, and its size as Pillow counts it: width, height."""
-        grey = mode.startswith(("1", "L", "I", "F"))
-        return cls(file, 1 if grey else 3, (size[1], size[0]), None)
+        """A picture, by Pillow's mode, and its height and width."""
+        grey = mode.startswith(("1", "L", "I", "F")) and mode != "LAB"
+        return cls(file, 1 if grey else 3, size, None)
 
     @classmethod
-    def into(cls, file: str, suffix: str, content: BufferedIOBase) -> "Glance":
-        """Look into a file.
+    def into(cls, file: str, suffix: str, content: BufferedIOBase, channels: int | None = None) -> "Glance":
+        """Look into a file; ``channels`` says how many an array should have, where that is known.
 
         Raises:
-            One of :data:`asvit.images.UNREADABLE`: it is damaged.
+            One of :data:`asvit.images.bounds.UNREADABLE`: it is damaged.
         """
         if suffix.lower() in ARRAYS:
-            array = load_array(content, suffix)
+            array = load_array(content, suffix, channels)
             if array.ndim != 3 or array.dtype.kind not in "uif" or not array.size:
                 raise ValueError(f"it is an array of {array.shape} {array.dtype}, not of height x width x channels")
-            height, width, channels = array.shape
-            return cls(file, channels, (height, width), (str(array.dtype), array.min().item(), array.max().item()))
-        from PIL import Image
-
-        with Image.open(content) as image:  # pyright: ignore[reportArgumentType], its stubs want IO[bytes]
-            return cls.of_picture(file, mode=image.mode, size=image.size)
+            height, width, found = array.shape
+            return cls(file, found, (height, width), (array.dtype.name, array.min().item(), array.max().item()))
+        with opened_picture(content) as image:
+            return cls.of_picture(file, mode=image.mode, size=upright_size(image))
 
 
 @dataclass(frozen=True)
@@ -87,39 +97,48 @@ def spread(items: Sequence[ItemT], count: int = LOOKED_AT) -> list[ItemT]:
     return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
 
 
-def look_into(files: Iterable[File]) -> list[Glance]:
-    """Look into files; those that cannot be read are left out."""
+def look_into(files: Iterable[File], channels: int | None = None) -> list[Glance]:
+    """Look into files; those that cannot be read are left out.
+
+    Args:
+        files: files.
+        channels: channels that arrays should have; None: as their shapes suggest.
+    """
     glances = []
     for name, suffix, opened in files:
         try:
             with opened() as content:
-                glances.append(Glance.into(name, suffix, content))
+                glances.append(Glance.into(name, suffix, content, channels))
         except UNREADABLE:  # counted and named where it is to be learned from
             continue
     return glances
 
 
-def look_into_paths(paths: Sequence[Path]) -> list[Glance]:
+def look_into_paths(paths: Sequence[Path], channels: int | None = None) -> list[Glance]:
     """Look into some of the files at paths."""
-    return look_into((str(path), path.suffix, lambda path=path: open(path, "rb")) for path in spread(paths))
+    return look_into(((str(path), path.suffix, partial(open_regular, path)) for path in spread(paths)), channels)
+
+
+def images_in(path: Path) -> Listing:
+    """The images below a folder, and what was left out.
+
+    Raises:
+        UserError: there is no such folder, or no image in it.
+    """
+    listing = list_images(path)
+    if not listing.names:
+        kinds = ", ".join(sorted(RASTER | ARRAYS))
+        raise UserError(listing.skipped.appended(f"no images in {path}: expected files that end in {kinds}"))
+    return listing
 
 
 def image_files(path: Path) -> list[Path]:
-    """Files below a folder whose names end like an image's, in order.
+    """Images below a folder, in order.
 
     Raises:
-        UserError: there is no such folder, or no such file in it.
+        UserError: there is no such folder, or no image in it.
     """
-    if not path.is_dir():
-        raise UserError(f"there is no folder {path}: expected one with images")
-    try:
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in RASTER | ARRAYS and p.is_file())
-    except OSError as error:
-        raise UserError(f"cannot read the image folder {path}: {error.strerror}; choose another folder") from error
-    if not files:
-        kinds = ", ".join(sorted(RASTER | ARRAYS))
-        raise UserError(f"no images in {path}: expected a folder with files that end in {kinds}")
-    return files
+    return images_in(path).paths
 
 
 def contents_of(
@@ -197,6 +216,11 @@ def _values_of_arrays(name: str, arrays: Sequence[Glance]) -> tuple[str, ...]:
                 f"and 1, {range_option(low, high)}"
             )
         return ()
+    if low < 0 or kinds not in OWN_RANGE:
+        raise UserError(
+            f"the arrays in {name} are {kinds}, {found}, where uint8, uint16 or floats from 0 to 1 are expected: say "
+            f"which values become 0 and 1, {range_option(low, high)}"
+        )
     largest = np.iinfo(kinds).max
     if not 0 < high <= largest * LITTLE:
         return ()
@@ -204,12 +228,3 @@ def _values_of_arrays(name: str, arrays: Sequence[Glance]) -> tuple[str, ...]:
         f"the arrays in {name} are {kinds}, {found}, and are divided by {largest}: {range_option(0, high)} divides "
         "them by the largest value seen",
     )
-
-
-def range_option(low: int | float, high: int | float) -> str:
-    """The option that says which values become 0 and 1.
-
-    >>> range_option(0, 4095), range_option(-1.5, 3)
-    ('--value-range 4095', '--value-range=-1.5:3')
-    """
-    return f"--value-range {high:g}" if low >= 0 else f"--value-range={low:g}:{high:g}"

@@ -1,6 +1,5 @@
 """Sizes, memory, durations and image sizes, as people write and read them."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -15,6 +14,9 @@ ImageSize = int | Sequence[int]
 
 ValueRange = tuple[int | float, int | float]
 """Values of an array that become 0 and 1."""
+
+WIDEST = 1e30
+"""Bound of what values of an array are, and of one over their range."""
 
 _COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 _BYTES = {"": 1, "b": 1} | {
@@ -149,7 +151,7 @@ def parse_range(text: str) -> ValueRange:
         ends = float(low) if colon else 0.0, float(high)
     except ValueError as error:
         raise UserError(_no_range(text)) from error
-    if not -math.inf < ends[0] < ends[1] < math.inf:
+    if not -WIDEST < ends[0] < ends[1] < WIDEST or ends[1] - ends[0] < 1 / WIDEST:
         raise UserError(_no_range(text))
     return ends
 

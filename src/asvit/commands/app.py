@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -15,11 +15,14 @@ from asvit.commands.export import export
 from asvit.commands.help import ALL, HELP_ALL, InParagraphs, complaint, examples, helped, shown_default
 from asvit.commands.measure import describe, measure, report
 from asvit.commands.said import SAID, joined_image_size
+from asvit.commands.stopping import Stopped, farewell, listen
 from asvit.commands.study import study
+from asvit.commands.tables import show_any_character
 from asvit.commands.train import evaluate, predict, train
 from asvit.commands.welcome import show_welcome
-from asvit.errors import UserError
-from asvit.runs.records import OPENED
+from asvit.commands.words import look_at_words
+from asvit.errors import UserError, message_line
+from asvit.runs.urls import hide_passwords
 
 app = App(
     name="asvit",
@@ -28,6 +31,8 @@ app = App(
     help_formatter=InParagraphs(),
     help_epilogue=examples("asvit design --params 3M", "asvit design --help"),
     default_parameter=Parameter(show_default=shown_default),
+    config=look_at_words,
+    suppress_keyboard_interrupt=False,
 )
 app.command(detect)
 app.command(study)
@@ -78,39 +83,36 @@ app.register_install_completion_command()
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0, 2 for bad input with one line on stderr, 130 after Ctrl-C, 143 on SIGTERM."""
-    signal.signal(signal.SIGTERM, _terminate)
+    listen()
+    show_any_character()
     arguments = sys.argv[1:] if arguments is None else arguments
+    SAID.set(tuple(arguments))
+    try:
+        run(arguments)
+    except UserError as error:
+        fail(str(error), 2)
+    except CycloptsError as error:
+        fail(complaint(error), 2)
+    except KeyboardInterrupt as interrupt:
+        number = interrupt.number if isinstance(interrupt, Stopped) else signal.SIGINT
+        fail(farewell(number), 128 + number)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the command that some words say."""
     if not arguments:
         show_welcome()
-        sys.exit(0)
-    SAID.set(tuple(arguments))
+        return
     if HELP_ALL in arguments:
         ALL.set(True)
         arguments = ["--help" if word == HELP_ALL else word for word in arguments]
-    try:
-        app(joined_image_size(arguments), exit_on_error=False, print_error=False, result_action="return_value")
-    except UserError as error:
-        fail(" ".join(str(error).split()), 2)
-    except CycloptsError as error:
-        fail(complaint(error), 2)
-    except KeyboardInterrupt:
-        fail(f"stopped{goes_on()}", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    sys.exit(0)
+    app(joined_image_size(arguments), exit_on_error=False, print_error=False, result_action="return_value")
 
 
 def fail(message: str, code: int) -> NoReturn:
     """End with one line on stderr."""
-    print(f"asvit: {message}", file=sys.stderr)
+    print(f"asvit: {message_line(hide_passwords(message, SAID.get()))}", file=sys.stderr)
     sys.exit(code)
-
-
-def _terminate(signal_number: int, frame: Any) -> NoReturn:
-    fail(f"terminated{goes_on()}", 128 + signal_number)
-
-
-def goes_on() -> str:
-    """What a command that was stopped says of its run directory; nothing where it had none."""
-    return "" if OPENED.get() is None else "; the same command goes on from what was kept"

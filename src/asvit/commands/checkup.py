@@ -13,7 +13,7 @@ import torch
 from packaging.requirements import Requirement
 from rich.text import Text
 
-from asvit.commands.tables import new_table, print_table
+from asvit.commands.tables import new_table, print_table, say
 from asvit.errors import one_line
 from asvit.runs.devices import memory, usable_cores
 
@@ -125,9 +125,9 @@ def installed(distribution: str) -> str | None:
 
 def show_checkup(checkup: Checkup) -> None:
     """Print what was checkup."""
-    print(f"asvit {checkup.asvit}, Python {checkup.python}, {checkup.system}")
-    print(f"torch {checkup.torch}, built {f'for CUDA {checkup.cuda}' if checkup.cuda else 'without CUDA'}")
-    print(f"torchvision: {vision(checkup)}")
+    say(f"asvit {checkup.asvit}, Python {checkup.python}, {checkup.system}")
+    say(f"torch {checkup.torch}, built {f'for CUDA {checkup.cuda}' if checkup.cuda else 'without CUDA'}")
+    say(f"torchvision: {vision(checkup)}")
     table = new_table()
     for column in ("--device", "", "memory"):
         table.add_column(column)
@@ -141,7 +141,7 @@ def show_checkup(checkup: Checkup) -> None:
         table.add_row(extra, ", ".join(lacking) or "nothing", Text(f'pip install "asvit[{extra}]"' if lacking else ""))
     print_table(table)
     for line in checkup.advice():
-        print(line)
+        say(line)
 
 
 def vision(checkup: Checkup) -> str:

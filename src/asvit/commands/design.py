@@ -55,7 +55,7 @@ def search(
     from asvit.design.job import run_search
     from asvit.measure.job import task_of
 
-    chosen, measured = RECIPES[recipe], measuring.own(RECIPES[recipe])
+    chosen, measured = RECIPES[recipe], measuring.own(RECIPES[recipe], scoring.metrics)
     images = task_of(task.given, measured, stored=None, default=chosen.task)
     settings = searching.over(SearchSettings(steps=chosen.steps, score=scoring.objectives))
     finished = run_search(
@@ -103,7 +103,7 @@ def grow(
     from asvit.design.job import run_grow
     from asvit.measure.job import task_of
 
-    chosen, measured = RECIPES[recipe], measuring.own(RECIPES[recipe])
+    chosen, measured = RECIPES[recipe], measuring.own(RECIPES[recipe], scoring.metrics)
     start = read_architecture(network)
     family = FamilySettings.of(
         chosen,
@@ -153,7 +153,7 @@ def design(
     from asvit.design.job import run_design
     from asvit.measure.job import task_of
 
-    chosen, measured = RECIPES[recipe], measuring.own(RECIPES[recipe])
+    chosen, measured = RECIPES[recipe], measuring.own(RECIPES[recipe], scoring.metrics)
     stored = None if start is None else read_task(start)
     images = task_of(task.given, measured, stored=stored, default=chosen.task)
     given = None if start is None else read_architecture(start)

@@ -13,10 +13,12 @@ from asvit.commands.options import ComputerOptions, RunOptions
 from asvit.commands.train_options import Averaged, LoadingOptions, RunningOptions
 from asvit.detection.recipe import RECIPES
 from asvit.detection.results import LEAST_SCORE
+from asvit.detection.settings import check_min_score
 from asvit.errors import from_extra
 from asvit.networks.architecture import Task
 from asvit.networks.named import read_network
 from asvit.runs.next_steps import after_scoring
+from asvit.training.recipe import check_batch_size
 
 detect = App(
     name="detect",
@@ -137,6 +139,7 @@ def evaluate(
     results
         File for what was found, in COCO's results format.
     """
+    check_batch_size(batch_size)
     with from_extra("detect"):
         from asvit.commands.detect_show import show_coco_scores
         from asvit.detection.job import run_evaluate
@@ -185,6 +188,7 @@ def predict(
     min_score
         Least score of what is drawn.
     """
+    check_min_score(min_score)
     with from_extra("detect"):
         from asvit.commands.detect_show import show_found
         from asvit.detection.job import run_predict

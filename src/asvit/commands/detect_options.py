@@ -44,6 +44,8 @@ class DetectorOptions(
     """Bound the short and the long side instead, such as 800 1333; without the recipe's jitter, which cuts squares."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.over(DetectorSettings())
         if self.square is not None and self.sides is not None:
             raise UserError("--square and --sides both say how large images are: give one")
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from asvit.commands.hand_over import print_record
-from asvit.commands.tables import new_table, print_table
+from asvit.commands.tables import new_table, print_table, say
 from asvit.detection.job import DetectorCosts, DetectorScored
 from asvit.detection.results import TWELVE, ClassScores, DetectResult, whole, worst_first
 from asvit.units import count, format_share, format_size
@@ -31,14 +31,14 @@ def show_costs(costs: DetectorCosts, *, as_json: bool) -> None:
     position = costs.position_embedding
     without = f" ({params - position:,} without position embedding)" if position else ""
     height, width = costs.image_size
-    print(f"{params:,} parameters{without}, {macs:,} MACs at {height}x{width}")
+    say(f"{params:,} parameters{without}, {macs:,} MACs at {height}x{width}")
 
 
 def show_detector(result: DetectResult) -> None:
     """The best epoch."""
     best = result.best
     params = whole(result.costs).params
-    print(
+    say(
         f"{format_size(params)} parameters; epoch {best.epoch} of {len(result.epochs)}: "
         f"box AP {format_share(best.boxes and best.boxes.ap)}, mask AP {format_share(best.masks and best.masks.ap)}"
     )
@@ -67,11 +67,11 @@ def show_classes(classes: Sequence[ClassScores]) -> None:
         table.add_row(one.name, f"{one.objects:,}", format_share(one.boxes), format_share(one.masks))
     print_table(table)
     if len(ranked) > MOST_CLASSES:
-        print(f"the worst {MOST_CLASSES} of {count(len(ranked), 'class')}; --json has them all")
+        say(f"the worst {MOST_CLASSES} of {count(len(ranked), 'class')}; --json has them all")
 
 
 def show_found(rows: Sequence[Mapping[str, Any]]) -> None:
     """What was found in some images."""
     for row in rows:
         words = ", ".join(f"{entry['class']} {entry['score']:.2f}" for entry in row["objects"]) or "nothing"
-        print(f"{row['image']}: {words} -> {row['drawn']}")
+        say(f"{row['image']}: {words} -> {row['drawn']}")

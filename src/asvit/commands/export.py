@@ -8,6 +8,7 @@ from cyclopts import Group, Parameter
 from asvit.commands.groups import OWN, Options
 from asvit.commands.hand_over import print_record
 from asvit.commands.options import TaskOptions
+from asvit.commands.tables import say
 from asvit.design.results import RESULTS
 from asvit.errors import UserError, from_extra
 from asvit.export.origin import run_around
@@ -91,7 +92,7 @@ def export(
         print_record("export", exported)
         return
     for file in exported.files:
-        print(f"{settings.out / file.file}: logits differ from torch's by at most {file.difference:.1g}")
+        say(f"{settings.out / file.file}: logits differ from torch's by at most {file.difference:.1g}")
     tell(f"model card: {settings.out / 'README.md'}")
     if settings.push_to_hub is not None:
         tell(f"published: hf-hub:{settings.push_to_hub}")

@@ -72,6 +72,11 @@ class Options(Generic[SettingsT]):
         dataclass(frozen=True, kw_only=True)(cls)
         (Parameter(name="*") if group is None else Parameter(name="*", group=group))(cls)
 
+    def __post_init__(self) -> None:
+        """Refuse what the settings refuse, before a command has begun with anything."""
+        if self._of is not None and not needed_by(self._of) - self.given.keys():
+            self._of(**self.given)
+
     @property
     def given(self) -> dict[str, Any]:
         """Fields of the settings class that were said on the command line."""
@@ -87,6 +92,16 @@ class Options(Generic[SettingsT]):
     def over(self, settings: SettingsT) -> SettingsT:
         """Settings with what was said in their place."""
         return replace(settings, **self.given)  # pyright: ignore[reportArgumentType], a dataclass
+
+
+def needed_by(settings: type) -> set[str]:
+    """Fields of a settings class that have no default.
+
+    >>> from asvit.measure.settings import Carefulness, Use
+    >>> sorted(needed_by(Carefulness)), needed_by(Use)
+    (['angles', 'kernel_images', 'repeats'], set())
+    """
+    return {field.name for field in fields(settings) if field.default is MISSING and field.default_factory is MISSING}
 
 
 def described(settings: type, name: str, whose: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from asvit.commands.next_steps import say_next
+from asvit.commands.tables import say_json
 from asvit.errors import missing
 from asvit.runs.job import Finished
 from asvit.runs.next_steps import after_run
@@ -55,7 +56,7 @@ def hand_over_training(finished: Finished[Any] | None, show: Callable[[Any], Non
 
 def print_record(job: str, record: Any) -> None:
     """Print a record as JSON, with its schema and the job's name in front."""
-    print(to_json({"schema": SCHEMA, "job": job, **msgspec.to_builtins(record)}).decode(), end="")
+    say_json(to_json({"schema": SCHEMA, "job": job, **msgspec.to_builtins(record)}).decode())
 
 
 def drawn(path: Path) -> Path | None:

@@ -1,6 +1,8 @@
 """The commands that describe, measure and compare networks. Imports torch only in jobs that compute."""
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +22,7 @@ from asvit.commands.options import (
     split_names,
 )
 from asvit.commands.show import show_architecture, show_measurements
+from asvit.commands.tables import say
 from asvit.design.recipes import RECIPES
 from asvit.errors import UserError, from_plain_install
 from asvit.networks.architecture import Task
@@ -79,19 +82,20 @@ def measure(
     """
     chosen, names, use = RECIPES[recipe], split_names(metrics), using.use_for(split_names(metrics))
     networks, stored = [read_network(text) for text in archs], stored_task(archs, task)
-    how = measuring.own(chosen)
+    how = measuring.own(chosen, names)
 
     from asvit.measure.job import run_measure, task_of
 
-    finished = run_measure(
-        networks,
-        names,
-        recipe=recipe,
-        task=task_of(task.given, how, stored=stored, default=chosen.task),
-        measuring=how,
-        use=use,
-        job=run.job,
-    )
+    with redirect_stdout(sys.stderr):  # for what functions of users print
+        finished = run_measure(
+            networks,
+            names,
+            recipe=recipe,
+            task=task_of(task.given, how, stored=stored, default=chosen.task),
+            measuring=how,
+            use=use,
+            job=run.job,
+        )
     measured = finished.result
     if not run.json:
         show_measurements(measured)
@@ -104,7 +108,7 @@ def measure(
         }
         for measurement, cost in zip(measured.measurements, measured.costs, strict=True)
     ]
-    print_record("measure", {"config": measured.config, "measurements": rows})
+    print_record("measure", {"config": measured.config, "measurements": rows, "refused": measured.refused})
 
 
 def stored_task(archs: Sequence[str], task: TaskOptions) -> Task | None:
@@ -144,18 +148,20 @@ def report(
         from asvit.design.against import run_against, use_in
 
         metrics = split_names(beside.metrics) or COMPARED
-        result = run_against(
-            directory,
-            [(name, read_network(name)) for name in dict.fromkeys(beside.against)],
-            metrics,
-            use=using.use_for(metrics, default=use_in(directory)),
-            images=beside.images,
-            job=run.job,
-        ).result
+        with redirect_stdout(sys.stderr):
+            result = run_against(
+                directory,
+                [(name, read_network(name)) for name in dict.fromkeys(beside.against)],
+                metrics,
+                use=using.use_for(metrics, default=use_in(directory)),
+                images=beside.images,
+                job=run.job,
+            ).result
     elif (beside, using, run) != (SideBySideOptions(), UseOptions(), ComputerOptions()):
         raise UserError("options of a report say how networks are measured --against: expected some networks after it")
     pages = write_report(directory), write_side_by_side(directory)
     if run.json:
         print_record("report", result)
     else:
-        print(*filter(None, pages), sep="\n")
+        for page in filter(None, pages):
+            say(str(page))

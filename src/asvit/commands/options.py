@@ -3,7 +3,7 @@
 Imports no torch, so that help and usage errors answer at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +18,7 @@ from asvit.design.ranking import Objective, parse_score
 from asvit.design.recipes import Recipe
 from asvit.design.search import SearchSettings
 from asvit.errors import UserError
-from asvit.measure.metrics import parse_metrics
+from asvit.measure.metrics import METRICS, parse_metrics
 from asvit.measure.settings import Carefulness, Measuring, Settings, Use
 from asvit.networks.architecture import Task
 from asvit.networks.space import Space, space_for
@@ -82,6 +82,21 @@ class DesignTaskOptions(
     """What networks are designed or measured for, where images may say it."""
 
 
+OF_CURVE = ("length", "curvature", "length_of_curvature")
+OF_IMAGES = ("ntk", "gradient_norm", "snip", "naswot", "zico", "attention_entropy", "token_entropy")
+CHANGED: Mapping[str, tuple[str, ...]] = {
+    "angles": OF_CURVE,
+    "norm": OF_CURVE,
+    "radius": OF_CURVE,
+    "output": (*OF_CURVE, "ntk"),
+    "kernel_images": OF_IMAGES,
+    "kernel_parameters": ("ntk",),
+}
+"""Metrics that an option of measuring changes, where it does not change all."""
+BUILT_IN = frozenset(METRICS)
+"""Metrics of which that is known; users may register others."""
+
+
 class MeasureOptions(
     Options[Settings],
     of=Settings,
@@ -105,6 +120,21 @@ class MeasureOptions(
     """Folder of images for the kernel, which also says how many channels and, as a training set with a folder train,
     how many classes there are (default: photographs that come with scikit-image)."""
 
+    def refuse_unused(self, metrics: Sequence[str]) -> None:
+        """Refuse options that change nothing of what is measured.
+
+        >>> MeasureOptions(kernel_parameters="all").refuse_unused(["params"])
+        Traceback (most recent call last):
+        asvit.errors.UserError: --kernel-parameters changes nothing of params: leave it out, or measure one of ntk
+        """
+        for name in self.given:
+            changed = CHANGED.get(name, METRICS)
+            if not any(metric in changed or metric not in BUILT_IN for metric in metrics):
+                raise UserError(
+                    f"--{name.replace('_', '-')} changes nothing of {', '.join(metrics)}: leave it out, or measure "
+                    f"one of {', '.join(changed)}"
+                )
+
     def measuring(self, recipe: Carefulness, value_range: ValueRange | None = None) -> Measuring:
         """How a job measures: as the recipe says, but for what was asked."""
         return Measuring(
@@ -120,8 +150,11 @@ class MeasureOwnOptions(MeasureOptions, group=MEASURE):
 
     value_range: Annotated[str | None, Parameter(help=VALUE_RANGE)] = None
 
-    def own(self, recipe: Carefulness) -> Measuring:
-        """How a job measures: as the recipe says, but for what was asked."""
+    def own(self, recipe: Carefulness, metrics: Sequence[str]) -> Measuring:
+        """How a job measures some metrics: as the recipe says, but for what was asked."""
+        self.refuse_unused(metrics)
+        if self.value_range is not None and self.images is None:
+            raise UserError("--value-range says how arrays among --images are read: give --images, or leave it out")
         return self.measuring(recipe, None if self.value_range is None else parse_range(self.value_range))
 
 
@@ -162,6 +195,9 @@ class ScoreOptions(Options, group=SCORE):
 
     score: str = "length,ntk"
     """Any measure of asvit measure, or several with commas: their rank sum; weights such as length:2,ntk."""
+
+    def __post_init__(self) -> None:
+        _ = self.objectives  # refuses, before a command has begun with anything
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -220,6 +256,7 @@ class BudgetOptions(UseOptions, group=BUDGET):
     """Raise a member's width to the largest multiple of 4 within its budget."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.given and not (self.latency or self.memory):
             raise UserError(
                 "--batch-size and --precision say how latency and memory are measured: give --latency or --memory"

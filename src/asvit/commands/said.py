@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from contextvars import ContextVar
 
-from asvit.runs.records import without_password
+from asvit.runs.urls import without_passwords
 
 SAID: ContextVar[tuple[str, ...]] = ContextVar("SAID", default=())
 """Words after ``asvit``, as :func:`asvit.commands.app.main` got them."""
@@ -12,7 +12,7 @@ SAID: ContextVar[tuple[str, ...]] = ContextVar("SAID", default=())
 
 def repeat_command(*, recipe: str | None = None) -> str:
     """The command that is running, or the same with another recipe; without --json, which changes no result."""
-    words = [without_password(word) for word in SAID.get() if word != "--json"]
+    words = [word for word in without_passwords(SAID.get()) if word != "--json"]
     if recipe is not None:
         words = [*without_option(without_option(words, "--recipe"), "--out"), "--recipe", recipe]
     return shlex.join(["asvit", *words])

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from asvit.commands.tables import new_table, print_table
+from asvit.commands.tables import new_table, print_table, say, say_json
 from asvit.design.family import Member
 from asvit.design.search import SearchRun, Statistic
 from asvit.measure.metrics import METRICS
@@ -32,10 +32,14 @@ def show_measurements(measured: "Measured") -> None:
         else:
             cells = ["invalid"] + [""] * (len(metrics) - 1)
         table.add_row(measurement.subject, *cells, f"{sum(c.seconds for c in cost.values()):.1f}")
+    for name in measured.refused:
+        table.add_row(name, "not measured")
     print_table(table)
     for measurement in measurements:
         if not measurement.valid:
-            print(f"{measurement.subject} is invalid: {measurement.invalid}")
+            say(f"{measurement.subject} is invalid: {measurement.invalid}")
+    for name, reason in measured.refused.items():
+        say(f"{name} is not measured: {reason}")
 
 
 def show_searches(runs: Sequence[SearchRun], metrics: Sequence[str]) -> None:
@@ -84,7 +88,7 @@ def show_family(members: Sequence[Member], metrics: Sequence[str]) -> None:
         table.add_row(str(member.budget), member.architecture, *sizes, f"{member.share:.1%}", *values)
     print_table(table)
     if members[0].usage is not None:
-        print(f"latency and memory: {how_used(members[0].usage)}")
+        say(f"latency and memory: {how_used(members[0].usage)}")
 
 
 def show_architecture(architecture: Architecture, task: Task, *, position_embedding: bool, as_json: bool) -> None:
@@ -104,7 +108,7 @@ def show_architecture(architecture: Architecture, task: Task, *, position_embedd
             "position_embedding": position_embedding,
             "stages": [{**asdict(stage), "tokens": stage.tokens} for stage in stages],
         }
-        print(to_json(record).decode(), end="")
+        say_json(to_json(record).decode())
         return
     height, width = task.image_size
     table = new_table(str(architecture))

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from asvit.commands.tables import new_table, print_table
+from asvit.commands.tables import new_table, print_table, say
 from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_estimate, in_per_cent, or_dash
 from asvit.study.contest import ScalingContest, SearchContest
@@ -15,8 +15,8 @@ def show_study(result: StudyResult) -> None:
     if result.judged:
         print_table(_scores(result))
     else:
-        print(result.sentence)
-    print(
+        say(result.sentence)
+    say(
         f"pilot: variance between topologies {result.pilot} times that between seeds; "
         f"{len(result.trained)} of {result.planned} trainings"
     )
@@ -59,7 +59,7 @@ def show_search_contest(result: SearchContest) -> None:
             in_per_cent(accuracies.get(method.method)),
         )
     print_table(table)
-    print("result, best: share of all topologies measured by any search that are no better, by the sum of ranks")
+    say("result, best: share of all topologies measured by any search that are no better, by the sum of ranks")
 
 
 def show_scaling_contest(result: ScalingContest) -> None:

@@ -19,6 +19,7 @@ from asvit.commands.train_options import (
 from asvit.errors import UserError, from_extra
 from asvit.networks.named import read_network, read_task
 from asvit.runs.next_steps import after_evaluation
+from asvit.training.recipe import check_batch_size
 from asvit.units import parse_image_size
 
 
@@ -85,6 +86,7 @@ def evaluate(
     image_size
         Image size, where it is not that of the training: side in pixels, or height and width: 96 128 or 96x128.
     """
+    check_batch_size(batch_size)
     size = None if image_size is None else parse_image_size(image_size)
     with from_extra("train"):
         from asvit.commands.train_show import show_scores
@@ -131,8 +133,9 @@ def predict(
         raise UserError("no image to classify: expected one or more files or folders")
     with from_extra("train"):
         from asvit.commands.train_show import show_predictions
-        from asvit.training.job import run_predict
+        from asvit.training.job import check_top, run_predict
         from asvit.training.trained import read_classifier
 
+    check_top(top)
     predictions = run_predict(read_classifier(checkpoint, averaged=averaged), images, top, run.job)
     show_predictions(predictions, as_json=run.json)

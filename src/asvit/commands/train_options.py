@@ -7,7 +7,7 @@ from cyclopts import Group, Parameter
 from asvit.commands.groups import OWN, REQUIRED, Options
 from asvit.commands.options import RECIPES_OWN, VALUE_RANGE
 from asvit.training.fitting import AUTO, AskedTraining
-from asvit.training.recipe import TrainRecipe
+from asvit.training.recipe import RECIPES, TrainRecipe
 from asvit.training.settings import ImageData, Running
 from asvit.units import parse_image_size, parse_range
 
@@ -65,7 +65,9 @@ class TrainOptions(
     def asked(self, recipe: str = AUTO) -> AskedTraining:
         """A recipe, and what was said in the place of its values."""
         changes = self.given | ({} if self.schedule is None else {"schedule": self.schedule})
-        return AskedTraining(recipe=recipe, changes=changes, stage_epochs=self.stage_epochs)
+        asked = AskedTraining(recipe=recipe, changes=changes, stage_epochs=self.stage_epochs)
+        _ = asked.over(RECIPES.get(recipe, RECIPES["imagenet"]))  # refuses before images are opened
+        return asked
 
 
 LOADING = {"workers": "0 for digits, else the cores less one, at most 8"}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asvit.commands.hand_over import print_record
-from asvit.commands.tables import new_table, print_table
+from asvit.commands.tables import new_table, print_table, say
 from asvit.training.job import Evaluated, PlannedTraining, Prediction
 from asvit.training.results import TrainResult
 from asvit.training.schedule import StageCost, share_of_tokens
@@ -41,7 +41,7 @@ def show_plan(plan: PlannedTraining, *, as_json: bool) -> None:
     print_table(summary)
     if len(plan.stages) > 1:
         show_stages(plan.stages)
-        print(f"saved: {plan.saved_macs:.1%} of the training's multiply-adds")
+        say(f"saved: {plan.saved_macs:.1%} of the training's multiply-adds")
 
 
 def show_stages(stages: Sequence[StageCost]) -> None:
@@ -61,7 +61,7 @@ def show_stages(stages: Sequence[StageCost]) -> None:
 def show_training(result: TrainResult) -> None:
     """The best epoch, and what coarse tokens saved."""
     best = result.best
-    print(
+    say(
         f"{format_size(result.params)} parameters; epoch {best.epoch} of {len(result.epochs)}: "
         f"top-1 {best.top1:.2%}, top-5 {best.top5:.2%}, loss {best.loss:.4f}"
     )
@@ -69,26 +69,27 @@ def show_training(result: TrainResult) -> None:
         time = f"{result.saved_time:.1%} of the time"
         if result.saved_time < 0:
             time = "and no time: the machine was busy, or the training too short"
-        print(f"coarse tokens saved {result.saved_macs:.1%} of the multiply-adds, {time}")
+        say(f"coarse tokens saved {result.saved_macs:.1%} of the multiply-adds, {time}")
 
 
 def show_scores(evaluated: Evaluated) -> None:
     """Scores of a classifier, with its confusion matrix if it is small."""
     scores, classes = evaluated.scores, evaluated.classes
-    print(
+    say(
         f"{evaluated.network} on {scores.images:,} images of {evaluated.images}: top-1 {scores.top1:.2%}, "
         f"top-5 {scores.top5:.2%}, loss {scores.loss:.4f}, calibration error {scores.calibration_error:.2%}, "
         f"{scores.images_per_second:.0f} images/s"
     )
     if scores.unreadable:
-        print(f"{len(scores.unreadable)} images were left out, the first: {scores.unreadable[0]}")
+        say(f"{len(scores.unreadable)} images were left out, the first: {scores.unreadable[0]}")
     if len(classes) <= WIDEST_CONFUSION:
         table = new_table()
-        table.add_column("true \\ said")
+        table.add_column("true \\ said", overflow="fold")
         for name in classes:
-            table.add_column(name, justify="right")
-        for name, row in zip(classes, scores.confusion, strict=True):
-            table.add_row(name, *map(str, row))
+            table.add_column(name, justify="right", overflow="fold")
+        images = {(cell.true, cell.said): cell.images for cell in scores.confusion}
+        for true, name in enumerate(classes):
+            table.add_row(name, *(str(images.get((true, said), 0)) for said in range(len(classes))))
         print_table(table)
 
 
@@ -102,4 +103,4 @@ def show_predictions(rows: Sequence[tuple[Path, Sequence[Prediction]]], *, as_js
         print_record("predict", {"predictions": predictions})
         return
     for path, best in rows:
-        print(f"{path}: " + ", ".join(f"{name} {share:.1%}" for name, share in best))
+        say(f"{path}: " + ", ".join(f"{name} {share:.1%}" for name, share in best))

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from asvit.commands.tables import say
 from asvit.errors import UserError
 from asvit.runs.next_steps import Step, after_run
-from asvit.runs.records import RESULT, RUN, read_file
+from asvit.runs.records import RESULT, RUN, read_asked
 
 START: tuple[Step, ...] = (
     ("Design a network for your images and budget", "asvit design --image-size 96 --num-classes 12 --params 3M"),
@@ -20,26 +21,32 @@ RUNS = 5
 
 def show_welcome(runs: Path = Path("runs")) -> None:
     """Print what one would do next."""
-    print("asvit designs Vision Transformers for your images and budget without training them, then trains them.\n")
+    say("asvit designs Vision Transformers for your images and budget without training them, then trains them.")
+    say("")
     show_steps(START)
     found = latest_runs(runs)
     if not found:
         return
-    print(f"\nYour runs in {runs}, the latest first:\n")
+    say("")
+    say(f"Your runs in {runs}, the latest first:")
+    say("")
     for run in found[:RUNS]:
-        print(f"  {run}: {state_of(run)}")
+        say(f"  {run}: {state_of(run)}")
     if len(found) > RUNS:
-        print(f"  and {len(found) - RUNS} more")
+        say(f"  and {len(found) - RUNS} more")
     steps = list(after_run(found[0]))
     if steps:
-        print(f"\nWith {found[0]}:\n")
+        say("")
+        say(f"With {found[0]}:")
+        say("")
         show_steps(steps)
 
 
 def show_steps(steps: Iterable[Step]) -> None:
     """Print what one would do, and below it how."""
     for title, command in steps:
-        print(f"  {title}:\n      {command}")
+        say(f"  {title}:")
+        say(f"      {command}")
 
 
 def latest_runs(runs: Path) -> list[Path]:
@@ -55,7 +62,7 @@ def latest_runs(runs: Path) -> list[Path]:
 def state_of(run: Path) -> str:
     """What a run is, and whether it has ended."""
     try:
-        asked = read_file(run / RUN)
+        asked = read_asked(run)
     except UserError:
         return "cannot be read"
-    return f"{asked.get('job')}, {'finished' if (run / RESULT).exists() else 'not finished'}"
+    return f"{asked['job']}, {'finished' if (run / RESULT).exists() else 'not finished'}"

@@ -1,9 +1,12 @@
 """What any network costs: parameters and multiply-adds, counted on the network itself."""
 
 import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from asvit.complexity.copies import fresh_copy
@@ -21,16 +24,36 @@ def count_params(module: nn.Module) -> int:
 def count_macs(module: nn.Module, *inputs: Tensor) -> int:
     """Multiply-adds of convolutions, matrix products and attention in one evaluation of ``module`` on ``inputs``.
 
-    Counted on the meta device, where nothing is computed and fused attention is seen too.
+    Counted on the meta device, where nothing is computed and fused attention is seen too; on the CPU where the module
+    cannot run there, such as one that makes a constant in its forward pass.
 
     >>> count_macs(nn.Linear(3, 2), torch.zeros(5, 3))
     30
     """
-    meta = fresh_copy(module).to("meta").eval()
-    with warnings.catch_warnings(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    try:
+        return _counted(module, inputs, "meta")
+    except (RuntimeError, TypeError, ValueError, AttributeError):
+        return _counted(module, inputs, "cpu")
+
+
+def _counted(module: nn.Module, inputs: Sequence[Tensor], device: str) -> int:
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with warnings.catch_warnings(), torch.no_grad(), _written_out(device):
         warnings.simplefilter("ignore")  # the counter announces modules that it enters twice
-        meta(*(x.to("meta") for x in inputs))
+        # The counter does not see into torch's own fast path of a transformer, which is there on a CPU.
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            copied = fresh_copy(module).to(device).eval()
+            with FlopCounterMode(display=False) as counter:
+                copied(*(x.to(device) for x in inputs))
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
     return counter.get_total_flops() // 2
+
+
+def _written_out(device: str) -> AbstractContextManager[object]:
+    """Context in which attention is made of matrix products, where the counter does not see into it."""
+    return nullcontext() if device == "meta" else sdpa_kernel(SDPBackend.MATH)
 
 
 def activation_bytes(module: nn.Module, *inputs: Tensor) -> int:

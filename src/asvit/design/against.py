@@ -1,6 +1,7 @@
 """Measure a designed family side by side with other networks, as its run did: what `asvit report --against` runs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from asvit.networks.architecture import Task
 from asvit.networks.named import Network, TimmModel, parse_network
 from asvit.runs.devices import use_threads
 from asvit.runs.job import Finished, Job
+from asvit.runs.json_files import converted
 from asvit.runs.progress import ProgressDisplay
-from asvit.runs.read import RunFile, read_run
-from asvit.runs.records import RUN, Json, RunDirectory, alone_in, environment, read_file, write_record
+from asvit.runs.read import Config, RunFile, read_run
+from asvit.runs.records import RUN, RunDirectory, alone_in, environment, read_asked, write_record
 from asvit.runs.working import recorded_threads
+from asvit.units import ValueRange
 
 
 def run_against(
@@ -51,17 +54,15 @@ def run_against(
     report = read_design(directory)
     entrants = [*designed(report), *(Entrant(name, subject_of(network, report.task)) for name, network in against)]
     settings = report.run.config.measure
-    for entrant in entrants:
-        entrant.subject.check(settings.initialisation)
     measuring = Measuring(
         settings=settings,
         images=images or images_in(directory),
-        value_range=config.get("value_range"),
-        work_memory=config["work_memory"],
+        value_range=config.value_range,
+        work_memory=config.work_memory,
     )
-    where = Job(device=config["device"] if job.device == "auto" else job.device, seed=report.run.config.seed)
+    where = Job(device=config.device if job.device == "auto" else job.device, seed=report.run.config.seed)
     measurer = prepare(measuring, report.task, where, metrics=metrics, use=use)
-    if measurer.photographs.digest != config["photographs"]:
+    if measurer.photographs.digest != config.photographs:
         raise UserError(
             f"the kernel of {directory} saw other images than those in {measuring.images or 'scikit-image'}: give "
             "--images with the folder that its command names, as it was then"
@@ -90,7 +91,20 @@ def run_against(
     return Finished(run, result)
 
 
-def config_of(directory: Path) -> Json:
+@dataclass(frozen=True)
+class MeasuredConfig(Config):
+    """Configuration of a job that designs, as far as others are to be measured in the same way."""
+
+    device: str
+    work_memory: int
+    photographs: str
+    """Digest of the images that the kernel saw."""
+    value_range: ValueRange | None = None
+    in_use: Use = field(default_factory=Use)
+    """How networks were used while latency or memory was measured."""
+
+
+def config_of(directory: Path) -> MeasuredConfig:
     """Configuration of the run in a directory.
 
     Raises:
@@ -101,18 +115,18 @@ def config_of(directory: Path) -> Json:
         raise UserError(
             f"{directory} is of the job {job!r}, which designs nothing: expected one of {', '.join(RESULTS)}"
         )
-    return read_file(directory / RUN)["config"]
+    return converted(read_asked(directory)["config"], MeasuredConfig, str(directory / RUN))
 
 
 def images_in(directory: Path) -> Path | None:
     """Folder of the images that a run's kernel saw; None where they come with a package, or nobody recorded it."""
-    images = read_file(directory / RUN).get("images")
+    images = read_asked(directory).get("images")
     return None if images is None else Path(images)
 
 
 def use_in(directory: Path) -> Use:
     """How networks were used in a run that measured latency or memory; the defaults in another."""
-    return Use(**config_of(directory).get("in_use", {}))
+    return config_of(directory).in_use
 
 
 def designed(report: DesignReport) -> list[Entrant]:

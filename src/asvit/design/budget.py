@@ -5,11 +5,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
+from asvit.errors import UserError
 from asvit.networks.architecture import Architecture
 from asvit.units import Kind, format_cost, parse_duration, parse_memory, parse_size
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 MEASURED: tuple[Kind, ...] = ("memory", "latency")
+
+MOST: Mapping[Kind, int | float] = {"params": 10**11, "macs": 10**15, "memory": 10**14, "latency": 3600.0}
+"""Largest budgets."""
 
 CostFunction = Callable[[Kind, Architecture], int | float]
 """Function from a kind and an architecture to what that costs: a count, bytes, or seconds."""
@@ -36,7 +40,13 @@ class Budget:
     @classmethod
     def parse(cls, kind: Kind, text: str) -> "Budget":
         """Budget from a size as people write it: ``30M``, ``4.5G``, ``2500000``, ``8ms``, ``512MiB``."""
-        return cls(kind, _READERS[kind](text))
+        limit = _READERS[kind](text)
+        if limit > MOST[kind]:
+            raise UserError(
+                f"a budget of {format_cost(kind, limit)} of {kind} holds for everything: expected at most "
+                f"{format_cost(kind, MOST[kind])}"
+            )
+        return cls(kind, limit)
 
     @classmethod
     def together(cls, budgets: Sequence["Budget"]) -> "Budget":

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
-from asvit.errors import UserError
+from asvit.errors import UserError, check_number, check_whole
 from asvit.measure.estimates import Measure, Measurement
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import STAGES
@@ -34,11 +34,11 @@ class GrowthSettings:
     """Measures that choices are ranked by (paper: length and kernel, with equal weight)."""
 
     def __post_init__(self) -> None:
-        if not self.ratios or min(self.ratios) < 1 or self.width_divisor < 1:
-            raise UserError(
-                f"ratios are {self.ratios} and width_divisor is {self.width_divisor}: expected ratios of at least 1 "
-                "and a divisor of at least 1"
-            )
+        check_whole("width_divisor", self.width_divisor, 1, 1024)
+        if not self.ratios:
+            raise UserError("there are no ratios to grow the width by: expected one or more, such as 1.1")
+        for ratio in self.ratios:
+            check_number("a ratio of widths", ratio, 1, 100)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from asvit.design.recipes import StartFrom
 from asvit.design.results import DesignResult
 from asvit.design.search import SearchResult, SearchSettings, search
 from asvit.design.settings import DesignSettings
-from asvit.errors import UserError
+from asvit.errors import check_whole
 from asvit.measure.job import measure_config, prepare, working
 from asvit.measure.meter import UsageMeter
 from asvit.measure.settings import Measuring, Use
@@ -47,8 +47,7 @@ def run_search(
         measuring: settings of the measures, images for the kernel, and memory.
         job: device, run directory and random seed.
     """
-    if runs < 1:
-        raise UserError(f"runs is {runs}: expected at least 1")
+    check_whole("runs", runs, 1, 100)
     metrics = metrics_of(settings.score)
     measurers = [prepare(measuring, task, job, metrics=metrics, seed=job.seed + i) for i in range(runs)]
     config = measure_config(recipe, measurers[0]) | {"search": asdict(settings), "runs": runs}

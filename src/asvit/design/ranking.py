@@ -1,12 +1,11 @@
 """Order networks by the weighted sum of their ranks over several measures (Algorithm 2, lines 6 to 9)."""
 
-import math
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from asvit.errors import UserError
+from asvit.errors import UserError, check_number
 from asvit.measure.estimates import Measurement
 from asvit.measure.metrics import Metric, parse_metrics
 
@@ -24,8 +23,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         parse_metrics([self.name])
-        if not 0 < self.weight < math.inf:
-            raise UserError(f"the weight of {self.name} is {self.weight:g}: expected a positive number")
+        check_number(f"the weight of {self.name}", self.weight, 0, 1_000_000, above=True)
 
     @property
     def metric(self) -> Metric:

@@ -102,12 +102,16 @@ def read_design(directory: Path) -> DesignReport:
     result = read_result(directory, run, RESULTS[run.job])
     path = directory / RESULT
     searches = _searches(result)
+    if isinstance(result, SearchResult) and not searches:
+        raise damaged(path, "it has no search")
     for search in searches:
         _check_search(path, search)
     grown = None
     if not isinstance(result, SearchResult):
         if run.config.growth is None:
             raise damaged(directory / RUN, "it has no settings of growth")
+        if not result.growth.steps or not result.family:
+            raise damaged(path, "it has no steps of growth, or no family")
         _check_growth(path, result.growth)
         grown = Grown(result.growth, result.family, run.config.growth)
     report = DesignReport(run, result.task, result, searches, grown)
@@ -126,6 +130,8 @@ def _searches(result: SearchResult | GrowResult | DesignResult) -> tuple[SearchR
 
 
 def _check_search(path: Path, search: SearchRun) -> None:
+    if not search.steps:
+        raise damaged(path, "a search has no steps")
     topologies = [step.topology for step in search.steps] + [search.most_probable]
     topologies += [search.best_ranked] if search.best_ranked is not None else []
     _check_measured(path, topologies, search.measurements)

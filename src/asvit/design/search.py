@@ -8,7 +8,7 @@ import numpy as np
 from asvit.design.policy import Policy
 from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.design.recipes import StartFrom
-from asvit.errors import UserError
+from asvit.errors import UserError, check_number, check_whole
 from asvit.measure.estimates import Measure, Measurement
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import SPACE, TABLE_1, Space, Topology
@@ -34,11 +34,11 @@ class SearchSettings:
     """Measures that topologies are rewarded by (paper: length and kernel, with equal weight)."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or (self.range_window is not None and self.range_window < 2):
-            raise UserError(
-                f"steps is {self.steps} and range_window is {self.range_window}: expected at least 1 step and, "
-                "if any, a window of at least 2"
-            )
+        check_whole("steps", self.steps, 1, 1_000_000)
+        if self.range_window is not None:
+            check_whole("range_window", self.range_window, 2, 1_000_000)
+        check_number("learning_rate", self.learning_rate, 0, 100)
+        check_number("baseline_momentum", self.baseline_momentum, 0, 1, below=True)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,9 @@ class SearchRun:
         """
         chosen = self.most_probable if start_from == "most-probable" else self.best_ranked
         if chosen is None or not self.measurements[chosen].valid:
-            reason = "no measured topology is valid" if chosen is None else self.measurements[chosen].invalid
+            first = next(iter(self.measurements.values()))
+            none_valid = f"no measured topology is valid, the first for {first.invalid}"
+            reason = none_valid if chosen is None else self.measurements[chosen].invalid
             raise UserError(
                 f"cannot grow the {start_from} topology {chosen or ''}: {reason}; search longer or with another seed"
             )

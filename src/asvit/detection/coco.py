@@ -1,7 +1,6 @@
 """Pictures and objects in COCO's JSON format: read, checked, and found to fit each other before anything is done."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,59 +11,26 @@ import numpy as np
 import torch
 from faster_coco_eval.core import mask as rle
 from jaxtyping import UInt8
-from msgspec import Struct
 
+from asvit.detection.annotations import (
+    NO_OUTLINE,
+    Annotation,
+    Category,
+    Document,
+    Picture,
+    bounds_of,
+    problem_of_box,
+    problem_of_outline,
+    read_document,
+    refuse_twin,
+    run_lengths,
+    without_slivers,
+)
+from asvit.detection.coordinates import Readings, refuse_shares
+from asvit.detection.layouts import find_annotations, find_pictures
+from asvit.detection.pictures import check_file, check_name, path_of
 from asvit.errors import UserError
-from asvit.images import ARRAYS, UNREADABLE, load_array
-
-SMALLEST_SIDE = 0.01
-"""Pixels of a box within its picture that are still a side when it is resized in float32."""
-FARTHEST = 10
-"""Times a picture's longer side: an outline that goes beyond would take long to draw."""
-
-
-class Rle(Struct):
-    """A mask by the lengths of its runs, column by column: numbers, or COCO's compressed text."""
-
-    size: tuple[int, int]
-    counts: list[int] | str
-
-
-class Picture(Struct):
-    """An entry of ``images``."""
-
-    id: int
-    file_name: str
-    height: int
-    width: int
-
-
-class Annotation(Struct):
-    """An entry of ``annotations``."""
-
-    id: int
-    image_id: int
-    category_id: int
-    bbox: tuple[float, float, float, float]
-    """Left, top, width and height in pixels."""
-    segmentation: list[list[float]] | Rle | None = None
-    iscrowd: int = 0
-    area: float | None = None
-
-
-class Category(Struct):
-    """An entry of ``categories``."""
-
-    id: int
-    name: str
-
-
-class Document(Struct):
-    """The whole file."""
-
-    images: list[Picture]
-    annotations: list[Annotation]
-    categories: list[Category]
+from asvit.training.sources import Split
 
 
 class Packed(Sequence[list[Annotation]]):
@@ -109,6 +75,8 @@ class Coco:
     """Annotations that nothing can be learned from, each with the reason."""
     digest: str
     """Digest of the JSON file: equal digests, equal files."""
+    remarks: tuple[str, ...] = ()
+    """What a user should know, in sentences without a full stop."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -119,6 +87,10 @@ class Coco:
     def labels(self) -> dict[int, int]:
         """Labels, from 1, by the ids of the categories, which may have gaps."""
         return {category.id: label for label, category in enumerate(self.categories, start=1)}
+
+    def file(self, index: int) -> Path:
+        """Path of a picture."""
+        return path_of(self.folder, self.pictures[index].file_name)
 
     def learned(self, index: int) -> list[Annotation]:
         """Objects of a picture that a detector learns: crowds are left out."""
@@ -133,12 +105,20 @@ class Coco:
         return np.ascontiguousarray(rle.decode(runs).transpose(2, 0, 1)) if runs else np.zeros((0, *size), np.uint8)
 
 
-def run_lengths(annotation: Annotation, picture: Picture) -> dict[str, Any]:
-    """Compressed run lengths of an object's mask."""
-    shape: Any = annotation.segmentation
-    if isinstance(shape, Rle):
-        shape = {"size": list(shape.size), "counts": shape.counts}
-    return rle.segmToRle(shape, picture.width, picture.height)
+def find_coco(root: Path, split: Split, *, max_left_out: int = 0) -> Coco:
+    """A part of a data set that is laid out like COCO, or as annotation tools export it.
+
+    Args:
+        root: folder of the data set.
+        split: train or val.
+        max_left_out: as of :func:`read_coco`.
+
+    Raises:
+        UserError: there is no such part, or one of :func:`read_coco`.
+    """
+    file = find_annotations(root, split)
+    document, digest = read_document(file)
+    return fitted(file, document, digest, find_pictures(root, file, split, document.images), root, max_left_out)
 
 
 def read_coco(path: Path, folder: Path, *, max_left_out: int = 0) -> Coco:
@@ -151,38 +131,32 @@ def read_coco(path: Path, folder: Path, *, max_left_out: int = 0) -> Coco:
             boxes or outlines beside their picture, outlines that are missing. They are no part of the truth either.
 
     Raises:
-        UserError: the file is damaged or refers to what is not there, a picture is missing or of another size, or more
-            annotations would have to be left out.
+        UserError: the file is damaged or refers to what is not there, a picture is missing or of another size, boxes
+            are not in pixels, or more annotations would have to be left out.
     """
-    document, digest = _decode(path)
-    _refuse_twins(path, "images", (picture.id for picture in document.images))
-    _refuse_twins(path, "annotations", (annotation.id for annotation in document.annotations))
-    _refuse_twins(path, "categories", (category.id for category in document.categories))
-    _refuse_twins(path, "names of categories", (category.name for category in document.categories))
-    if not document.images or not document.categories:
-        raise UserError(f"{path} has no {'categories' if document.images else 'images'}: expected COCO's JSON format")
+    return fitted(path, *read_document(path), folder, folder, max_left_out)
+
+
+def fitted(path: Path, document: Document, digest: str, folder: Path, root: Path, max_left_out: int) -> Coco:
+    """Pictures with their objects, found to fit each other; ``root`` is the folder that none of them may be out of."""
+    remarks = leave_groups_out(path, document)
+    names: set[str] = set()
+    for category in document.categories:
+        refuse_twin(path, "names of categories", category.name, names)
     pictures = {picture.id: picture for picture in document.images}
-    known = {category.id for category in document.categories}
-    objects: dict[int, list[Annotation]] = {picture.id: [] for picture in document.images}
-    left_out: list[str] = []
-    for annotation in document.annotations:
-        number, image, category = annotation.id, annotation.image_id, annotation.category_id
-        if image not in pictures or category not in known:
-            what = f"image {image}" if image not in pictures else f"category {category}"
-            raise UserError(f"annotation {number} in {path} is of {what}, which the file does not have: mend the file")
-        without_slivers(annotation)
-        problem = problem_of(annotation, pictures[image])
-        if problem is None:
-            objects[image].append(annotation)
-        else:
-            left_out.append(f"annotation {number} of {pictures[image].file_name} {problem}")
-    if len(left_out) > max_left_out:
-        raise UserError(
-            f"{len(left_out)} annotations in {path} cannot be used, the first: {left_out[0]}; mend the file, or leave "
-            f"such annotations out with --max-left-out {len(left_out)} (now {max_left_out})"
-        )
+    files: dict[Path, int] = {}
     for picture in document.images:
-        _check_file(path, folder, picture)
+        check_name(path, root, folder, picture)
+        file = path_of(folder, picture.file_name)
+        if (other := files.setdefault(file, picture.id)) != picture.id:
+            raise UserError(
+                f"images {other} and {picture.id} in {path} are the same file {file}: expected each file once; give "
+                "all of its annotations one image_id"
+            )
+    for file, number in files.items():
+        check_file(path, file, pictures[number])
+    objects, left_out = sort_out(path, document, pictures)
+    refuse_too_many(path, document, left_out, max_left_out)
     return Coco(
         path,
         folder,
@@ -191,130 +165,83 @@ def read_coco(path: Path, folder: Path, *, max_left_out: int = 0) -> Coco:
         tuple(sorted(document.categories, key=lambda category: category.id)),
         tuple(left_out),
         digest,
+        remarks,
     )
 
 
-def _decode(path: Path) -> tuple[Document, str]:
-    try:
-        content = path.read_bytes()
-        return msgspec.json.decode(content, type=Document), hashlib.sha256(content).hexdigest()[:16]
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; expected a file of COCO's JSON format") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path} is not of COCO's format: {error}; expected images, annotations, categories") from error
-
-
-def _refuse_twins(path: Path, what: str, ids: Iterable[Any]) -> None:
-    seen: set[Any] = set()
-    for name in ids:
-        if name in seen:
-            raise UserError(f"{path} has two {what} {name!r}: expected each once")
-        seen.add(name)
-
-
-def without_slivers(one: Annotation) -> None:
-    """Take polygons of fewer than three points out of an outline, in place; COCO has some."""
-    if isinstance(one.segmentation, list):
-        one.segmentation = [polygon for polygon in one.segmentation if len(polygon) >= 6 and len(polygon) % 2 == 0]
-
-
-def problem_of(one: Annotation, picture: Picture) -> str | None:
-    """Why nothing can be learned from an annotation, or None."""
-    left, top, width, height = one.bbox
-    if not (width > 0 and height > 0):
-        return f"has a box of {width:g} by {height:g} pixels: expected an area"
-    # Asked before anything is drawn, which takes long where an outline is far away.
-    far = FARTHEST * max(picture.width, picture.height)
-    if any(abs(x) > far for x in one.bbox):
-        return f"has a box far beyond its picture of {picture.width} by {picture.height} pixels"
-    across, down = (
-        min(start + side, most) - max(start, 0)
-        for start, side, most in ((left, width, picture.width), (top, height, picture.height))
+def leave_groups_out(path: Path, document: Document) -> tuple[str, ...]:
+    """Take out categories that only group others, as Roboflow writes one in front; returns what was taken out."""
+    used = {annotation.category_id for annotation in document.annotations}
+    above = [category.supercategory for category in document.categories]
+    groups = [
+        category
+        for category in document.categories
+        if category.supercategory == "none" and category.name in above and category.id not in used
+    ]
+    document.categories = [category for category in document.categories if category not in groups]
+    return tuple(
+        f"category {group.id} ({group.name}) in {path} is a group of others and has no object: it is no class"
+        for group in groups
     )
-    if 0 < min(across, down) < SMALLEST_SIDE:
-        return f"has a box of {across:g} by {down:g} pixels within its picture: expected an area"
-    if min(across, down) <= 0:
-        return f"has a box beside its picture of {picture.width} by {picture.height} pixels"
-    shape = one.segmentation
-    if isinstance(shape, Rle):
-        if shape.size != (picture.height, picture.width):
-            height, width = shape.size
-            return f"has a mask of {width} by {height} pixels, its picture {picture.width} by {picture.height}"
-        if isinstance(shape.counts, list) and (
-            min(shape.counts, default=0) < 0 or sum(shape.counts) != picture.height * picture.width
-        ):
-            return "has a mask whose runs do not add up to its picture"
-        try:
-            rle.decode([run_lengths(one, picture)])
-        except (RuntimeError, ValueError, TypeError) as error:
-            return f"has a mask that cannot be decoded: {error}"
-        return None
-    if not shape:
-        return "has no outline: expected polygons of three points or more, or run lengths"
-    if any(abs(x) > far for polygon in shape for x in polygon):
-        return f"has an outline far from its picture of {picture.width} by {picture.height} pixels"
-    if not any(_touches(picture, *_bounds(polygon)) for polygon in shape):
-        return f"has an outline beside its picture of {picture.width} by {picture.height} pixels"
-    return None
 
 
-def _bounds(polygon: Sequence[float]) -> tuple[float, float, float, float]:
-    x, y = polygon[::2], polygon[1::2]
-    return min(x), min(y), max(x), max(y)
+def sort_out(
+    path: Path, document: Document, pictures: Mapping[int, Picture]
+) -> tuple[dict[int, list[Annotation]], list[str]]:
+    """Annotations by picture, and those that nothing can be learned from, each with the reason.
 
+    Args:
+        path: JSON file.
+        document: its content.
+        pictures: its pictures by their ids.
 
-def _touches(picture: Picture, left: float, top: float, right: float, bottom: float) -> bool:
-    return left < picture.width and top < picture.height and right > 0 and bottom > 0
-
-
-def _check_file(path: Path, folder: Path, picture: Picture) -> None:
-    """Refuse a picture that is missing or of another size; one that is damaged is found when it is decoded."""
-    file = folder / picture.file_name
-    try:
-        size = image_size(file)
-    except FileNotFoundError as error:
-        raise UserError(f"there is no {file}, which {path} names: choose the folder of its images") from error
-    except UNREADABLE:
-        return
-    if size != (picture.height, picture.width):
-        raise UserError(
-            f"{file} has {size[1]} by {size[0]} pixels, but {path} says {picture.width} by {picture.height}: "
-            "expected the images that were annotated"
-        )
-
-
-def image_size(file: Path) -> tuple[int, int]:
-    """Height and width of an image file, of which only the head is read where it can be."""
-    from PIL import Image
-
-    if file.suffix.lower() in ARRAYS:
-        height, width, *_ = load_array(file, file.suffix).shape
-        return height, width
-    try:
-        with Image.open(file) as image:
-            return image.height, image.width
-    except Image.DecompressionBombError as error:
-        raise ValueError(error) from error
-
-
-def find_coco(root: Path, split: str, *, max_left_out: int = 0) -> Coco:
-    """The part of a data set that is laid out like COCO: ``annotations/*train*.json``, ``*val*.json`` and pictures.
-
-    The pictures are in a folder named after the JSON file (``train2017`` for ``instances_train2017.json``), the split
-    or ``images``, or in one of the former within ``images``.
+    Raises:
+        UserError: an annotation is of what is not there, or boxes are not in COCO's format.
     """
-    files = sorted((root / "annotations").glob(f"instances_*{split}*.json")) or sorted(
-        (root / "annotations").glob(f"*{split}*.json")
-    )
-    if len(files) != 1:
-        present = ", ".join(path.name for path in files) or "none"
+    known = {category.id for category in document.categories}
+    objects: dict[int, list[Annotation]] = {picture.id: [] for picture in document.images}
+    left_out: list[str] = []
+    refuse_shares(path, document.annotations)
+    readings = Readings()
+    for annotation in document.annotations:
+        number, image, category = annotation.id, annotation.image_id, annotation.category_id
+        if image not in pictures or category not in known:
+            what = f"image {image}" if image not in pictures else f"category {category}"
+            raise UserError(f"annotation {number} in {path} is of {what}, which the file does not have: mend the file")
+        picture = pictures[image]
+        without_slivers(annotation)
+        of_outline = problem_of_outline(annotation, picture)
+        contradiction = None
+        if of_outline in (None, NO_OUTLINE):
+            contradiction = readings.look_at(annotation, picture, bounds_of(annotation, picture))
+        problem = problem_of_box(annotation, picture) or of_outline or contradiction
+        if problem is None:
+            objects[image].append(annotation)
+        else:
+            left_out.append(f"annotation {number} of {picture.file_name} {problem}")
+    readings.refuse_others(path)
+    return objects, left_out
+
+
+def refuse_too_many(path: Path, document: Document, left_out: Sequence[str], max_left_out: int) -> None:
+    """Refuse annotations of which more would have to be left out than may be, or all.
+
+    Raises:
+        UserError: there are such, and what to do.
+    """
+    count = len(document.annotations)
+    if sum(problem.endswith(NO_OUTLINE) for problem in left_out) == count > 0:
         raise UserError(
-            f"expected one JSON file for {split} in {root / 'annotations'}, such as instances_{split}2017.json, "
-            f"found {present}: choose a folder laid out like COCO"
+            f"the {count} annotations in {path} are boxes without outlines (segmentation), but a detector learns both: "
+            "export polygons or masks from your annotation tool, or make each box its own outline, "
+            "[[x, y, x + width, y, x + width, y + height, x, y + height]]"
         )
-    name = files[0].stem.removeprefix("instances_")
-    folders = [root / name, root / "images" / name, root / split, root / "images" / split, root / "images"]
-    folder = next((folder for folder in folders if folder.is_dir()), None)
-    if folder is None:
-        raise UserError(f"there is no folder of images for {files[0]}: expected {root / name} or {root / 'images'}")
-    return read_coco(files[0], folder, max_left_out=max_left_out)
+    if len(left_out) == count > 0:
+        raise UserError(
+            f"none of the {count} annotations in {path} can be used, the first: {left_out[0]}; mend the file"
+        )
+    if len(left_out) > max_left_out:
+        raise UserError(
+            f"{len(left_out)} annotations in {path} cannot be used, the first: {left_out[0]}; mend the file, or leave "
+            f"such annotations out with --max-left-out {len(left_out)} (now {max_left_out})"
+        )

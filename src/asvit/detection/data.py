@@ -1,7 +1,6 @@
 """Images and targets for a detector, from pictures with objects; resizing is the detector's own."""
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,7 +36,7 @@ class Scenes:
             value_range: values of arrays that become 0 and 1; None: as their type says.
         """
         self.coco, self.value_range = coco, value_range
-        glances = look_into_paths([coco.folder / picture.file_name for picture in coco.pictures])
+        glances = look_into_paths([coco.file(index) for index in range(len(coco.pictures))])
         self.contents = contents_of(str(coco.folder), glances, in_chans=in_chans, value_range=value_range)
 
     @property
@@ -52,20 +51,27 @@ class Scenes:
 
     def image(self, index: int) -> Float[Tensor, "C H W"]:
         """An image from 0 to 1, without its objects."""
-        return to_tensor(open_image(Path(self.file(index)), self.channels, self.value_range))
+        picture = self.coco.pictures[index]
+        image = to_tensor(open_image(self.coco.file(index), self.channels, self.value_range))
+        if image.shape[-2:] != (picture.height, picture.width):
+            height, width = image.shape[-2:]
+            raise ValueError(
+                f"it has {width} by {height} pixels, not the {picture.width} by {picture.height} annotated"
+            )
+        return image
 
     def __len__(self) -> int:
         return len(self.coco.pictures)
 
     def file(self, index: int) -> str:
         """Path of a picture."""
-        return str(self.coco.folder / self.coco.pictures[index].file_name)
+        return str(self.coco.file(index))
 
     def read(self, index: int) -> tuple[Float[Tensor, "C H W"], Target]:
         """An image ``C x H x W`` from 0 to 1, and its objects but for crowds; ``index`` says which picture it is.
 
         Raises:
-            One of :data:`asvit.images.UNREADABLE`: the picture is damaged.
+            One of :data:`asvit.images.bounds.UNREADABLE`: the picture is damaged.
         """
         image = tv_tensors.Image(self.image(index))
         objects = self.coco.learned(index)

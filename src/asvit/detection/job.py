@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from io import BytesIO
-from itertools import chain, count
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
@@ -18,9 +15,10 @@ from asvit.detection.draw import draw
 from asvit.detection.evaluate import evaluation_batches, find_all
 from asvit.detection.recipe import DetectRecipe
 from asvit.detection.results import LEAST_SCORE, ClassScores, CocoScores, DetectResult, PartCost
-from asvit.detection.settings import DetectorSettings, SceneData
+from asvit.detection.settings import DetectorSettings, SceneData, check_min_score
 from asvit.detection.trained import DetectorSpec, load_detector, load_start
 from asvit.detection.training import DetectorTraining, plan
+from asvit.detection.written import as_png, check_results, drawn_files
 from asvit.errors import UserError
 from asvit.images import read_image, to_tensor
 from asvit.networks.architecture import Task
@@ -33,6 +31,7 @@ from asvit.runs.records import Json, write_file
 from asvit.training.checkpoint import CHECKPOINTS
 from asvit.training.data import check_batch
 from asvit.training.parallel import Processes, launched
+from asvit.training.recipe import check_batch_size
 from asvit.training.settings import Running
 from asvit.training.sources import Split
 from asvit.training.watching import Adjust, Watcher, finished, training_in, usual_running
@@ -105,6 +104,8 @@ def run_train(
     check_categories(val.coco, train.coco.classes, str(train.coco.path))
     if train.channels != val.channels:
         raise UserError(f"training images have {train.channels} channels, validation images {val.channels}")
+    check_objects(train.coco, "learn")
+    check_objects(val.coco, "score")
     check_batch(len(train), recipe.batch_size)
     begun = None if start is None else load_start(start, network)
     if begun is not None:
@@ -169,9 +170,20 @@ def check_channels(channels: int, task: Task, of: str) -> None:
         raise UserError(f"{of} reads {task.in_chans} channels, the images have {channels}: give --in-chans")
 
 
+def check_objects(coco: Coco, of: str) -> None:
+    """Refuse pictures without a single object."""
+    if not any(coco.learned(index) for index in range(len(coco.pictures))):
+        raise UserError(
+            f"{coco.path} has no objects{' but crowds (iscrowd)' if any(coco.objects) else ''}, so there is nothing to "
+            f"{of}: expected annotations with a box and an outline each"
+        )
+
+
 def tell_left_out(*parts: Coco) -> None:
-    """Say which annotations nothing is learned from."""
+    """Say how pictures are read, and which annotations nothing is learned from."""
     for coco in parts:
+        for remark in coco.remarks:
+            tell(remark)
         if coco.left_out:
             tell(f"{len(coco.left_out)} annotations of {coco.path} are left out, the first: {coco.left_out[0]}")
 
@@ -217,12 +229,15 @@ def run_evaluate(
         adjust: changes how images are usually loaded and computed here.
         computer: device and threads.
     """
-    if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}: expected at least 1")
+    check_batch_size(batch_size)
+    if results is not None:
+        check_results(results)
     use_threads(computer.threads)
     device = choose_device(computer.device)
     model, header = load_detector(checkpoint, averaged=averaged)
     scenes = open_scenes(data, split)
+    if results is None:
+        check_objects(scenes.coco, "score")
     check_categories(scenes.coco, header.classes, str(checkpoint))
     check_channels(scenes.channels, header.spec.task, str(checkpoint))
     tell_left_out(scenes.coco)
@@ -269,30 +284,19 @@ def run_predict(
     """
     if not images:
         raise UserError("no image to look at: expected one or more files")
-    if not 0 <= min_score < 1:
-        raise UserError(f"min_score is {min_score}: expected a number from 0 up to, not including, 1")
+    check_min_score(min_score)
     use_threads(computer.threads)
     device = choose_device(computer.device)
     model, header = load_detector(checkpoint, averaged=averaged, min_score=min_score)
     model.to(device)
-    rows, taken = [], {path.resolve() for path in images}
-    for path in images:
+    rows = []
+    for path, drawn in zip(images, drawn_files(images, out), strict=True):
         image = to_tensor(read_image(path, header.spec.task.in_chans, header.spec.value_range))
         with torch.inference_mode():
             objects = {name: x.cpu() for name, x in model([image.to(device)])[0].items()}
-        names = chain([path.stem], (f"{path.stem}-{number}" for number in count(2)))
-        drawn = next(file for name in names if (file := out / f"{name}.png").resolve() not in taken)
-        taken.add(drawn.resolve())
-        save(drawn, draw(image, objects, header.classes))
+        write_file(drawn, as_png(draw(image, objects, header.classes)))
         rows.append({"image": str(path), "drawn": str(drawn), "objects": objects_of(objects, header.classes)})
     return rows
-
-
-def save(path: Path, picture: Any) -> None:
-    """Write a PNG file, whole or not at all."""
-    content = BytesIO()
-    picture.save(content, "PNG")
-    write_file(path, content.getvalue())
 
 
 def objects_of(found: dict[str, Tensor], classes: Sequence[str]) -> list[Json]:

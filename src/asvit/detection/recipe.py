@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from asvit.detection.settings import DetectorSettings, Resize
-from asvit.errors import UserError
-from asvit.training.recipe import LoopRecipe
+from asvit.detection.settings import MOST_PIXELS, DetectorSettings, Resize
+from asvit.errors import UserError, check_number, check_whole
+from asvit.training.recipe import MOST_EPOCHS, LoopRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +19,10 @@ class Augmentation:
     """Least and largest random scale, then a random crop (large-scale jitter); None: off."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.flip <= 1:
-            raise UserError(f"flip is {self.flip}: expected a probability")
-        if self.jitter is not None and not 0 < self.jitter[0] <= self.jitter[1]:
+        check_number("flip", self.flip, 0, 1)
+        for scale in self.jitter or ():
+            check_number("jitter", scale, 0, 100, above=True)
+        if self.jitter is not None and self.jitter[0] > self.jitter[1]:
             raise UserError(f"jitter goes from {self.jitter[0]} to {self.jitter[1]}: expected two rising numbers")
 
 
@@ -38,9 +39,8 @@ class DetectRecipe(LoopRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("backbone_size", "evaluate_every"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}: expected at least 1")
+        check_whole("backbone_size", self.backbone_size, 8, MOST_PIXELS)
+        check_whole("evaluate_every", self.evaluate_every, 1, MOST_EPOCHS)
 
 
 RECIPES: Mapping[str, DetectRecipe] = MappingProxyType(

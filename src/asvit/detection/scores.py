@@ -12,7 +12,8 @@ from faster_coco_eval.core import mask as rle
 from jaxtyping import Float
 from torch import Tensor
 
-from asvit.detection.coco import Coco, run_lengths
+from asvit.detection.annotations import run_lengths
+from asvit.detection.coco import Coco
 from asvit.detection.results import LEAST_IOU, ClassScores, CocoScores
 
 Kind = Literal["bbox", "segm"]

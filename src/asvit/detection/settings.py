@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from asvit.errors import UserError
+from asvit.errors import UserError, check_number, check_whole
+from asvit.networks.architecture import MOST_CHANNELS
 from asvit.units import ValueRange
 
 STRIDES = (4, 8, 16, 32)
 """Strides of a backbone's four maps."""
+MOST_PIXELS = 8192
+"""Largest side of an image."""
 IOUS = (0.5, 0.6, 0.7)
 """Overlap with an object from which a box is its own, by stage of the cascade."""
 
@@ -24,7 +27,9 @@ class Resize:
     """Whether every image is padded to a square of the long side, right and bottom (the paper: 1024)."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.short_side <= self.long_side:
+        for side in (self.short_side, self.long_side):
+            check_whole("square" if self.square else "sides", side, 1, MOST_PIXELS)
+        if self.short_side > self.long_side:
             raise UserError(
                 f"images are fitted to {self.short_side} and {self.long_side} pixels: expected a short and a long side"
             )
@@ -54,6 +59,11 @@ class SceneData:
     max_left_out: int = 0
     """Annotations that may be left out since their boxes have no area or they lie beside their picture."""
 
+    def __post_init__(self) -> None:
+        if self.in_chans is not None:
+            check_whole("in_chans", self.in_chans, 1, MOST_CHANNELS)
+        check_whole("max_left_out", self.max_left_out, 0, 10**9)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorSettings:
@@ -78,10 +88,14 @@ class DetectorSettings:
     """Least score of an object found."""
 
     def __post_init__(self) -> None:
-        for name in ("channels", "hidden", "proposals", "anchor_samples", "box_samples", "detections"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}: expected at least 1")
-        if not self.anchor_scale > 0:
-            raise UserError(f"anchor_scale is {self.anchor_scale}: expected a number above 0")
-        if not 0 <= self.min_score < 1:
-            raise UserError(f"min_score is {self.min_score}: expected a number from 0 up to, not including, 1")
+        most = {"channels": 4096, "hidden": 2**16, "detections": 10_000}
+        most |= dict.fromkeys(("proposals", "anchor_samples", "box_samples"), 1_000_000)
+        for name, value in most.items():
+            check_whole(name, getattr(self, name), 1, value)
+        check_number("anchor_scale", self.anchor_scale, 0, 1000, above=True)
+        check_min_score(self.min_score)
+
+
+def check_min_score(score: float) -> None:
+    """Refuse what is no score of an object."""
+    check_number("min_score", score, 0, 1, below=True)

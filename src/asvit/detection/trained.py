@@ -13,13 +13,18 @@ from asvit.detection.results import DetectEpoch
 from asvit.detection.settings import DetectorSettings
 from asvit.errors import UserError
 from asvit.images import Normalisation
-from asvit.networks.architecture import Task
+from asvit.networks.architecture import Architecture, Task, linear_params
 from asvit.networks.building import build_trainable
-from asvit.networks.named import Network, TimmModel, parse_network
-from asvit.training.checkpoint import Header, State, fill, load_weights
+from asvit.networks.named import LONGEST_TEXT, Network, TimmModel, parse_network
+from asvit.runs.json_files import shortened
+from asvit.training.checked import check_epochs, check_looking, check_names, check_numbers, check_sizes
+from asvit.training.checkpoint import Header, fill, load_weights
+from asvit.training.state import State
 from asvit.training.trained import load_checkpoint, load_pretrained
 from asvit.units import ValueRange
 
+LONGEST_SIDE, MOST_BOXES = 16_384, 100_000
+"""Bounds on the pixels of a side to which images are fitted, and on the boxes of an image, in a checkpoint."""
 START_TIMM = "timm"
 """Name of timm's own pretrained weights as a start."""
 
@@ -72,6 +77,43 @@ class DetectorHeader(Header):
     classes: tuple[str, ...]
     """Names, label 1 first."""
     state: State[DetectEpoch] = field(default_factory=State)
+
+    def check(self, weights: Mapping[str, Tensor]) -> None:
+        """Refuse what does not fit these weights, or what no training says."""
+        spec, there = self.spec, sum(x.numel() for x in weights.values())
+        settings, resize = spec.settings, spec.settings.resize
+        check_sizes(
+            {
+                "channels of an image": spec.task.in_chans,
+                "classes": spec.task.num_classes,
+                "channels of the pyramid": settings.channels,
+                "hidden channels": settings.hidden,
+            },
+            there,
+        )
+        network = parse_network(shortened(spec.network, most=LONGEST_TEXT))
+        if isinstance(network, Architecture) and (
+            network.params(spec.task) > there + head_params(network, spec.task) or sum(network.depths) > len(weights)
+        ):
+            raise UserError(f"its backbone {network} for {spec.task} has more parameters than there are")
+        # What a detector does with an image grows with these.
+        check_numbers("long side", resize.long_side, most=LONGEST_SIDE)
+        for name in ("proposals", "anchor_samples", "box_samples", "detections"):
+            check_numbers(name, getattr(settings, name), most=MOST_BOXES)
+        check_numbers("anchor_scale", settings.anchor_scale, most=LONGEST_SIDE)
+        check_names(self.classes, spec.task.num_classes)
+        check_looking(spec.task, spec.normalisation, spec.value_range)
+        check_epochs(self.state.epochs, self.state.epoch)
+
+    def build(self) -> CascadeMaskRCNN:
+        """The detector that it speaks of, freshly drawn."""
+        return self.spec.build()
+
+
+def head_params(network: Architecture, task: Task) -> int:
+    """Parameters of a classifier's head, which a backbone has lost."""
+    dim = network.dims[-1]
+    return 2 * dim + linear_params(dim, dim) + linear_params(dim, task.num_classes)
 
 
 @dataclass(frozen=True)

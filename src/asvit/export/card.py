@@ -1,5 +1,7 @@
 """The model card: how a network was found, trained and scored, what it reads, and how to load it."""
 
+import json
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -9,6 +11,7 @@ import torch
 from timm.models._hub import generate_readme
 
 from asvit.complexity.cost import count_macs, count_params
+from asvit.errors import harmless
 from asvit.export.release import Release
 from asvit.export.written import Written
 from asvit.networks.named import TimmModel
@@ -25,6 +28,8 @@ CITATION = """@inproceedings{chen2022autoscaling,
 DESIGNED = "A Vision Transformer of the search space of As-ViT (ICLR 2022), which designs networks without training."
 """What an architecture of ours is, in one sentence."""
 
+YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+"""Words that YAML takes for something else than text."""
 NAMED = 20
 """Classes whose names the card lists; ``config.json`` has them all."""
 
@@ -44,7 +49,7 @@ def model_card(release: Release, origin: str, files: Sequence[Written], *, sourc
     params, macs = count_params(release.model), count_macs(release.model, images)
     details: dict[str, Any] = {
         "Architecture": f"`{release.name}`",
-        "Found": origin,
+        "Found": harmless(origin),
         "Trained": trained(release),
         "Scored": scored(release),
         "Size": f"{params:,} parameters ({format_size(params)}), {format_size(macs)} MACs at {height}x{width}",
@@ -58,7 +63,7 @@ def model_card(release: Release, origin: str, files: Sequence[Written], *, sourc
         "Made with": f"asvit {version('asvit')}, torch {version('torch')}, timm {version('timm')}",
     }
     return {
-        "license": license,
+        "license": in_yaml(license),
         "tags": ["image-classification", "timm", "asvit"],
         "description": "An image classifier of timm." if isinstance(release.network, TimmModel) else DESIGNED,
         "details": details,
@@ -69,7 +74,34 @@ def model_card(release: Release, origin: str, files: Sequence[Written], *, sourc
 
 def write_card(card: dict[str, Any], folder: Path, name: str) -> None:
     """Write ``README.md``."""
-    (folder / "README.md").write_text(generate_readme(card, name), encoding="utf-8")
+    (folder / "README.md").write_text(generate_readme(card, in_markdown(name)), encoding="utf-8")
+
+
+def in_markdown(text: str) -> str:
+    """A name as Markdown shows it: no link, no markup, no HTML, and on one line.
+
+    >>> in_markdown("n/a [/] <b>")
+    'n/a \\\\[/\\\\] \\\\<b\\\\>'
+    """
+    return re.sub(r"([\\`*_\[\]<>|~&$#!])", r"\\\1", harmless(text))
+
+
+def in_python(text: str) -> str:
+    """A text as a program has it, in double quotes.
+
+    >>> in_python('a "b"')
+    '"a \\\\"b\\\\""'
+    """
+    return json.dumps(text)
+
+
+def in_yaml(text: str) -> str:
+    """A word as YAML has it, in quotes where it would be read as something else.
+
+    >>> in_yaml("apache-2.0"), in_yaml("no")
+    ('apache-2.0', '"no"')
+    """
+    return json.dumps(text) if text.lower() in YAML_WORDS or text[0].isdigit() else text
 
 
 def trained(release: Release) -> str:
@@ -88,7 +120,7 @@ def trained(release: Release) -> str:
     )
     average = f", moving average of the weights with decay {recipe['ema']}" if recipe["ema"] is not None else ""
     return (
-        f"by `asvit train` on {asked['images']['train']:,} images of {data_name(asked['data'])}: recipe "
+        f"by `asvit train` on {asked['images']['train']:,} images of {in_markdown(data_name(asked['data']))}: recipe "
         f"{asked['recipe']}, {recipe['epochs']} epochs ({stages}), batches of {recipe['batch_size']}, AdamW with "
         f"learning rate {recipe['lr']:g} and weight decay {recipe['weight_decay']:g}{average}; seed {asked['seed']}, "
         f"{asked['precision']}"
@@ -140,7 +172,7 @@ def values(release: Release) -> str:
 
 def outputs(release: Release) -> str:
     """Classes by name."""
-    count, names = release.task.num_classes, ", ".join(release.classes[:NAMED])
+    count, names = release.task.num_classes, ", ".join(map(in_markdown, release.classes[:NAMED]))
     return f"{count} logits" + (f": {names}" if names else "") + (", ..." if len(release.classes) > NAMED else "")
 
 
@@ -157,9 +189,9 @@ def timm_usage(release: Release, source: str) -> str:
 import timm
 import torch
 {registered}
-model = timm.create_model("{source}", pretrained=True).eval()
+model = timm.create_model({in_python(source)}, pretrained=True).eval()
 {transform}logits = model(torch.zeros(2, {shape}))
-backbone = timm.create_model("{source}", pretrained=True, features_only=True)
+backbone = timm.create_model({in_python(source)}, pretrained=True, features_only=True)
 ```
 """
 
@@ -171,7 +203,7 @@ def onnx_usage(release: Release, source: str) -> str:
 import numpy as np
 import onnxruntime
 
-session = onnxruntime.InferenceSession("{source.removeprefix("local-dir:")}/model.onnx")
+session = onnxruntime.InferenceSession({in_python(source.removeprefix("local-dir:") + "/model.onnx")})
 (logits,) = session.run(None, {{"images": np.zeros((2, {shape}), np.float32)}})  # any number of images
 ```
 """
@@ -183,7 +215,7 @@ def torch_usage(release: Release, source: str) -> str:
     return f"""```python
 import torch
 
-model = torch.export.load("{source.removeprefix("local-dir:")}/model.pt2").module()  # without asvit
+model = torch.export.load({in_python(source.removeprefix("local-dir:") + "/model.pt2")}).module()  # without asvit
 logits = model(torch.zeros(2, {shape}))  # any number of images
 ```
 """

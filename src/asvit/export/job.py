@@ -1,11 +1,14 @@
 """Write a network for other tools, every file read back and compared, and a model card: what `asvit export` runs."""
 
+import glob
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from asvit.errors import UserError, reason
@@ -17,6 +20,10 @@ from asvit.export.release import Release
 from asvit.export.settings import ExportSettings
 from asvit.export.written import Written
 from asvit.runs.progress import tell
+from asvit.runs.records import UNFINISHED, remedy
+
+LOCK = ".lock"
+"""File in a folder that is being written, which the writing process holds."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +77,34 @@ def appearing(out: Path) -> Iterator[Path]:
     Raises:
         UserError: there is something already, or no room.
     """
+    if out.is_symlink() and not out.exists():
+        raise UserError(f"{out} is a link to nothing: expected a new folder, choose another --out")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} is there already: expected a new folder, choose another --out")
     out = out.resolve()
-    temporary = out.with_name(f".{out.name}.tmp")
+    # A name that nobody can guess, so that no folder of somebody else's is written to.
+    temporary = out.with_name(f".{out.name[:50]}.{token_hex(8)}.tmp")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        yield temporary
+        out.parent.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(out)
+        temporary.mkdir()
+        # Held as long as this process lives: what a killed one has left behind is known by a lock that nobody holds.
+        with FileLock(temporary / LOCK):
+            yield temporary
+        (temporary / LOCK).unlink(missing_ok=True)
         temporary.replace(out)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot write {out}: {reason(error)}; make room or choose another --out") from error
+        raise UserError(
+            f"cannot write {out}: {reason(error)}; {remedy(error, out.parent)} or choose another --out"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_unfinished(out: Path) -> None:
+    """Remove folders that killed exports to the same place have left beside it."""
+    for folder in out.parent.glob(f".{glob.escape(out.name[:50])}.*.tmp"):
+        if not UNFINISHED.fullmatch(folder.name) or folder.is_symlink() or not (folder / LOCK).is_file():
+            continue
+        with suppress(Timeout, OSError), FileLock(folder / LOCK, timeout=0):
+            shutil.rmtree(folder, ignore_errors=True)

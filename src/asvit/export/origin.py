@@ -11,7 +11,9 @@ from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_measure
 from asvit.networks.architecture import ARCHITECTURES
 from asvit.networks.named import Network, TimmModel
-from asvit.runs.records import RESULT, RUN, Json, read_record, recorded
+from asvit.runs.json_files import converted
+from asvit.runs.read import Config, fitting_records
+from asvit.runs.records import RESULT, RUN, read_record, recorded
 
 
 def origin(network: Network, design: Path | None) -> str:
@@ -43,7 +45,13 @@ def found(name: str, run: Path) -> str:
     if record is None or record["job"] not in RESULTS:
         raise UserError(f"{run} is not the run directory of asvit design, grow or search: expected one")
     result = read_record(run / RESULT, RESULTS[record["job"]])
-    how = f"by `asvit {record['job']}` without training ({searched(result, record['config'])})"
+    config = converted(record["config"], Config, str(run / RUN))
+    with fitting_records(run):
+        return _found(name, run, record["job"], result, config)
+
+
+def _found(name: str, run: Path, job: str, result: DesignResult | GrowResult | SearchResult, config: Config) -> str:
+    how = f"by `asvit {job}` without training ({searched(result, config)})"
     if isinstance(result, SearchResult):
         others = [result.architecture]
         if name in others:
@@ -61,14 +69,14 @@ def run_around(path: Path) -> Path | None:
     return next((folder for folder in (path.parent, path.parent.parent) if (folder / RUN).exists()), None)
 
 
-def searched(result: DesignResult | GrowResult | SearchResult, config: Json) -> str:
+def searched(result: DesignResult | GrowResult | SearchResult, config: Config) -> str:
     """Recipe, length of the search and seed."""
-    words = [f"recipe {config['recipe']}"]
+    words = [f"recipe {config.recipe}"]
     if isinstance(result, SearchResult):
         words.append(f"{len(result.runs[0].steps)} steps of search")
     elif isinstance(result, DesignResult) and result.search is not None:
         words.append(f"{len(result.search.steps)} steps of search")
-    return ", ".join([*words, f"seed {config['seed']}"])
+    return ", ".join([*words, f"seed {config.seed}"])
 
 
 def grown(member: Member, result: DesignResult | GrowResult) -> str:

@@ -11,15 +11,21 @@ import torch
 from torch import nn
 
 import asvit.networks.timm_model
+from asvit.complexity.usage import Precision
 from asvit.errors import UserError
 from asvit.images import Normalisation
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.building import build_trainable
 from asvit.networks.named import Network, TimmModel, parse_network
 from asvit.networks.refusing import refusing
+from asvit.runs.job import check_seed
+from asvit.runs.json_files import converted
+from asvit.runs.read import Config
 from asvit.runs.records import RUN, Json, recorded
 from asvit.training.checkpoint import fill, load_weights
+from asvit.training.recipe import TrainRecipe
 from asvit.training.results import Epoch
+from asvit.training.schedule import Stage
 from asvit.training.trained import ClassifierHeader, Looking
 
 TEST_CROP = 0.875
@@ -85,6 +91,7 @@ class Release:
 
 def drawn(architecture: Architecture, task: Task, *, seed: int) -> Release:
     """A freshly drawn network of an architecture."""
+    check_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = in_timm(architecture, task)
@@ -135,7 +142,30 @@ def in_timm(network: Network, task: Task) -> nn.Module:
     )
 
 
+@dataclass(frozen=True)
+class Images:
+    """Numbers of images in both parts of the data."""
+
+    train: int
+    val: int
+
+
+@dataclass(frozen=True)
+class TrainedAs(Config):
+    """Configuration of a training, as far as a card speaks of it."""
+
+    data: str
+    train: TrainRecipe
+    images: Images
+    schedule: tuple[Stage, ...]
+    precision: Precision
+
+
 def asked(checkpoint: Path) -> Json | None:
     """Configuration of the training whose run directory a checkpoint lies in; None where it was moved away."""
     run = checkpoint.parent.parent
-    return None if not (run / RUN).exists() or (record := recorded(run)) is None else record["config"]
+    record = recorded(run)
+    if record is None or record["job"] != ClassifierHeader.job:
+        return None
+    converted(record["config"], TrainedAs, str(run / RUN))
+    return record["config"]

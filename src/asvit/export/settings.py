@@ -1,9 +1,10 @@
 """What is written of a network for other tools, where, and under which licence. Needs no torch."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from asvit.errors import UserError
+from asvit.errors import UserError, check_number
 from asvit.export.written import FormatName
 
 
@@ -28,5 +29,9 @@ class ExportSettings:
             raise UserError(f"--to names {', '.join(self.to) or 'nothing'}: expected each of timm, onnx, torch once")
         if self.push_to_hub is not None and "timm" not in self.to:
             raise UserError("--push-to-hub publishes timm's files: expected timm among --to")
-        if not self.tolerance >= 0:
-            raise UserError(f"tolerance is {self.tolerance}: expected 0 or more")
+        check_number("tolerance", self.tolerance, 0, 1_000_000)
+        if re.fullmatch(r"[a-z0-9][a-z0-9.+_-]{0,63}", self.license, re.IGNORECASE) is None:
+            raise UserError(
+                f"the licence is {self.license!r}: expected an identifier of up to 64 letters, digits, dots and "
+                "dashes, such as apache-2.0 or cc-by-4.0"
+            )

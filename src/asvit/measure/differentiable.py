@@ -148,6 +148,8 @@ def is_norm(module: nn.Module) -> bool:
     name = type(module).__name__
     if isinstance(module, _TORCH) or name in _RMS:
         return True
+    if type(module).__module__ == nn.utils.parametrizations.__name__:  # which normalise weights
+        return False
     # With children it is a block that is named after its norm, and its children are looked at one by one.
     if "norm" in name.lower() and not any(True for _ in module.children()):
         raise NotAdmitted(

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from asvit.errors import UserError
+from asvit.errors import NotAdmitted, UserError
 from asvit.measure.estimates import Measurement
 from asvit.measure.ledger import Cost, Ledger
 from asvit.measure.measurer import Measurer
 from asvit.measure.meter import UsageMeter
 from asvit.measure.photos import BuiltIn, Folder, classes_in
-from asvit.measure.settings import Measuring, Use
-from asvit.measure.subject import subject_of
+from asvit.measure.probe import ALIKE
+from asvit.measure.settings import Measuring, Settings, Use
+from asvit.measure.subject import Subject, subject_of
 from asvit.networks.architecture import Task
 from asvit.networks.named import Network
 from asvit.runs.devices import choose_device
@@ -33,6 +34,8 @@ class Measured:
     measurements: tuple[Measurement, ...]
     costs: tuple[Mapping[str, Cost], ...]
     """Time and work that each network's repeats took, by metric."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Networks that could not be measured, by name, with the reason."""
 
 
 def run_measure(
@@ -56,26 +59,58 @@ def run_measure(
         use: batch size and precision of the network in use, where a metric asks for it.
         job: device, run directory and random seed.
 
+    A network that cannot be measured does not keep the others from it: the result says why it could not.
+
     Raises:
-        UserError: there is no network, one of them does not admit a metric, or an image cannot be read.
+        UserError: there is no network, none of them can be measured, or an image cannot be read.
     """
     if not networks:
         raise UserError("no architecture to measure: expected one or more, such as `asvit measure small timm:resnet18`")
     subjects = [subject_of(network, task) for network in networks]
     measurer = prepare(measuring, task, job, metrics=metrics, use=use)
-    for subject in subjects:
-        subject.check(measurer.settings.initialisation)
-    config = measure_config(recipe, measurer) | {"metrics": list(metrics), "subjects": [s.key for s in subjects]}
+    refused = refusals(subjects, measurer.settings)
+    keys = [subject.name if subject.name in refused else subject.key for subject in subjects]
+    config = measure_config(recipe, measurer) | {"metrics": list(metrics), "subjects": keys}
     if any(metric.in_use for metric in measurer.metrics):
         config |= {"use": asdict(use)}
     with working("measure", config, job, [measurer]) as directory, ProgressDisplay() as display:
-        measurements = []
+        measured: list[Subject] = []
+        measurements: list[Measurement] = []
         for done, subject in enumerate(subjects, start=1):
-            measurements.append(measurer(subject))
+            if subject.name not in refused:
+                try:
+                    measurements.append(measurer(subject))
+                    measured.append(subject)
+                except NotAdmitted as error:
+                    refused[subject.name] = str(error)
             display.update("measure", done, len(subjects), count=f"{done} of {len(subjects)}", facts=subject.name)
-        directory.write_result({"measurements": measurements})
-        costs = tuple(measurer.costs(subject) for subject in subjects)
-    return Finished(directory, Measured(config, tuple(metrics), tuple(measurements), costs))
+        refuse_all(refused, len(measured))
+        directory.write_result({"measurements": measurements, "refused": refused})
+        costs = tuple(measurer.costs(subject) for subject in measured)
+    return Finished(directory, Measured(config, tuple(metrics), tuple(measurements), costs, refused))
+
+
+def refusals(subjects: Sequence[Subject], settings: Settings) -> dict[str, str]:
+    """Networks that cannot be measured, by name, with the reason.
+
+    Raises:
+        UserError: none of them can be.
+    """
+    refused = {}
+    for subject in subjects:
+        try:
+            subject.check(settings.initialisation)
+        except NotAdmitted as error:
+            refused[subject.name] = str(error)
+    refuse_all(refused, len(subjects) - len(refused))
+    return refused
+
+
+def refuse_all(refused: Mapping[str, str], others: int) -> None:
+    """Refuse a job of which no network is left."""
+    if refused and not others:
+        name, reason = next(iter(refused.items()))
+        raise NotAdmitted(reason if len(refused) == 1 else f"none can be measured; the first, {name}: {reason}")
 
 
 def prepare(
@@ -107,8 +142,35 @@ def prepare(
         work_memory=measuring.work_memory,
         use=use,
     )
-    _ = measurer.draws  # refuses unreadable images now
+    refuse_alike(measurer)
     return measurer
+
+
+NEED_DIFFERENT = {"ntk", "naswot"}
+"""Metrics that are invalid for every network where two images are equal: their kernels are singular."""
+
+
+def refuse_alike(measurer: Measurer) -> None:
+    """Refuse images that make every network invalid, before any is measured, and such as cannot be read.
+
+    Raises:
+        UserError: two images of a draw are equal, and a metric needs different ones.
+    """
+    draws = measurer.draws  # which reads them
+    if NEED_DIFFERENT.isdisjoint(metric.name for metric in measurer.metrics):
+        return
+    for draw in draws:
+        if (pair := draw.alike) is None:
+            continue
+        first, second = pair
+        if (draw.images - draw.images[:1]).abs().max() <= ALIKE:
+            found = f"all images that the kernel sees are alike, such as {first} and {second}"
+        else:
+            found = f"two of the images that the kernel sees are equal, {first} and {second}"
+        raise UserError(
+            f"{found}: of them every network's kernel is singular; expected different images, take out one of each "
+            "two, or choose another folder for --images"
+        )
 
 
 def photographs_in(measuring: Measuring, task: Task) -> BuiltIn | Folder:
@@ -159,7 +221,10 @@ def working(
     beside = {} if images is None else {"images": str(images)}
     with working_in(name, config, job, measurers[0].device, beside=beside) as directory:
         in_chans = measurers[0].task.in_chans
-        if isinstance(measurers[0].photographs, BuiltIn) and in_chans != 3:
+        photographs = measurers[0].photographs
+        if isinstance(photographs, Folder):
+            tell(photographs.summary)
+        if isinstance(photographs, BuiltIn) and in_chans != 3:
             tell(f"the built-in photographs have three channels: their grey values are repeated over {in_chans}")
         with remembering(directory.ledger, measurers, meters):
             yield directory

@@ -5,14 +5,25 @@ whole, in one transaction, so that a process killed at any moment leaves whole r
 """
 
 import json
+import math
+import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from asvit.errors import UserError, reason
+from asvit.errors import UserError
+from asvit.runs.json_files import complaint, shortened
+from asvit.runs.progress import tell
+from asvit.runs.surroundings import primary_code
 
+T = TypeVar("T")
+IN_MEMORY = ":memory:"
+TURN, PATIENCE = 5.0, 600.0
+"""Seconds for which a lock is waited for before that is said, and after which it is given up."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS context (id INTEGER PRIMARY KEY, description TEXT UNIQUE NOT NULL);
 CREATE TABLE IF NOT EXISTS measurement (
@@ -27,6 +38,10 @@ CREATE TABLE IF NOT EXISTS measurement (
     PRIMARY KEY (context, subject, repeat, metric)
 ) WITHOUT ROWID;
 """
+
+
+class LedgerLocked(UserError):
+    """Another program has the file locked."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,12 @@ class Cost:
     work: str
     """How much was done at a time; several descriptions, with commas, where repeats differ."""
 
+    @classmethod
+    def of(cls, repeats: Sequence[Entry]) -> "Cost":
+        """Cost of some repeats."""
+        work = dict.fromkeys(entry.work for entry in repeats)
+        return cls(math.fsum(entry.seconds for entry in repeats), ",".join(work))
+
 
 class Ledger:
     """Measurements by context, subject, repeat and metric.
@@ -62,36 +83,48 @@ class Ledger:
     def __init__(self, path: Path | str) -> None:
         """Open or create the file at ``path``."""
         self.path = path
+        if path != IN_MEMORY and os.path.lexists(path) and not os.path.isfile(path):
+            raise UserError(f"cannot use the ledger {path}: it is a folder or no regular file; choose another --out")
         with self._explaining():
-            self._connection = sqlite3.connect(path)
+            # It waits in short turns, between which is said what it waits for.
+            self._connection = sqlite3.connect(path, timeout=TURN)
+        try:
+            # Damaged pages are found now, not after an hour.
+            (said,) = self._do(lambda connection: connection.execute("PRAGMA quick_check(1)").fetchone())
+            if said != "ok":
+                raise self._damaged(shortened(said))
             # What a job has seen written is on the disk: a repeat takes far longer than the wait for that.
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_SCHEMA)
+            self._do(lambda connection: connection.execute("PRAGMA synchronous = FULL"))
+            self._do(lambda connection: connection.executescript(_SCHEMA))
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def in_memory(cls) -> "Ledger":
         """A ledger in memory, of which nothing stays."""
-        return cls(":memory:")
+        return cls(IN_MEMORY)
 
     def context(self, description: Mapping[str, object]) -> int:
         """Number of a context, new or known."""
         # Sorted, because equal descriptions have to be equal texts, in whichever order their parts were put together.
         text = json.dumps(description, sort_keys=True)
-        # Ignored where it is there: of two processes that begin at once, the second finds the number of the first.
-        with self._explaining(), self._connection as transaction:
-            transaction.execute("INSERT OR IGNORE INTO context (description) VALUES (?)", (text,))
-            row = transaction.execute("SELECT id FROM context WHERE description = ?", (text,)).fetchone()
+
+        def find(connection: sqlite3.Connection) -> tuple[int] | None:
+            # Ignored where it is there: of two processes that begin at once, the second finds the first one's number.
+            with connection as transaction:
+                transaction.execute("INSERT OR IGNORE INTO context (description) VALUES (?)", (text,))
+                return transaction.execute("SELECT id FROM context WHERE description = ?", (text,)).fetchone()
+
+        row = self._do(find)
+        if row is None:
+            raise self._damaged("it takes no context")
         return row[0]
 
     def read(self, context: int, subject: str, repeat: int) -> dict[str, Entry]:
         """Entries of one repeat of a subject that are known, by metric."""
-        with self._explaining():
-            rows = self._connection.execute(
-                "SELECT metric, value, invalid, seconds, work FROM measurement"
-                " WHERE context = ? AND subject = ? AND repeat = ?",
-                (context, subject, repeat),
-            )
-            return {metric: Entry(*entry) for metric, *entry in rows}
+        rows = self._rows("context = ? AND subject = ? AND repeat = ?", (context, subject, repeat))
+        return {metric: self._entry(subject, metric, *values) for metric, *values in rows}
 
     def write(self, context: int, subject: str, repeats: Mapping[int, Mapping[str, Entry]]) -> None:
         """Add metrics of some repeats of a subject; what another process has written meanwhile stays."""
@@ -100,36 +133,78 @@ class Ledger:
             for repeat, entries in repeats.items()
             for metric, entry in entries.items()
         ]
-        # One transaction: a process that is killed leaves all of these repeats or none. What is there already stays: a
-        # job may have decided by it.
-        with self._explaining(), self._connection as transaction:
-            transaction.executemany("INSERT OR IGNORE INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+        def add(connection: sqlite3.Connection) -> None:
+            # One transaction: a process that is killed leaves all of these repeats or none. What is there already
+            # stays: a job may have decided by it.
+            with connection as transaction:
+                transaction.executemany("INSERT OR IGNORE INTO measurement VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+        self._do(add)
 
     def is_empty(self) -> bool:
         """Whether nothing has been measured yet."""
-        with self._explaining():
-            return self._connection.execute("SELECT 1 FROM measurement LIMIT 1").fetchone() is None
+        return self._do(lambda connection: connection.execute("SELECT 1 FROM measurement LIMIT 1").fetchone()) is None
 
     def costs(self, context: int, subject: str) -> dict[str, Cost]:
         """Time and work that all repeats of a subject took, by metric."""
-        with self._explaining():
-            rows = self._connection.execute(
-                "SELECT metric, total(seconds), group_concat(DISTINCT work) FROM measurement"
-                " WHERE context = ? AND subject = ? GROUP BY metric",
-                (context, subject),
-            )
-            return {metric: Cost(seconds, work) for metric, seconds, work in rows}
+        entries: dict[str, list[Entry]] = {}
+        for metric, *values in self._rows("context = ? AND subject = ?", (context, subject)):
+            entries.setdefault(metric, []).append(self._entry(subject, metric, *values))
+        return {metric: Cost.of(own) for metric, own in entries.items()}
+
+    def _rows(self, where: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        select = f"SELECT metric, value, invalid, seconds, work FROM measurement WHERE {where} ORDER BY repeat, metric"
+        return self._do(lambda connection: connection.execute(select, values).fetchall())
+
+    def _entry(self, subject: str, metric: object, value: Any, invalid: Any, seconds: Any, work: Any) -> Entry:
+        """An entry as it was written: SQLite keeps any value in any column."""
+        measured = isinstance(value, float) and math.isfinite(value) and invalid is None
+        if not (measured or (value is None and isinstance(invalid, str))):
+            raise self._damaged(f"{shortened(metric)} of {subject} is {shortened(value)}")
+        if not (isinstance(seconds, float) and 0 <= seconds < math.inf and isinstance(work, str)):
+            raise self._damaged(f"{shortened(metric)} of {subject} took {shortened(seconds)} seconds")
+        return Entry(value, invalid, seconds, work)
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
 
+    def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Work on the file, and wait while another program has it locked."""
+        given_up, told = time.monotonic() + PATIENCE, False
+        while True:
+            try:
+                with self._explaining():
+                    return work(self._connection)
+            except LedgerLocked:
+                if time.monotonic() > given_up:
+                    raise
+                if not told:
+                    tell(f"waiting for the ledger {self.path}, which another program has locked")
+                    told = True
+
     @contextmanager
     def _explaining(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-            raise UserError(
-                f"cannot use the ledger {self.path}: {reason(error)}; make room or choose another --out, then repeat "
-                "the command: whole repeats already measured are kept"
-            ) from error
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: sqlite3.Error | UnicodeDecodeError) -> UserError:
+        cannot = f"cannot use the ledger {self.path}: {complaint(error)}"
+        match primary_code(error):
+            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+                return LedgerLocked(f"{cannot}: close what else has it open, then repeat the command")
+            case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM:
+                again = "make room or choose another --out, then repeat the command"
+                return UserError(f"{cannot}; {again}: whole repeats already measured are kept")
+            case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+                return UserError(f"{cannot}; expected a file and folder that can be written, or another --out")
+        return self._damaged(complaint(error))
+
+    def _damaged(self, what: str) -> UserError:
+        return UserError(
+            f"cannot use the ledger {self.path}: it is damaged or not asvit's: {what}; choose another --out, or remove "
+            "it and measure anew"
+        )

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from asvit.contents import Contents, contents_of, image_files, look_into_paths
+from asvit.contents import Contents, contents_of, images_in, look_into_paths
 from asvit.errors import UserError, missing
 from asvit.images import Normalisation, read_image, to_tensor
+from asvit.listing import list_images, part_of
 from asvit.networks.architecture import Task
 from asvit.units import ValueRange
 
@@ -55,12 +56,19 @@ class Photographs(ABC):
         >>> BuiltIn().draw(16, Task(image_size=(64, 96)), seed=0).shape
         torch.Size([16, 3, 64, 96])
         """
+        rng = np.random.default_rng(seed)
+        chosen = self._choose(n, rng)
+        images = [random_crop(self.read(file, task.in_chans), task.image_size, rng) for file in chosen]
+        return Normalisation.usual(task.in_chans)(torch.stack(images))
+
+    def files_of(self, n: int, seed: int) -> list[Path]:
+        """The files that :meth:`draw` shows, in its order."""
+        return self._choose(n, np.random.default_rng(seed))
+
+    def _choose(self, n: int, rng: np.random.Generator) -> list[Path]:
         if len(self.files) < n:
             raise UserError(f"found {len(self.files)} images, but a kernel takes {n} different ones: add more images")
-        rng = np.random.default_rng(seed)
-        chosen = rng.choice(len(self.files), n, replace=False)
-        images = [random_crop(self.read(self.files[i], task.in_chans), task.image_size, rng) for i in chosen]
-        return Normalisation.usual(task.in_chans)(torch.stack(images))
+        return [self.files[i] for i in rng.choice(len(self.files), n, replace=False)]
 
 
 class BuiltIn(Photographs):
@@ -97,11 +105,12 @@ class Folder(Photographs):
             path: folder.
             value_range: values of arrays that become 0 and 1; None: as their type says.
         """
-        files = image_files(path)
+        found = images_in(path)
+        files = found.paths
         listing = [f"{file.relative_to(path)} {file.stat().st_size}" for file in files]
         if value_range is not None:
             listing.append(f"{value_range}")
-        self.path, self.value_range = path, value_range
+        self.path, self.value_range, self.summary = path, value_range, found.summary
         super().__init__(files, "folder:" + hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16])
 
     def contents(self, in_chans: int | None = None) -> Contents:
@@ -113,7 +122,7 @@ class Folder(Photographs):
         Raises:
             UserError: they do not have these channels.
         """
-        glances = look_into_paths(self.files)
+        glances = look_into_paths(self.files, in_chans)
         return contents_of(str(self.path), glances, in_chans=in_chans, value_range=self.value_range)
 
     def read(self, path: Path, channels: int) -> Float[Tensor, "channels H W"]:
@@ -122,14 +131,16 @@ class Folder(Photographs):
 
 
 def classes_in(path: Path) -> int | None:
-    """Classes of a training set: subfolders of its part for training; None where it has no such part.
+    """Classes of a training set: folders of images in its part for training; None where it has no such part.
 
     >>> classes_in(Path("no such folder")) is None
     True
     """
-    parts = (path / name for name in ("train", "training"))
-    counts = (sum(folder.is_dir() for folder in part.iterdir()) for part in parts if part.is_dir())
-    return next((count for count in counts if count > 1), None)
+    part = part_of(path, "train")
+    if part is None:
+        return None
+    classes = len(list_images(part).folders)
+    return classes if classes > 1 else None
 
 
 def random_crop(

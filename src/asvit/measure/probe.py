@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -33,6 +35,9 @@ from asvit.measure.work import Work
 from asvit.networks.architecture import Task
 from asvit.networks.refusing import refusing
 
+ALIKE = 1e-5
+"""Difference of normalised values up to which images are equal: rounding of the crops of a plain surface."""
+
 
 @dataclass(frozen=True, eq=False)
 class Draw:
@@ -45,6 +50,8 @@ class Draw:
     """Images that the kernel and the scores of others see."""
     labels: Int64[Tensor, " n"]
     """Classes of the images for scores that take a loss: photographs have none, so they are drawn uniformly."""
+    files: tuple[Path, ...] = ()
+    """Files of the images."""
 
     @classmethod
     def of(cls, seed: int, repeat: int, *, task: Task, photographs: Photographs, images: int) -> "Draw":
@@ -59,7 +66,18 @@ class Draw:
             orthonormal_pair(task, circle),
             photographs.draw(images, task, photos),
             torch.from_numpy(labels),
+            tuple(photographs.files_of(images, photos)),
         )
+
+    @property
+    def alike(self) -> tuple[Path, Path] | None:
+        """Files of two images that are equal; None where all differ."""
+        flat = self.images.flatten(1)
+        order = flat.mean(1).argsort()  # equal images are neighbours in it
+        for i, j in pairwise(order.tolist()):
+            if torch.allclose(flat[i], flat[j], rtol=0, atol=ALIKE):
+                return self.files[min(i, j)], self.files[max(i, j)]
+        return None
 
 
 def orthonormal_pair(task: Task, seed: int) -> Float[Tensor, "2 channels H W"]:

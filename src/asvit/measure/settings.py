@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from asvit.complexity.usage import Precision
-from asvit.errors import UserError
+from asvit.errors import check_whole
 from asvit.networks.architecture import Initialisation
 from asvit.units import ValueRange
 
@@ -43,8 +43,7 @@ class Use:
     """Number format of a forward pass: that of the weights (float32), or bfloat16 under autocast."""
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise UserError(f"batch_size is {self.batch_size}: expected at least 1")
+        check_whole("batch_size", self.batch_size, 1, 2**16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +68,9 @@ class Settings:
     """The function whose curve and kernel are measured: pooled features (release), or class logits."""
 
     def __post_init__(self) -> None:
-        for name, least in (("repeats", 1), ("angles", 1), ("kernel_images", 2)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} is {getattr(self, name)}: expected at least {least}")
+        check_whole("repeats", self.repeats, 1, 100)
+        check_whole("angles", self.angles, 1, 10_000)
+        check_whole("kernel_images", self.kernel_images, 2, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,3 +84,7 @@ class Measuring:
     """Values of arrays that become 0 and 1; None: 0 and, of whole numbers, the largest of their type, of others 1."""
     work_memory: int | None = None
     """Bytes for activations at a time; None: 2 GB on a CPU, half of a GPU's."""
+
+    def __post_init__(self) -> None:
+        if self.work_memory is not None:
+            check_whole("work_memory", self.work_memory, 1, 10**15)

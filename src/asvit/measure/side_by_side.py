@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from asvit.errors import NotAdmitted
 from asvit.measure.compared import Row, cell_of
 from asvit.measure.ledger import Entry
 from asvit.measure.measurer import Measurer
+from asvit.measure.settings import Settings
 from asvit.measure.subject import Subject
 
 
@@ -29,13 +31,14 @@ def measure_side_by_side(
         on_measured: function that is called with the number of networks' repeats that are done, and the name of the
             last network.
     """
-    refused: list[dict[str, str]] = [{} for _ in entrants]
+    names = [metric.name for metric in measurer.metrics]
+    refused = [refusal(entrant.subject, measurer.settings, names) for entrant in entrants]
     repeats: list[list[dict[str, Entry]]] = [[] for _ in entrants]
     for repeat in range(measurer.settings.repeats):
         for i, entrant in enumerate(entrants):
-            repeats[i].append(measurer.repeat(entrant.subject, repeat, refused=refused[i]))
+            if len(refused[i]) < len(names):
+                repeats[i].append(measurer.repeat(entrant.subject, repeat, refused=refused[i]))
             on_measured(repeat * len(entrants) + i + 1, entrant.name)
-    names = [metric.name for metric in measurer.metrics]
     return tuple(
         Row(
             entrant.name,
@@ -45,3 +48,12 @@ def measure_side_by_side(
         )
         for i, entrant in enumerate(entrants)
     )
+
+
+def refusal(subject: Subject, settings: Settings, metrics: Sequence[str]) -> dict[str, str]:
+    """All metrics with the reason why a network cannot be measured; nothing where it can."""
+    try:
+        subject.check(settings.initialisation)
+    except NotAdmitted as error:
+        return dict.fromkeys(metrics, str(error))
+    return {}

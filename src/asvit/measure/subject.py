@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from asvit.complexity.cost import activation_bytes, count_macs, count_params
-from asvit.errors import NotAdmitted, UserError
+from asvit.errors import NotAdmitted
 from asvit.measure.settings import Output, Use
 from asvit.networks.architecture import Architecture, Initialisation, Task
 from asvit.networks.building import check_in_timm, create_in_timm
@@ -176,7 +176,7 @@ class ModelSubject(Subject):
     def check(self, initialisation: Initialisation) -> None:
         """Refuse all but the normal one, with which a model's own is left in place."""
         if initialisation != "normal":
-            raise UserError(
+            raise NotAdmitted(
                 f"{self.name} keeps its own initialisation, not {initialisation}: expected an architecture of asvit; "
                 "leave --initialisation out for it"
             )
@@ -280,7 +280,7 @@ class CallableSubject(ModelSubject):
         """Name of the layer that makes the logits; looks at one network, and refuses what is none."""
         network, other = (make_network(self._make, self.name, self.task) for _ in range(2))
         if network is other:
-            raise UserError(f"{self.name} returned the same network twice: expected a new one from every call")
+            raise NotAdmitted(f"{self.name} returned the same network twice: expected a new one from every call")
         return find_classifier(network, self.name, self.task)
 
     def check(self, initialisation: Initialisation) -> None:

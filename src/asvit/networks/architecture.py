@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from asvit.errors import UserError, did_you_mean
+from asvit.errors import UserError, check_whole, did_you_mean
 from asvit.networks.space import STAGES, Topology, parse_fields, text_form
 from asvit.units import ImageSize, count, height_and_width
 
 MAX_STAGE_WIDTH = 1024
 """Channels double from stage to stage up to this cap; only with it has As-ViT-Large the published 88.1M parameters."""
+
+MOST_CHANNELS, MOST_CLASSES = 10_000, 1_000_000
+"""Channels of an image and outputs of a classifier."""
 
 SEED_WIDTH = 32
 """Width ``C`` of the topologies that are searched and of the network that growth starts from (Algorithm 2)."""
@@ -50,10 +53,8 @@ class Task:
                 f"image size is {self.image_size[0]}x{self.image_size[1]}: expected sides from 8 (the stride of the "
                 "last stage, at a base stride of 1) to 8192 pixels, choose a size in between"
             )
-        if self.in_chans < 1 or self.num_classes < 1:
-            raise UserError(
-                f"in_chans is {self.in_chans} and num_classes is {self.num_classes}: expected at least 1 of each"
-            )
+        check_whole("in_chans", self.in_chans, 1, MOST_CHANNELS)
+        check_whole("num_classes", self.num_classes, 1, MOST_CLASSES)
 
     def __str__(self) -> str:
         height, width = self.image_size

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from asvit.errors import UserError, did_you_mean, from_extra, one_line
+from asvit.errors import NotAdmitted, UserError, did_you_mean, from_extra, one_line
 from asvit.networks.architecture import Task
 from asvit.networks.named import Network, NetworkFunction, TimmModel
 
@@ -50,7 +50,7 @@ def create_in_timm(network: TimmModel, task: Task, *, num_classes: int, **option
         options: further arguments of the model.
 
     Raises:
-        UserError: timm cannot build it so.
+        NotAdmitted: timm cannot build it so.
 
     >>> create_in_timm(TimmModel("resnet18"), Task(in_chans=5), num_classes=7).fc.out_features
     7
@@ -66,7 +66,7 @@ def create_in_timm(network: TimmModel, task: Task, *, num_classes: int, **option
         return timm.create_model(network.model_name, num_classes=num_classes, in_chans=task.in_chans, **options).eval()
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         height, width = task.image_size
-        raise UserError(
+        raise NotAdmitted(
             f"timm cannot build {network.model_name} for {height}x{width} images of {task.in_chans} channels: "
             f"{one_line(error)}; choose the size and channels that the model expects"
         ) from error

@@ -20,14 +20,16 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from asvit.errors import UserError
+from asvit.errors import NotAdmitted, UserError
 from asvit.networks.architecture import Task
 from asvit.networks.named import NetworkFunction
 
@@ -55,6 +57,11 @@ def load_callable(function: NetworkFunction) -> Make:
         raise UserError(f"{name} is a network: expected a function or class that makes one, anew in every call")
     if not callable(member):
         raise UserError(f"{name} is of type {type(member).__name__}: expected a function that makes a network")
+    if inspect.isbuiltin(member):
+        raise UserError(
+            f"{name} is a function that is built into Python or written in C, which makes no network: expected one "
+            "written in Python"
+        )
     return member
 
 
@@ -70,7 +77,7 @@ def _import(module: str, name: str) -> Any:
                 f"there is no module {error.name} for {name}: expected one in the current folder, or installed"
             ) from error
         raise UserError(f"{module} cannot be imported: {blame(error)}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a program that is no module ends where it is imported
         raise UserError(f"{module} cannot be imported: {blame(error)}") from error
 
 
@@ -100,25 +107,47 @@ def arguments_for(make: Make, name: str, task: Task) -> dict[str, Any]:
 def make_network(make: Make, name: str, task: Task) -> nn.Module:
     """One network, in evaluation mode.
 
+    Lazy layers are made whole by a forward pass.
+
     Raises:
-        UserError: the function raises, or returns something else.
+        UserError: the function cannot be called.
+        NotAdmitted: it raises, or returns something else.
     """
     given = arguments_for(make, name, task)
     try:
         network = make(**given)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         words = ", ".join(f"{key}={value}" for key, value in given.items())
-        raise UserError(f"{name}({words}) raised {blame(error)}") from error
+        raise NotAdmitted(f"{name}({words}) raised {blame(error)}") from error
     if not isinstance(network, nn.Module):
-        raise UserError(f"{name} returned a value of type {type(network).__name__}: expected a torch.nn.Module")
-    return network.eval()
+        raise NotAdmitted(f"{name} returned a value of type {type(network).__name__}: expected a torch.nn.Module")
+    network.eval()
+    if any(is_lazy(tensor) for tensor in chain(network.parameters(), network.buffers())):
+        see_images(network, name, task)
+    return network
+
+
+def see_images(network: nn.Module, name: str, task: Task) -> Any:
+    """What a network returns for two images.
+
+    Raises:
+        NotAdmitted: it does not take them.
+    """
+    height, width = task.image_size
+    try:
+        with torch.no_grad():
+            return network(torch.zeros(2, task.in_chans, height, width))
+    except (Exception, SystemExit) as error:
+        raise NotAdmitted(
+            f"the network of {name} does not take {height}x{width} images of {task.in_chans} channels: {blame(error)}"
+        ) from error
 
 
 def find_classifier(network: nn.Module, name: str, task: Task) -> str | None:
     """See that a network maps images to logits; name of the linear layer that makes them, None where none does.
 
     Raises:
-        UserError: it does not take the task's images, or returns something else.
+        NotAdmitted: it does not take the task's images, or returns something else.
 
     >>> find_classifier(nn.Sequential(nn.Flatten(), nn.Linear(3072, 5)), "nets:small", Task((32, 32), num_classes=5))
     '1'
@@ -130,25 +159,37 @@ def find_classifier(network: nn.Module, name: str, task: Task) -> str | None:
 
     linear = ((layer, module) for layer, module in network.named_modules() if isinstance(module, nn.Linear))
     hooks = [module.register_forward_hook(remember(layer)) for layer, module in linear]
-    images = torch.zeros(2, task.in_chans, *task.image_size)
-    height, width = task.image_size
     try:
-        with torch.no_grad():
-            logits = network(images)
-    except Exception as error:
-        raise UserError(
-            f"the network of {name} does not take {height}x{width} images of {task.in_chans} channels: {blame(error)}"
-        ) from error
+        logits = see_images(network, name, task)
     finally:
         for hook in hooks:
             hook.remove()
-    if not isinstance(logits, torch.Tensor) or logits.shape != (2, task.num_classes):
-        shape = "x".join(map(str, logits.shape)) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise UserError(
-            f"the network of {name} returned {shape} for 2 images: expected logits 2x{task.num_classes}; name "
-            "num_classes in the signature, or give --num-classes"
+    if not isinstance(logits, torch.Tensor):
+        raise NotAdmitted(
+            f"the network of {name} returned a value of type {type(logits).__name__}: expected a tensor of logits, "
+            f"2x{task.num_classes} for 2 images; {where_logits_are(logits)}"
+        )
+    if logits.shape != (2, task.num_classes):
+        raise NotAdmitted(
+            f"the network of {name} returned {'x'.join(map(str, logits.shape))} for 2 images: expected logits "
+            f"2x{task.num_classes}; name num_classes in the signature, or give --num-classes"
         )
     return made[id(logits)][0] if id(logits) in made else None
+
+
+def where_logits_are(returned: Any) -> str:
+    """Advice to one whose network returns its logits inside something else.
+
+    >>> where_logits_are({"logits": torch.zeros(2, 5)})
+    'wrap the network in a module that returns its logits'
+    """
+    if isinstance(getattr(returned, "logits", None), torch.Tensor):
+        return "wrap the network in a module that returns its .logits"
+    if isinstance(returned, Mapping) and returned:
+        return f"wrap the network in a module that returns its {'logits' if 'logits' in returned else 'entry'}"
+    if isinstance(returned, (tuple, list)) and returned:
+        return "wrap the network in a module that returns one entry of it"
+    return "wrap the network in a module that returns it"
 
 
 def digest(make: Make, network: nn.Module) -> str:

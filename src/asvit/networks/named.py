@@ -7,10 +7,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from asvit.errors import UserError
 from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
+from asvit.runs.json_files import converted
 from asvit.runs.records import Json, read_file
 
 TIMM = "timm:"
@@ -57,6 +56,26 @@ class NetworkFunction:
         return self.text
 
 
+@dataclass(frozen=True)
+class _ArchitectureFile:
+    """What a file of a single architecture holds, as far as all of them hold the same."""
+
+    architecture: str
+    """Text form."""
+
+
+@dataclass(frozen=True)
+class _WrittenTask:
+    """A task in a file, of which no part is missing."""
+
+    image_size: tuple[int, int]
+    in_chans: int
+    num_classes: int
+
+
+LONGEST_TEXT = 200
+"""Characters of a text form in a file; the longest of sensible numbers has some sixty."""
+
 Network = Architecture | TimmModel | NetworkFunction
 """What a user's name for a network stands for; ``str`` of it is the name that records keep."""
 
@@ -96,7 +115,13 @@ def read_architecture(text: str) -> Architecture:
         return Architecture.parse(text)
     if "architecture" not in content:
         raise UserError(f"{text} names no single architecture: expected a file below its folder's family/")
-    return Architecture.parse(content["architecture"])
+    written = converted(content, _ArchitectureFile, text).architecture
+    if len(written) > LONGEST_TEXT:
+        raise UserError(f"{text} is damaged: its architecture is a text of {len(written)} characters; repeat its job")
+    try:
+        return Architecture.parse(written)
+    except UserError as error:
+        raise UserError(f"{text} is damaged: {error}") from error
 
 
 def read_task(text: str) -> Task | None:
@@ -108,10 +133,8 @@ def read_task(text: str) -> Task | None:
     content = _architecture_file(text)
     if content is None or "task" not in content:
         return None
-    try:
-        return msgspec.convert(content["task"], Task)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{text} is damaged: {error}; repeat the job that wrote it") from error
+    converted(content["task"], _WrittenTask, text)
+    return converted(content["task"], Task, text)
 
 
 def _architecture_file(text: str) -> Json | None:

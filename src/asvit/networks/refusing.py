@@ -5,7 +5,20 @@ from contextlib import contextmanager
 
 import torch
 
-from asvit.errors import NotAdmitted, one_line
+from asvit.complexity.ntk import SingularKernel
+from asvit.errors import NotAdmitted, UserError, one_line
+
+OF_NETWORKS = (
+    RuntimeError,
+    AssertionError,
+    AttributeError,
+    TypeError,
+    LookupError,
+    ValueError,
+    ArithmeticError,
+    NameError,
+)
+"""What torch and a user's code raise; not what a full disk does."""
 
 
 @contextmanager
@@ -23,7 +36,7 @@ def refusing(
     """
     try:
         yield
-    except torch.OutOfMemoryError:
+    except (torch.OutOfMemoryError, UserError, SingularKernel):
         raise
-    except (RuntimeError, AssertionError, AttributeError, TypeError, LookupError) as error:
+    except OF_NETWORKS as error:
         raise NotAdmitted(f"{name} cannot be {done} here: {one_line(error)}; {advice}") from error

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
+from asvit.errors import harmless
 from asvit.measure.metrics import Metric
 
 
@@ -13,12 +14,12 @@ class Markup(str):
 
 
 def escape(text: str) -> Markup:
-    """Text as HTML; markup stays as it is.
+    """Text as HTML, in which what is not seen is written out; markup stays as it is.
 
     >>> escape("a < b"), escape(Markup("<b>"))
     ('a &lt; b', '<b>')
     """
-    return text if isinstance(text, Markup) else Markup(html.escape(text))
+    return text if isinstance(text, Markup) else Markup(html.escape(harmless(text)))
 
 
 def escape_json(value: object) -> Markup:
@@ -42,7 +43,7 @@ def tag(name: str, *children: str, **attributes: str) -> Markup:
     '<td class="number">a &lt; b</td>'
     """
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(value)}"' for key, value in attributes.items()
+        f' {key.rstrip("_").replace("_", "-")}="{html.escape(harmless(value))}"' for key, value in attributes.items()
     )
     return Markup(f"<{name}{written}>{join(children)}</{name}>")
 

@@ -16,7 +16,8 @@ from asvit.report.side_by_side.page import SIDE_BY_SIDE_PAGE, link_to_side_by_si
 from asvit.report.symbols import drawn_symbols
 from asvit.report.theme import DARK, LIGHT
 from asvit.runs.differences import flat
-from asvit.runs.records import REPORT, RUN, read_file, write_file
+from asvit.runs.read import fitting_records
+from asvit.runs.records import REPORT, read_asked, write_file
 
 
 def write_report(directory: Path) -> Path:
@@ -31,8 +32,9 @@ def write_report(directory: Path) -> Path:
     Raises:
         UserError: the result is missing or damaged, or the job has no report.
     """
-    shown = kind_of(directory).page(directory)
-    asked = read_file(directory / RUN)
+    with fitting_records(directory):
+        shown = kind_of(directory).page(directory)
+    asked = read_asked(directory)
     everything = flat({"config": asked["config"], "environment": asked["environment"]}).items()
     beside = [link_to_side_by_side()] if (directory / SIDE_BY_SIDE).exists() else []
     page = Page(shown.title, [*shown.parts, *beside, settings(everything, "All settings and versions")])
@@ -53,7 +55,9 @@ def write_side_by_side(directory: Path) -> Path | None:
     """
     if not (directory / SIDE_BY_SIDE).exists():
         return None
-    return _write(directory / SIDE_BY_SIDE_PAGE, side_by_side_page(directory))
+    with fitting_records(directory):
+        page = side_by_side_page(directory)
+    return _write(directory / SIDE_BY_SIDE_PAGE, page)
 
 
 def _write(path: Path, shown: Page) -> Path:

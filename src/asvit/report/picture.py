@@ -14,6 +14,7 @@ from asvit.report.charts import VEGA_LITE, Panel, chart
 from asvit.report.kinds import kind_of
 from asvit.report.symbols import typeset_svg
 from asvit.report.theme import LIGHT
+from asvit.runs.read import fitting_records
 from asvit.runs.records import write_file
 
 WIDTH, HEIGHT = 840, 240
@@ -30,7 +31,8 @@ def write_picture(directory: Path, target: Path) -> Path:
     Raises:
         UserError: the run has no result, there is nothing to draw, or the picture is of another kind.
     """
-    specification = _side_by_side(kind_of(directory).panels(directory)).to_dict()
+    with fitting_records(directory):
+        specification = _side_by_side(kind_of(directory).panels(directory)).to_dict()
     picture = typeset_svg(vl_convert.vegalite_to_svg(specification, VEGA_LITE, config=_config()))
     match target.suffix:
         case ".png":

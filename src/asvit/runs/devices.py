@@ -1,6 +1,7 @@
 """Processors and GPUs: names, cores, memory, and the choice of one."""
 
 import os
+import re
 
 import torch
 
@@ -41,18 +42,15 @@ def choose_device(name: str) -> torch.device:
     """Device of a name; ``auto`` is the first CUDA GPU where there is one, else the CPU: mps has to be asked for."""
     if name == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"unknown device {name!r}: expected {DEVICES}") from error
+    if re.fullmatch(r"cpu|mps|cuda(:\d{1,3})?", name, re.ASCII) is None:
+        raise UserError(f"unknown device {name!r}: expected {DEVICES}")
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
             f"there is no device {name}: this machine has {torch.cuda.device_count()} CUDA devices, try cpu"
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UserError("there is no device mps: expected a Mac with Apple's GPU and a torch built for it; try cpu")
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise UserError(f"cannot compute on {name}: expected {DEVICES}")
     return device
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from asvit.errors import UserError
+from asvit.errors import UserError, shortened
 from asvit.units import format_cost
 
 MOST = 4
 """Differences that a message names."""
+LONGEST_VALUE, LONGEST_PLACE = 40, 200
+"""Characters of a value in a message, and of the place where the earlier settings are."""
 
 NO_OPTIONS = {
     "job": "the command",
@@ -64,9 +66,12 @@ def refuse_difference(place: str, earlier: Mapping[str, Any], now: Mapping[str, 
     changes = {key: pair for key, pair in changes.items() if pair[0] != pair[1]}
     if not changes:
         return
+    if "job" in changes:  # of which all else follows
+        changes = {"job": changes["job"]}
     changed = {key_in_config(key) for key in changes}
     leading = {key: pair for key, pair in changes.items() if not changed & {*FOLLOW.get(key_in_config(key), ())}}
-    words = [f"{named(key)} {shown(was)}, not {shown(now)}" for key, (was, now) in leading.items()]
+    words = [f"{named(key)} {brief(was)}, not {brief(now)}" for key, (was, now) in leading.items()]
+    place = shortened(place, LONGEST_PLACE)
     more = f"; and {len(words) - MOST} more" if len(words) > MOST else ""
     raise UserError(f"{place} was begun with {'; '.join(words[:MOST])}{more}: repeat its command, or choose {instead}")
 
@@ -88,6 +93,15 @@ def named(key: str) -> str:
     """
     inner = key_in_config(key)
     return NO_OPTIONS.get(inner) or "--" + inner.rpartition(".")[2].replace("_", "-")
+
+
+def brief(value: object) -> str:
+    """A value as one writes it, without the middle of a long one.
+
+    >>> brief(list(range(1000)))
+    '0, 1, 2, 3, 4, 5, 6, 7, [4,848 more]6, 997, 998, 999'
+    """
+    return shortened(shown(value), LONGEST_VALUE)
 
 
 def shown(value: object) -> str:

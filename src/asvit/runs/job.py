@@ -4,10 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from asvit.errors import UserError
+from asvit.errors import check_whole
 from asvit.runs.records import Json, RunDirectory, default_path
 
 ResultT = TypeVar("ResultT")
+
+
+MOST_THREADS = 1024
+"""Threads of a process on the CPU."""
+LARGEST_SEED = 2**31 - 1
+"""Largest random seed; those of several runs count up from it, and numpy's older generators end at 32 bits."""
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what is no random seed."""
+    check_whole("seed", seed, 0, LARGEST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +31,8 @@ class Computer:
     """Threads on the CPU."""
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise UserError(f"threads is {self.threads}: expected at least 1")
+        if self.threads is not None:
+            check_whole("threads", self.threads, 1, MOST_THREADS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +52,7 @@ class Job(Computer):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.seed < 0:
-            raise UserError(f"seed is {self.seed}: expected at least 0")
+        check_seed(self.seed)
 
     def directory(self, name: str, config: Json) -> Path:
         """Run directory: the one asked for, or one below ``runs`` that is named after the configuration."""

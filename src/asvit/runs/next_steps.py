@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from asvit.errors import UserError
-from asvit.runs.records import REPORT, RESULT, RUN, Json, read_file
+from asvit.listing import part_of
+from asvit.runs.records import REPORT, RESULT, RUN, Json, read_asked
 
 Step = tuple[str, str]
 """What one would do, and the command for it."""
@@ -17,14 +18,14 @@ IMAGES, COCO = "path/to/images", "path/to/coco"
 def after_run(run: Path) -> Iterator[Step]:
     """What can be done with a run directory; nothing where its files cannot be read."""
     try:
-        asked = read_file(run / RUN)
+        asked = read_asked(run)
     except UserError:
         return
     if not (run / RESULT).exists():
-        yield "go on where it stopped", str(asked.get("command"))
+        yield "go on where it stopped", asked["command"]
         return
-    config = asked.get("config", {})
-    match asked.get("job"):
+    config = asked["config"]
+    match asked["job"]:
         case "search":
             yield from after_search(run)
         case "grow" | "design":
@@ -107,6 +108,6 @@ def training_set_of(asked: Json) -> str:
         asked: content of ``run.json``.
     """
     images = asked.get("images")
-    if images is None or not any((Path(images) / part).is_dir() for part in ("train", "training")):
+    if images is None or part_of(Path(images), "train") is None:
         return IMAGES
     return images

@@ -10,6 +10,7 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from asvit.errors import harmless
 from asvit.units import in_words
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -25,7 +26,7 @@ class BarAndFacts(Progress):
     def get_renderables(self) -> Iterable[RenderableType]:
         """The bars, then the facts."""
         yield from super().get_renderables()
-        yield Text(self.facts, no_wrap=True, overflow="ellipsis")
+        yield Text(harmless(self.facts), no_wrap=True, overflow="ellipsis")
 
 
 class ProgressDisplay:
@@ -103,8 +104,8 @@ class ProgressDisplay:
         if not over and self._spoke and now - self._spoke < SECONDS_BETWEEN_LINES:
             return
         self._spoke = now
-        said = ", ".join(filter(None, words))
-        self.console.print(f"{self._phase}: {said}", soft_wrap=True, highlight=False, markup=False)
+        line = harmless(f"{self._phase}: {', '.join(filter(None, words))}")
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def time_left(seconds: int | float) -> str:
@@ -134,4 +135,4 @@ def shown(batches: Iterable[BatchT], images: int, phase: str) -> Iterator[BatchT
 
 def tell(message: str) -> None:
     """Print one line for the user on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    print(harmless(message), file=sys.stderr, flush=True)

@@ -4,6 +4,7 @@ A run directory holds ``run.json`` (configuration, versions, device), ``measurem
 end, ``result.json``, ``report.html`` and a file for each designed architecture. Files appear whole or not at all.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -12,16 +13,19 @@ import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
 import msgspec
 
 from asvit.errors import UserError
 from asvit.runs.differences import refuse_difference
+from asvit.runs.json_files import converted, read_json, read_regular
+from asvit.runs.locks import TakenError, locked_folder
 
 SCHEMA = 1
 """Number that grows when files of an earlier version can no longer be read."""
@@ -31,6 +35,8 @@ Json = dict[str, Any]
 
 RUN, RESULT, LEDGER, REPORT = "run.json", "result.json", "measurements.sqlite", "report.html"
 _LOCK, _PID = ".lock", ".pid"
+UNFINISHED = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
+"""Names under which files are written until they are whole."""
 
 OPENED: ContextVar[Path | None] = ContextVar("OPENED", default=None)
 """Run directory in which this process has worked last; None where in none."""
@@ -47,37 +53,68 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         UserError: it cannot be written, for example because the disk is full.
     """
-    # In the same folder: only within one file system is a rename a single step.
-    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path}: {error.strerror}; {remedy(error, path.parent)} or choose another --out, then repeat "
+            "the command: what was measured is kept"
+        ) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new file beside another, in whose place it is put when it has been written.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    # In the same folder: only within one file system is a rename a single step. Made anew, under a name that nobody can
+    # guess: so a link that somebody has put there is never followed.
+    temporary = path.with_name(f".{path.name[:50]}.{token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(content)
-            # Otherwise the name may reach the disk before the content: after a power failure the file would be empty.
-            file.flush()
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
+        yield temporary
+        # Otherwise the name may reach the disk before the content: after a power failure the file would be empty.
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"cannot write {path}: {error.strerror}; make room or choose another --out, then repeat the command: "
-            "what was measured is kept"
-        ) from error
+
+
+def remedy(error: Exception, folder: Path) -> str:
+    """What to do where a file cannot be written.
+
+    >>> remedy(PermissionError(errno.EACCES, "Permission denied"), Path("runs/a"))
+    'allow writing in runs/a'
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"allow writing in {folder}"
+    if number in (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY):
+        return "move what is in its place away"
+    return "make room"
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed jobs had not finished writing in a folder and below it, where nobody else is writing."""
+    for path in folder.rglob("*.tmp"):
+        if UNFINISHED.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            with suppress(OSError):
+                path.unlink()
 
 
 def read_file(path: Path) -> Json:
     """A JSON file of ours as a dictionary.
 
     Raises:
-        UserError: the file is missing, not ours, or of another schema.
+        UserError: the file is missing, too large, not ours, or of another schema.
     """
-    try:
-        content = msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; expected a file that asvit wrote") from error
-    except msgspec.DecodeError as error:
-        raise UserError(f"cannot read {path}: {error}; expected a JSON file that asvit wrote, whole") from error
+    content = read_json(path, object, "a JSON file that asvit wrote, whole")
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UserError(
             f"{path} is not a file of asvit with schema {SCHEMA}: repeat the job that should have written it"
@@ -87,11 +124,7 @@ def read_file(path: Path) -> Json:
 
 def read_record(path: Path, record_type: type[Record]) -> Record:
     """The typed record in a result file."""
-    content = read_file(path)
-    try:
-        return msgspec.convert(content, record_type)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path} is damaged: {error}; repeat the job that wrote it") from error
+    return converted(read_file(path), record_type, str(path))
 
 
 def write_record(path: Path, job: str, record: object) -> None:
@@ -122,9 +155,39 @@ def default_path(job: str, recipe: str, config: Json) -> Path:
     return Path("runs") / f"{job}-{recipe}-{digest}"
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the ``run.json`` of any job holds at least, and what its parts are."""
+
+    job: str
+    config: Json
+    environment: "Surroundings"
+    command: str
+    images: str | None = None
+    """Folder of the images that the kernel saw."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a job ran on, as far as another is to run on the same."""
+
+    threads: int | None = None
+
+
+def read_asked(directory: Path) -> Json:
+    """Content of a run directory's ``run.json``, which has the parts of :class:`Asked`.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    content = read_file(directory / RUN)
+    converted(content, Asked, str(directory / RUN))
+    return content
+
+
 def recorded(path: Path) -> Json | None:
     """Content of a folder's ``run.json``; None where no job has begun there."""
-    return read_file(path / RUN) if (path / RUN).exists() else None
+    return read_asked(path) if os.path.lexists(path / RUN) else None
 
 
 @contextmanager
@@ -147,12 +210,13 @@ def open_run(
     # Looked at before the lock is put there, so that nothing is written into a folder of something else.
     try:
         path.mkdir(parents=True, exist_ok=True)
-        foreign = [p.name for p in path.iterdir() if p.name not in (_LOCK, _PID) and not p.name.endswith(".tmp")]
+        foreign = [name for name in os.listdir(path) if name not in (_LOCK, _PID) and not UNFINISHED.fullmatch(name)]
     except OSError as error:
         raise UserError(f"cannot use {path} as a run directory: {error.strerror}; choose another --out") from error
     if foreign and not (path / RUN).exists():
         raise UserError(f"{path} holds {foreign[0]} but no {RUN}: expected a new folder or one of an earlier run")
     with alone_in(path):
+        remove_unfinished(path)
         asked = {"schema": SCHEMA, "job": job, "config": config, "environment": environment}
         earlier = recorded(path)
         # As it would read back from the file, where tuples have become lists.
@@ -174,8 +238,8 @@ def has_begun(path: Path) -> bool:
 
 def has_rows(ledger: Path) -> bool:
     """Whether anything was measured that a ledger keeps; a damaged one is for its reader to refuse."""
-    if not ledger.exists():
-        return False
+    if not ledger.is_file():
+        return os.path.lexists(ledger)
     try:
         with closing(sqlite3.connect(f"{ledger.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             return connection.execute("SELECT EXISTS (SELECT 1 FROM measurement)").fetchone() == (1,)
@@ -195,32 +259,44 @@ def alone_in(path: Path) -> Iterator[None]:
     # Held by the operating system, not by the file's being there: a process that is killed lets go of it. The other
     # file only names the process in the message.
     lock = FileLock(path / _LOCK)
+    folder = ExitStack()
     try:
         lock.acquire(timeout=0)
-    except Timeout as error:
-        pid = (path / _PID).read_text() if (path / _PID).exists() else "unknown"
+        folder.enter_context(locked_folder(path))  # whoever deletes the file frees nothing
+    except (Timeout, TakenError) as error:
+        lock.release()
         raise UserError(
-            f"another job, process {pid}, is at work in {path}: wait for it, stop it, or choose another --out"
+            f"another job, process {_process_in(path)}, is at work in {path}: wait for it, stop it, or choose another "
+            "--out"
         ) from error
     except OSError as error:
         raise UserError(f"cannot use {path} as a run directory: {error.strerror}; choose another --out") from error
     try:
-        write_file(path / _PID, str(os.getpid()).encode())
+        # It only names this process to others; where it cannot be written, the folder cannot be worked in either.
+        try:
+            write_file(path / _PID, str(os.getpid()).encode())
+        except UserError as error:
+            cause = error.__cause__
+            assert isinstance(cause, OSError)
+            raise UserError(
+                f"cannot use {path} as a run directory: {cause.strerror}; {remedy(cause, path)} or choose another --out"
+            ) from error
         OPENED.set(path)
         yield
     finally:
-        # While the lock is held: afterwards the file may be the next process's.
-        (path / _PID).unlink(missing_ok=True)
+        # While the lock is held: afterwards the file may be the next process's. Of a folder that has become read-only
+        # meanwhile, the job itself tells more.
+        with suppress(OSError):
+            (path / _PID).unlink(missing_ok=True)
+        folder.close()
         lock.release()
 
 
-def without_password(word: str) -> str:
-    """An argument as it may be shown, such as a URL.
-
-    >>> without_password("--storage=postgresql://me:secret@host/db")
-    '--storage=postgresql://me:***@host/db'
-    """
-    return re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", word)
+def _process_in(path: Path) -> str:
+    try:
+        return read_regular(path / _PID, "the number of a process", most=20).decode()
+    except (UserError, UnicodeDecodeError):
+        return "unknown"
 
 
 def environment(*, device: str, threads: int | None) -> Json:

@@ -39,4 +39,4 @@ def working_in(
 def recorded_threads(path: Path) -> int | None:
     """Threads of the run that began in a folder: with as many, a CPU gives the same bits again."""
     earlier = recorded(path)
-    return None if earlier is None else earlier["environment"]["threads"]
+    return None if earlier is None else earlier["environment"].get("threads")

@@ -9,7 +9,7 @@ from asvit.design.family import FamilySettings, Member, check_budgets, grow_fami
 from asvit.design.grow import GrowthSettings, GrowthStep
 from asvit.design.job import say_few_tokens
 from asvit.design.ranking import Objective
-from asvit.errors import UserError
+from asvit.errors import UserError, check_whole
 from asvit.measure.estimates import Measure, Measurement
 from asvit.measure.job import working
 from asvit.measure.measurer import Measurer
@@ -26,7 +26,7 @@ from asvit.study.rivals import SEARCHERS
 from asvit.study.scaling_rules import RandomScaling, Scaled, scaled_by
 from asvit.study.settings import Contest, SearchMethod, StudySettings
 from asvit.study.setup import Crew, Setup, measuring_config, prepare_study
-from asvit.study.trace import Trace
+from asvit.study.trace import Trace, check_measurements
 from asvit.study.trainings import train_all
 from asvit.units import format_size
 
@@ -57,6 +57,7 @@ def run_search_contest(
         base_stride: base stride of the topologies.
         job: where, and from which seed.
     """
+    check_measurements(measurements)
     if against is not None and not contest.trainings:
         raise UserError("--against compares what is trained: give --trainings, or leave it out")
     score = tuple(score)
@@ -137,6 +138,7 @@ def run_scaling_contest(
         contest: how many seeds and trainings.
         job: where, and from which seed.
     """
+    check_whole("random_runs", random_runs, 0, 100_000)
     if not budgets:
         raise UserError("no size to scale to: expected one or more, such as --params 5M")
     names, score_text = tuple(objective.name for objective in score), ",".join(map(str, score))

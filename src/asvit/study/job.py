@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from asvit.design.job import say_few_tokens
-from asvit.errors import UserError
+from asvit.errors import UserError, check_number
 from asvit.measure.estimates import Estimate
 from asvit.measure.job import working
 from asvit.measure.measurer import Measurer
@@ -52,6 +52,7 @@ def run_study(
         so_far: whether to train nothing, and judge what has been trained.
         job: where, and from which seed.
     """
+    check_number("least_ratio", least_ratio, 0, 1_000_000)
     names = metric_names(metrics)
     extra = {"plan": asdict(plan_settings), "base_stride": base_stride}
     setup = prepare_study("study", settings, extra, names, job)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asvit.errors import UserError
+from asvit.errors import UserError, check_whole
 from asvit.networks.space import TABLE_1, Space
 
 PILOT_TOPOLOGIES, PILOT_SEEDS = 6, 2
@@ -49,6 +49,8 @@ class PlanSettings:
         return cls(topologies=topologies, seeds=seeds, repeated=repeated, seed=seed)
 
     def __post_init__(self) -> None:
+        for name, most in (("topologies", 100_000), ("seeds", 1000), ("repeated", 100_000)):
+            check_whole(name, getattr(self, name), 0, most)
         if self.topologies < 3 or self.seeds < PILOT_SEEDS:
             raise UserError(
                 f"a study of {self.topologies} topologies with {self.seeds} seeds ranks nothing: expected at least 3 "

@@ -6,25 +6,35 @@ whoever looks next queues the training again: what is queued is always what is p
 """
 
 import json
-import time
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
-from functools import wraps
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+import msgspec
 
-from asvit.errors import UserError, from_extra, one_line
+from asvit.errors import UserError, one_line
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import table_at
 from asvit.runs.differences import refuse_difference
-from asvit.runs.records import Json, without_password
+from asvit.runs.records import Json
+from asvit.runs.surroundings import of_surroundings
 from asvit.study.optuna_search import import_optuna
 from asvit.study.plan import Planned
 from asvit.study.results import Trained
+from asvit.study.storage import (
+    StorageError,
+    check_pages,
+    damaged,
+    explaining,
+    one_at_a_time,
+    opening,
+    patient,
+    reading,
+    storage_url,
+)
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -33,32 +43,6 @@ PLANNED, TRAINED, WORKER, ERROR, CONFIG = "planned", "trained", "worker", "error
 """Attributes of a trial, and of the study."""
 ATTEMPTS = 2
 """Errors of a training after which it is given up; workers that die are not counted."""
-PATIENCE, RETRY = 300.0, 5.0
-"""Seconds for which a database that was there may be away, and between looks at it."""
-
-
-class StorageAway(UserError):
-    """The database does not answer."""
-
-
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def patient(method: Method) -> Method:
-    """Try again while the database is away, such as while it restarts."""
-
-    @wraps(method)
-    def trying(*args: Any, **kwargs: Any) -> Any:
-        given_up = time.monotonic() + PATIENCE
-        while True:
-            try:
-                return method(*args, **kwargs)
-            except StorageAway:
-                if time.monotonic() > given_up:
-                    raise
-                time.sleep(RETRY)
-
-    return trying  # pyright: ignore[reportReturnType]
 
 
 @dataclass(frozen=True)
@@ -79,7 +63,7 @@ class Queue:
 
         Args:
             url: URL of a database as SQLAlchemy writes it, such as ``sqlite:///study.sqlite3`` or
-                ``postgresql+psycopg://user:password@host/database``.
+                ``postgresql+psycopg://user@host/database``.
             name: name of the study in the storage.
             plan: all trainings, the most urgent first.
             config: all that accuracies depend on; joining a study with another is refused.
@@ -90,16 +74,19 @@ class Queue:
         """
         self.url, self.name, self.plan, self.heartbeat = url, name, list(plan), heartbeat
         self._optuna = import_optuna()
+        self._parsed = storage_url(url)
         warnings.filterwarnings("ignore", category=self._optuna.exceptions.ExperimentalWarning)  # heartbeats
-        with self._explaining():
-            # One lock for all methods, which may be entered again: finish may call add, and claim give a claim up.
-            self._one_at_a_time = one_at_a_time(url)
+        # One lock for all methods, which may be entered again: finish may call add, and claim give a claim up.
+        self._one_at_a_time = one_at_a_time(self._parsed)
+        with opening(self._parsed):
             timeout = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
             plain = url.replace("{", "{{").replace("}", "}}")  # Optuna fills in templates
             # The first to come makes the tables, which two at a time would both try.
             with self._one_at_a_time:
                 self._storage = self._optuna.storages.RDBStorage(plain, timeout, heartbeat_interval=heartbeat)
         try:
+            with opening(self._parsed):
+                check_pages(self._parsed, self._storage.engine)
             self._join(json.loads(json.dumps(config)))
             self.refill()
         except BaseException:
@@ -115,6 +102,10 @@ class Queue:
             self._study_id = self._storage.get_study_id_from_name(self.name)
             earlier = self._study.user_attrs.get(CONFIG)
             if earlier is None:
+                if self._study.get_trials(deepcopy=False):
+                    raise UserError(
+                        f"the storage holds a study {self.name!r} of another program: choose another --name"
+                    )
                 self._study.set_metric_names(["top-1 accuracy"])
                 self._study.set_user_attr(CONFIG, config)
             else:
@@ -190,8 +181,11 @@ class Queue:
         try:
             yield
         except BaseException as error:
-            # A worker that is told to stop says nothing against its training: that is not counted as an attempt.
-            self._fail(claim.trial_id, None if isinstance(error, KeyboardInterrupt | SystemExit) else error)
+            # A worker that is told to stop, or whose machine has no room, says nothing against its training: that is
+            # not counted as an attempt. Where there is no room to give it back either, its heartbeats end.
+            against = not isinstance(error, KeyboardInterrupt | SystemExit) and not of_surroundings(error)
+            with nullcontext() if against else suppress(StorageError):
+                self._fail(claim.trial_id, error if against else None)
             raise
         finally:
             stop.set()
@@ -229,9 +223,7 @@ class Queue:
         """What has been done of the plan, in its order."""
         with self._explaining():
             # Of a training that was done twice the first trial counts, as in claim: the last to enter the dictionary.
-            done = {
-                planned_of(trial): Trained(**trial.user_attrs[TRAINED]) for trial in reversed(self._trials("COMPLETE"))
-            }
+            done = {planned_of(trial): self._trained_of(trial) for trial in reversed(self._trials("COMPLETE"))}
         return [done[planned] for planned in self.plan if planned in done]
 
     def given_up(self) -> dict[Planned, str]:
@@ -240,17 +232,23 @@ class Queue:
         with self._explaining():
             for trial in self._trials("FAIL"):
                 if ERROR in trial.user_attrs:
-                    errors.setdefault(planned_of(trial), []).append(trial.user_attrs[ERROR])
+                    errors.setdefault(planned_of(trial), []).append(str(trial.user_attrs[ERROR]))
         return {planned: messages[-1] for planned, messages in errors.items() if len(messages) >= ATTEMPTS}
 
     @patient
     def running(self) -> dict[Planned, str]:
         """What is being done now, and by which worker."""
         with self._explaining():
-            return {planned_of(trial): trial.user_attrs.get(WORKER, "") for trial in self._trials("RUNNING")}
+            return {planned_of(trial): str(trial.user_attrs.get(WORKER, "")) for trial in self._trials("RUNNING")}
 
     def _trials(self, *states: str) -> "list[FrozenTrial]":
         return self._study.get_trials(deepcopy=False, states=tuple(map(self._state, states)))
+
+    def _trained_of(self, trial: "FrozenTrial") -> Trained:
+        trained = msgspec.convert(trial.user_attrs[TRAINED], Trained)
+        if trained.planned != planned_of(trial):
+            raise damaged(self._parsed, f"trial {trial.number} is a training of {trained.network}")
+        return trained
 
     def _trial(self, planned: Planned, state: str, trained: Trained | None = None) -> Any:
         """A trial as the dashboard shows it: the choices of Table 1 are its parameters."""
@@ -298,33 +296,10 @@ class Queue:
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
-        with from_extra("study"):
-            from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-
-        known = self._optuna.exceptions.StorageInternalError, SQLAlchemyError, ArgumentError, ImportError, OSError
-        try:
-            with from_extra("postgresql") if self.url.startswith("postgresql+psycopg:") else nullcontext():
-                yield
-        except known as error:
-            cause = next(iter(str(error.__cause__ or error).strip().splitlines()), type(error).__name__)
-            raise StorageAway(
-                f"cannot use the storage {without_password(self.url)}: {cause}; expected the URL of a database that "
-                "can be written, such as sqlite:///study.sqlite3 or postgresql+psycopg://user:password@host/database"
-            ) from error
-
-
-def one_at_a_time(url: str) -> AbstractContextManager[Any]:
-    """A lock around what reads and then writes: SQLite, unlike other databases, has none on rows."""
-    from sqlalchemy.engine import make_url
-
-    if not url.startswith("sqlite"):
-        return nullcontext()
-    database = make_url(url).database
-    if database in (None, "", ":memory:"):
-        raise UserError(f"workers cannot share {url}, which is in the memory of one: expected a file or a server")
-    return FileLock(f"{database}.lock")
+        with explaining(self._parsed), reading(self._parsed):
+            yield
 
 
 def planned_of(trial: "FrozenTrial") -> Planned:
     """Which training a trial is."""
-    return Planned(**trial.user_attrs[PLANNED])
+    return msgspec.convert(trial.user_attrs[PLANNED], Planned)

@@ -1,16 +1,17 @@
 """What a study records: trainings, what was measured, and the verdict; and the CSV file that it gives away."""
 
-import csv
-import io
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import msgspec
 
 from asvit.errors import UserError
 from asvit.networks.architecture import Task
+from asvit.runs.json_files import complaint, shortened
 from asvit.runs.records import Json
+from asvit.runs.tables import read_table, table_text
 from asvit.study.correlation import Interval
 from asvit.study.noise import Variance
 from asvit.study.plan import Planned
@@ -33,6 +34,14 @@ class Trained:
     """Version of asvit."""
     torch: str
     """Version of torch."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.top1 <= 1:
+            raise UserError(f"top1 is {self.top1}: expected an accuracy as a share, from 0 to 1")
+        for name in ("loss", "seconds", "seed"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise UserError(f"{name} is {value}: expected a number from 0 up")
 
     @property
     def planned(self) -> Planned:
@@ -133,11 +142,7 @@ def as_csv(trained: Sequence[Trained], provenance: Mapping[str, str], points: Se
             row |= {f"{name}_se": point.errors.get(name) for name in measures if name in point.errors}
         rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    return table_text(names or [field.name for field in fields(Trained)], rows)
 
 
 def read_csv(path: Path, provenance: Mapping[str, str]) -> list[Trained]:
@@ -150,23 +155,25 @@ def read_csv(path: Path, provenance: Mapping[str, str]) -> list[Trained]:
     Raises:
         UserError: the file cannot be read, lacks a column, or is of other data or another recipe.
     """
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"cannot read {path}: {error}; expected a CSV file that `asvit study` wrote") from error
-    trained = []
-    for line, row in enumerate(rows, start=2):
-        if None in row.values():
-            raise UserError(f"{path}, line {line} has too few fields: the file is damaged")
+    expected = "a CSV file that `asvit study` wrote"
+    trained: dict[Planned, Trained] = {}
+    for line, row in read_table(path, [*(field.name for field in fields(Trained)), *provenance], expected):
+        place = f"{path}, line {line}"
         for name, value in provenance.items():
-            if row.get(name) != value:
+            if row[name] != value:
                 raise UserError(
-                    f"{path}, line {line}: {name} is {row.get(name)}, but this study's is {value}: "
-                    "continue it with the same data and recipe"
+                    f"{place}: {name} is {shortened(row[name])}, but this study's is {value}: continue it with the "
+                    "same data and recipe"
                 )
         try:
-            trained.append(msgspec.convert(row, Trained, strict=False))
+            training = msgspec.convert(row, Trained, strict=False)
         except msgspec.ValidationError as error:
-            raise UserError(f"{path}, line {line}: {error}; the file is damaged") from error
-    return trained
+            raise UserError(
+                f"{place}: {complaint(error)}; expected {expected}, with points in its numbers; the file is damaged"
+            ) from error
+        earlier = trained.setdefault(training.planned, training)
+        if (earlier.top1, earlier.loss) != (training.top1, training.loss):
+            raise UserError(f"{place}: seed {training.seed} of {training.network} has another result further up")
+    if not trained:
+        raise UserError(f"{path} has no trainings: expected {expected}")
+    return list(trained.values())

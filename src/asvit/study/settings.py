@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from asvit.complexity.usage import Precision
-from asvit.errors import UserError
+from asvit.errors import UserError, check_whole
 from asvit.measure.settings import Measuring
 from asvit.study.recipes import RECIPES
 from asvit.training.recipe import TrainRecipe
@@ -26,7 +26,7 @@ class Workers:
     workers: int | None = None
     """Trainings at a time on this machine (default: on a CPU a core each, on GPUs four each)."""
     storage: str | None = None
-    """Database that workers on several machines share, such as postgresql+psycopg://user:password@host/database
+    """Database that workers on several machines share, such as postgresql+psycopg://user@host/database
     (default: study.sqlite3 in the run directory)."""
     name: str = "asvit"
     """Name of the study in the storage."""
@@ -36,10 +36,9 @@ class Workers:
     """CSV file of an earlier study with the same data and recipe, whose trainings count."""
 
     def __post_init__(self) -> None:
-        for name in ("workers", "heartbeat", "train_images"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"{name} is {value}: expected at least 1")
+        for name, most in (("workers", 1024), ("heartbeat", 86_400), ("train_images", 10**9)):
+            if (value := getattr(self, name)) is not None:
+                check_whole(name, value, 1, most)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +51,8 @@ class Contest:
     """Trainings of each network found, with as many seeds; 0: nothing is trained, only measures are compared."""
 
     def __post_init__(self) -> None:
-        if self.runs < 1 or self.trainings < 0:
-            raise UserError(f"runs is {self.runs} and trainings is {self.trainings}: expected at least 1 and 0")
+        check_whole("runs", self.runs, 1, 100)
+        check_whole("trainings", self.trainings, 0, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,7 +135,7 @@ def prepare_study(name: str, settings: StudySettings, extra: Json, metrics: tupl
         job: where, and from which seed.
     """
     train, val = open_both(settings.data)
-    for remark in train.contents.remarks:
+    for remark in (train.summary, val.summary, *train.contents.remarks):
         tell(remark)
     images = images_used(settings, train)
     device = choose_device(job.device)

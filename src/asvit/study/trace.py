@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from asvit.design.ranking import Objective
 from asvit.design.search import best_ranked
-from asvit.errors import UserError
+from asvit.errors import check_whole
 from asvit.measure.estimates import Measure, Measurement
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import Topology
@@ -40,6 +40,16 @@ class Trace:
         return {trial.topology: trial.measurement for trial in self.trials}
 
 
+def check_measurements(number: int) -> None:
+    """Refuse a number of measurements with which a search cannot compare, or does not end.
+
+    >>> check_measurements(1)
+    Traceback (most recent call last):
+    asvit.errors.UserError: measurements is 1: expected at least 2 and at most 1,000,000
+    """
+    check_whole("measurements", number, 2, 1_000_000)
+
+
 class Trials:
     """A measure of seed networks that keeps what it was asked, in order.
 
@@ -50,8 +60,7 @@ class Trials:
 
     def __init__(self, measure: Measure, *, of: int) -> None:
         """Prepare a search of ``of`` measurements."""
-        if of < 2:
-            raise UserError(f"measurements is {of}: expected at least 2, so that a search can compare")
+        check_measurements(of)
         self.measure = measure
         self.of = of
         self.done: list[Trial] = []

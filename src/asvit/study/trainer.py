@@ -9,12 +9,13 @@ import sys
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import version
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 from filelock import FileLock
 
-from asvit.errors import UserError
+from asvit.errors import UserError, one_line
 from asvit.measure.ledger import Ledger
 from asvit.measure.measurer import Measurer
 from asvit.measure.subject import ArchitectureSubject
@@ -22,12 +23,13 @@ from asvit.networks.architecture import Architecture
 from asvit.runs.devices import device_name, use_threads
 from asvit.runs.progress import tell
 from asvit.runs.records import LEDGER
+from asvit.runs.surroundings import of_surroundings
 from asvit.study.plan import Planned
 from asvit.study.results import Trained
 from asvit.study.setup import Crew
 from asvit.study.worker import work
 from asvit.training.classifier import ClassifierTraining
-from asvit.training.data import leave_with_parent
+from asvit.training.loading import leave_with_parent
 from asvit.training.resident import Resident, stored_size
 
 TRAININGS = "trainings"
@@ -57,25 +59,36 @@ def may_be_alive(worker: str) -> bool:
     # Signal 0 asks whether there is such a process, and sends nothing.
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, ValueError, OverflowError):  # or what is no process's number
         return False
     except PermissionError:  # somebody else's process
         return True
     return True
 
 
-def run_worker(crew: Crew, device: str) -> None:
-    """Work until the study is done; the process's exit code is 0, 2 after a UserError, 130 after Ctrl-C."""
+def run_worker(crew: Crew, device: str, complain: Connection) -> None:
+    """Work until the study is done; the process's exit code is 0, 2 after a UserError, 130 after Ctrl-C.
+
+    Args:
+        crew: what all workers are told.
+        device: device to train on.
+        complain: takes the line of a UserError that ends this worker.
+    """
     # As an exception it passes Queue.beating, which gives the training back; the signal itself would leave it claimed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    leave_with_parent(0)
+    leave_with_parent()
     use_threads(crew.setup.job.threads)
     name = worker_name(os.getpid())
     try:
         with crew.queue() as queue:
             work(queue, crew.pilot, Trainer(crew, torch.device(device)), name=name, report=tell)
     except UserError as error:
-        tell(f"asvit: worker {name}: {' '.join(str(error).split())}")
+        complain.send(" ".join(str(error).split()))
+        sys.exit(2)
+    except Exception as error:
+        if not of_surroundings(error):
+            raise
+        complain.send(f"a worker has ended: {one_line(error)}; make room, then repeat the command, which goes on")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

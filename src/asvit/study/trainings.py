@@ -3,10 +3,14 @@
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 from asvit.errors import UserError
+from asvit.runs.children import deaf_children
 from asvit.runs.progress import ProgressDisplay, tell
 from asvit.study.queue import Queue
 from asvit.study.results import Trained
@@ -20,6 +24,32 @@ Keep = Callable[[Sequence[Trained]], None]
 """Called with all that is trained so far, whenever there is more of it."""
 
 
+@dataclass(frozen=True)
+class Worker:
+    """A process that trains, and where it says why it cannot go on."""
+
+    process: BaseProcess
+    complaints: Connection
+
+    @classmethod
+    def started(cls, crew: Crew, device: str) -> "Worker":
+        """Start a process."""
+        # A forked process can neither use CUDA nor rely on locks that other threads held.
+        spawn = get_context("spawn")
+        complaints, complain = spawn.Pipe(duplex=False)
+        process = spawn.Process(target=run_worker, args=(crew, device, complain))
+        with deaf_children():
+            process.start()
+        complain.close()
+        return cls(process, complaints)
+
+    def raise_complaint(self) -> None:
+        """Raise what the process has complained about."""
+        with suppress(EOFError):  # it has ended without
+            if self.complaints.poll():
+                raise UserError(self.complaints.recv())
+
+
 def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> None:
     """Do all trainings, or those of the pilot if it fails.
 
@@ -29,7 +59,7 @@ def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> No
         keep: puts what is trained so far where it outlives this process.
 
     Raises:
-        UserError: the pilot shows that accuracies hardly differ, or all workers have died.
+        UserError: the pilot shows that accuracies hardly differ, a worker cannot go on, or all have died.
     """
     if crew.pilot is not None:
         check_pilot(crew.pilot, queue.trained())
@@ -37,20 +67,17 @@ def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> No
     for worker in set(queue.running().values()):
         if not may_be_alive(worker):
             queue.give_back(worker)
-    workers: list[BaseProcess] = []
+    workers: list[Worker] = []
     try:
         if len(queue.trained()) < len(crew.plan):
-            # A forked process can neither use CUDA nor rely on locks that other threads held.
-            spawn = get_context("spawn")
-            workers = [spawn.Process(target=run_worker, args=(crew, device)) for device in crew.setup.devices]
-            for worker in workers:
-                worker.start()
+            for device in crew.setup.devices:
+                workers.append(Worker.started(crew, device))
         watch(queue, crew, workers, keep)
     finally:
         for worker in workers:
-            worker.terminate()
+            worker.process.terminate()
         for worker in workers:
-            worker.join()
+            worker.process.join()
     # Workers end without an error where the pilot has shown too little: it is said here, once.
     if crew.pilot is not None:
         check_pilot(crew.pilot, queue.trained())
@@ -58,7 +85,7 @@ def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> No
     for planned, error in given_up.items():
         tell(f"given up: {planned.network}, seed {planned.seed}: {error}")
     if done + len(given_up) < len(crew.plan):
-        codes = ", ".join(str(worker.exitcode) for worker in workers)
+        codes = ", ".join(str(worker.process.exitcode) for worker in workers)
         raise UserError(
             f"{done} of {len(crew.plan)} trainings are done and {len(given_up)} given up, but all workers have ended "
             f"(exit codes {codes}): the same command goes on, unless the pilot was given up"
@@ -77,13 +104,19 @@ def check_pilot(pilot: Pilot, trained: Sequence[Trained]) -> None:
         )
 
 
-def watch(queue: Queue, crew: Crew, workers: Sequence[BaseProcess], keep: Keep) -> None:
-    """Show how far the study is until all workers have ended, and keep it; give back what dead ones had."""
+def watch(queue: Queue, crew: Crew, workers: Sequence[Worker], keep: Keep) -> None:
+    """Show how far the study is until all workers have ended, and keep it; give back what dead ones had.
+
+    Raises:
+        UserError: a worker cannot go on, for want of room for example: neither could others.
+    """
     buried: set[int | None] = set()
     seen = -1
     with ProgressDisplay() as display:
         while True:
-            ended = [worker for worker in workers if not worker.is_alive()]
+            for worker in workers:
+                worker.raise_complaint()
+            ended = [worker.process for worker in workers if not worker.process.is_alive()]
             for worker in ended:
                 # A process that was killed cannot give its training back; this one knows before heartbeats are missed.
                 if worker.exitcode and worker.pid and worker.pid not in buried:

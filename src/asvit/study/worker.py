@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from asvit.errors import one_line
+from asvit.errors import UserError, one_line
+from asvit.runs.surroundings import of_surroundings
 from asvit.study.noise import Variance, variance_of
 from asvit.study.plan import Planned
 from asvit.study.queue import Queue
@@ -66,6 +67,9 @@ def work(
         name: this worker's name in the queue.
         report: called with a line on each training that failed, which then goes back to the queue.
         poll: seconds between looks at the queue while others do the last ones.
+
+    Raises:
+        UserError: this machine has no room or memory, which is no fault of a training, or the queue cannot be used.
     """
     while True:
         queue.refill()
@@ -82,6 +86,11 @@ def work(
             with queue.beating(claim):
                 trained, shown = train(claim.planned)
         except Exception as error:
+            if of_surroundings(error):
+                raise UserError(
+                    f"a worker cannot go on with {claim.planned.network}: {one_line(error)}; make room, or choose "
+                    "fewer --workers where memory lacks, then repeat the command: what was trained is kept"
+                ) from error
             report(f"{claim.planned.network}, seed {claim.planned.seed}: {one_line(error)}")
             continue
         queue.finish(claim, trained, shown)

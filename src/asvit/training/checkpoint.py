@@ -3,13 +3,14 @@
 Reading one runs no code. It is written under a temporary name and renamed, so it is there whole or not at all.
 """
 
+import hashlib
 import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 import torch
@@ -18,37 +19,18 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from asvit.errors import UserError, reason
-from asvit.runs.records import RESULT, read_file, recorded
+from asvit.runs.json_files import complaint, decode_json
+from asvit.runs.records import RESULT, read_record, recorded, remedy, replacing
+from asvit.training.checked import check_finite, check_fit, digest_of
 from asvit.training.results import EpochRecord
+from asvit.training.state import State
 
 CHECKPOINTS = "checkpoints"
 """Folder of a run directory in which they lie."""
 MODEL, EMA, OPTIMISER = "model.", "ema.", "optimiser."
 """Prefixes of the names of tensors."""
-
-EpochT = TypeVar("EpochT", bound=EpochRecord)
-
-
-@dataclass(frozen=True, kw_only=True)
-class State(Generic[EpochT]):
-    """How far a training is; with weights and moments all of its state, since randomness is a function of it."""
-
-    epoch: int = 0
-    """Epochs that are over."""
-    step: int = 0
-    """Steps of the next epoch that are over."""
-    losses: tuple[float, ...] = ()
-    """Sums in the unfinished epoch of the loss and its recorded parts, each a mean over the batch."""
-    seconds: float = 0.0
-    """Seconds spent on the unfinished epoch."""
-    waiting: float = 0.0
-    """Seconds of them spent waiting for images."""
-    macs: int = 0
-    """Multiply-adds spent so far."""
-    unreadable: tuple[str, ...] = ()
-    """Training images that could not be read."""
-    epochs: tuple[EpochT, ...] = ()
-    """Records of the epochs that are over."""
+HEADER = "header"
+"""Name, among the digests of the parts of a checkpoint, of what it says beside its tensors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +44,18 @@ class Header:
 
     state: State[Any] = field(default_factory=State)
 
+    def check(self, weights: Mapping[str, Tensor]) -> None:
+        """Refuse what does not fit these weights, before anything is built.
+
+        Raises:
+            UserError: it says something else than the weights do, or what no training says.
+        """
+        raise NotImplementedError
+
+    def build(self) -> nn.Module:
+        """The network that it speaks of, freshly drawn."""
+        raise NotImplementedError
+
 
 HeaderT = TypeVar("HeaderT", bound=Header)
 
@@ -72,79 +66,154 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Header) 
     Raises:
         UserError: there is no room.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     # JSON keeps floats exactly, as the shortest text that is read back as the same number: so the sums of losses go on
     # where they stopped, and a resumed training records what an uninterrupted one does.
-    metadata = {"format": "pt", "schema": header.schema, "asvit": msgspec.json.encode(header).decode()}
+    said = msgspec.json.encode(header)
+    tensors = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
+    digests = {prefix: digest_of(part) for prefix, part in parts(tensors)} | {HEADER: hashlib.sha256(said).hexdigest()}
+    metadata = {
+        "format": "pt",
+        "schema": header.schema,
+        "asvit": said.decode(),
+        "digests": msgspec.json.encode(digests).decode(),
+    }
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: x.detach().contiguous() for name, x in tensors.items()}, temporary, metadata)
-        # The new name may reach the disk before the content does: without this a crash of the machine could leave an
-        # empty file under it, and the one before is soon removed.
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata)
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         last = last_checkpoint(path.parent)
         kept = f"the last good checkpoint is {last}" if last else "there is no checkpoint yet"
-        raise UserError(f"cannot write {path}: {reason(error)}; {kept}: make room, then repeat the command") from error
+        raise UserError(
+            f"cannot write {path}: {reason(error)}; {kept}: {remedy(error, path.parent)}, then repeat the command"
+        ) from error
+
+
+def parts(tensors: Mapping[str, Tensor], prefixes: tuple[str, ...] = ("",)) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Weights, average and moments by their prefixes, of which some are read."""
+    for prefix in (MODEL, EMA, OPTIMISER):
+        if prefix.startswith(prefixes):
+            yield prefix, {name: x for name, x in tensors.items() if name.startswith(prefix)}
 
 
 def read_checkpoint(
     path: Path, header_type: type[HeaderT], prefixes: tuple[str, ...] = ("",)
 ) -> tuple[dict[str, Tensor], HeaderT]:
-    """Tensors whose names begin with one of some prefixes, and the header.
+    """Tensors whose names begin with one of some prefixes, and the header, neither damaged.
 
     Raises:
-        UserError: the file is missing, truncated or not a checkpoint of asvit.
+        UserError: the file is missing, truncated, damaged or not a checkpoint of asvit.
     """
+    expected = f"expected a whole file of `asvit {header_type.job}`"
+    if not os.path.lexists(path):
+        raise UserError(f"there is no {path}: expected a run directory or a checkpoint of `asvit {header_type.job}`")
+    if not path.is_file():
+        raise UserError(f"cannot read the checkpoint {path}: it is a folder or no regular file; {expected}")
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys() if name.startswith(prefixes)}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        if not path.exists():
-            raise UserError(
-                f"there is no {path}: expected a run directory or a checkpoint of `asvit {header_type.job}`"
-            ) from error
+            metadata, names = file.metadata() or {}, list(file.keys())
+            if metadata.get("schema") != header_type.schema:
+                raise UserError(
+                    f"{path} is not a checkpoint of `asvit {header_type.job}`: it has no header of ours; expected one"
+                )
+            tensors = {name: file.get_tensor(name) for name in names if name.startswith(prefixes)}
+    except UserError:
+        raise
+    except (OSError, SafetensorError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(
-            f"cannot read the checkpoint {path}: {reason(error)}; expected a whole file of `asvit {header_type.job}` "
+            f"cannot read the checkpoint {path}: {complaint_of(error)}; {expected} "
             "(a training whose last one is damaged goes on from the one before when it is removed)"
         ) from error
+    header = decode_json(metadata.get("asvit", ""), header_type, f"the header of {path}", expected)
+    with fitting(path):
+        stray = next((name for name in names if not name.startswith((MODEL, EMA, OPTIMISER))), None)
+        if stray is not None:
+            raise UserError(f"it has {stray}, which is nothing of a training")
+        check_digests(metadata, dict(parts(tensors, prefixes)))
+        check_finite(tensors)
+    return tensors, header
+
+
+def check_digests(metadata: Mapping[str, str], read: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Refuse what is not as it was written; earlier versions wrote no digests.
+
+    Raises:
+        UserError: a bit has changed.
+    """
+    if "digests" not in metadata:
+        return
+    digests = decode_json(metadata["digests"], dict, "its digests", "one for every part")
+    found = {prefix: digest_of(part) for prefix, part in read.items()}
+    found |= {HEADER: hashlib.sha256(metadata["asvit"].encode()).hexdigest()}
+    for part, digest in found.items():
+        if digests.get(part) != digest:
+            raise UserError(f"the digest of its {part.rstrip('.')} is not that of what was written")
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """Context in which a checkpoint that contradicts itself or a training is refused, by its name.
+
+    >>> with fitting(Path("a.safetensors")):  # doctest: +ELLIPSIS
+    ...     raise UserError("it has no model.norm.weight")
+    Traceback (most recent call last):
+    asvit.errors.UserError: cannot use the checkpoint a.safetensors: it has no model.norm.weight; expected one as ...
+    """
     try:
-        if metadata.get("schema") != header_type.schema:
-            raise msgspec.ValidationError("it has no header of ours")
-        return tensors, msgspec.json.decode(metadata["asvit"], type=header_type)
-    except (msgspec.DecodeError, KeyError) as error:
-        raise UserError(f"{path} is not a checkpoint of `asvit {header_type.job}`: {error}; expected one") from error
+        yield
+    except UserError as error:
+        raise UserError(
+            f"cannot use the checkpoint {path}: {complaint(error)}; expected one as it was written, of the same "
+            "training (when the last one is removed, a training goes on from the one before)"
+        ) from error
+
+
+def complaint_of(error: Exception) -> str:
+    """What is wrong with a file, in one line of sensible length."""
+    return complaint(ValueError(reason(error)))
 
 
 def best_checkpoint(run: Path, job: str) -> Path:
     """Checkpoint that a finished training of a job names as its best."""
     asked = recorded(run)
-    if asked is None or asked.get("job") != job:
+    if asked is None or asked["job"] != job:
         raise UserError(f"{run} is not the run directory of `asvit {job}`: expected one, or a checkpoint file")
-    if not (run / RESULT).exists():
+    if not os.path.lexists(run / RESULT):
         last = last_checkpoint(run / CHECKPOINTS)
         instead = f", or take its last checkpoint, {last}" if last else ""
-        raise UserError(f"{run} has not finished: repeat `{asked.get('command')}`{instead}")
-    return run / read_file(run / RESULT)["checkpoint"]
+        raise UserError(f"{run} has not finished: repeat `{asked['command']}`{instead}")
+    name = read_record(run / RESULT, Finished).checkpoint
+    if Path(name).parts[:-1] != (CHECKPOINTS,) or not _NAME.fullmatch(Path(name).name):
+        raise UserError(f"{run / RESULT} is damaged: its checkpoint is {name}; repeat `{asked['command']}`")
+    return run / name
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The record of a training that has ended, as far as its checkpoints are concerned."""
+
+    checkpoint: str
+    """File of the best epoch's weights, in the run directory."""
 
 
 def load_weights(path: Path, header_type: type[HeaderT], *, averaged: bool) -> tuple[dict[str, Tensor], HeaderT, Path]:
-    """Weights of a trained network, what their checkpoint says, and which file it is.
+    """Weights of a trained network, what their checkpoint says, which they fit, and which file it is.
 
     Args:
         path: checkpoint, or the run directory of a training: then its best one.
         header_type: header of the job that wrote it.
         averaged: whether to take the moving average of the weights where there is one.
+
+    Raises:
+        UserError: the file is missing, damaged, or contradicts itself.
     """
     file = best_checkpoint(path, header_type.job) if path.is_dir() else path
     tensors, header = read_checkpoint(file, header_type, (MODEL, EMA))
     prefix = EMA if averaged and any(name.startswith(EMA) for name in tensors) else MODEL
-    return without_prefix(tensors, prefix), header, file
+    weights = without_prefix(tensors, prefix)
+    with fitting(file):
+        header.check(weights)
+        check_fit(weights, header.build)
+    return weights, header, file
 
 
 def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
@@ -222,7 +291,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 def remove_unfinished(folder: Path) -> None:
     """Remove what a killed training had not finished writing."""
     for path in folder.glob(".epoch-*.tmp"):
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def prune(folder: Path, *, keep: int, best: EpochRecord | None) -> None:

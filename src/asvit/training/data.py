@@ -3,24 +3,22 @@
 What happens to a sample is a function of (seed, epoch, index) alone: not of the process, the worker, or the past.
 """
 
-import multiprocessing
-import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import partial
-from threading import Thread
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from asvit.errors import UserError, reason
 from asvit.images import UNREADABLE, check_size
+from asvit.training.loading import Loader
 
 REPLACEMENTS = 10
 """Images in a row that are tried before a sample is given up."""
@@ -67,7 +65,7 @@ class Readable(Protocol):
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> tuple[Any, Any]:
-        """An image and what is known about it; one of :data:`asvit.images.UNREADABLE` where it is damaged."""
+        """An image and what is known about it; one of :data:`asvit.images.bounds.UNREADABLE` where it is damaged."""
         ...
 
     def file(self, index: int) -> str:
@@ -172,10 +170,11 @@ class Examples(Dataset[Example]):
         return Example(None, problem)
 
 
-def collate(batch_type: Any, examples: list[Example]) -> Any:
-    """A batch of what could be read."""
-    problems = tuple(example.problem for example in examples if example.problem is not None)
-    return batch_type.of([example.content for example in examples if example.content is not None], problems)
+def batch_of(batch_type: Any, examples: Examples, places: Sequence[EpochAndIndex]) -> Any:
+    """A batch of the examples at some places, as far as they could be read."""
+    some = [examples[place] for place in places]
+    problems = tuple(example.problem for example in some if example.problem is not None)
+    return batch_type.of([example.content for example in some if example.content is not None], problems)
 
 
 def check_batch(images: int, batch_size: int) -> None:
@@ -249,28 +248,4 @@ def batches(
     batch_type: type[BatchT] = Batch,
 ) -> Iterable[BatchT]:
     """Batches in an order; the workers that load them live on between epochs and share no random state."""
-    # A fork of a process with threads or CUDA may hang; the fork server is a process that has neither.
-    loader: Any = DataLoader(
-        examples,
-        batch_sampler=order,
-        collate_fn=partial(collate, batch_type),
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        multiprocessing_context="forkserver" if workers else None,
-        worker_init_fn=leave_with_parent if workers else None,
-        pin_memory=device.type == "cuda",
-    )
-    return loader
-
-
-def leave_with_parent(worker: int) -> None:
-    """Let a loading process end when the training process does, even by SIGKILL: the fork server would keep it."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(parent: Any) -> None:
-    parent.join()
-    # sys.exit would end this thread alone, and leave the main one at its work.
-    os._exit(1)
+    return Loader(partial(batch_of, batch_type, examples), order, workers=workers, pin_memory=device.type == "cuda")

@@ -2,8 +2,9 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +15,7 @@ from asvit.complexity.usage import Precision
 from asvit.errors import UserError
 from asvit.training.data import Batch
 from asvit.training.parallel import Processes
+from asvit.training.results import Confused
 
 BINS = 15
 """Number of bins of confidence, for the calibration error."""
@@ -34,8 +36,8 @@ class Scores:
     """Expected calibration error: mean over images of | accuracy - confidence | of their bin (Guo et al., 2017)."""
     images_per_second: float
     """Images per second, loading included."""
-    confusion: tuple[tuple[int, ...], ...]
-    """Images by true class (rows) and predicted class (columns)."""
+    confusion: tuple[Confused, ...]
+    """Images by true class and predicted class, in this order; pairs that do not occur are left out."""
     unreadable: tuple[str, ...]
     """Images left out, each with the reason."""
 
@@ -65,12 +67,13 @@ def evaluate(
     Raises:
         UserError: no image can be read, or the outputs are not finite.
     """
-    tally = Tally.empty(classes, float64_device(device))
+    tally = Tally.empty(float64_device(device))
     unreadable: list[str] = []
     start = time.perf_counter()
     for batch, logits in outputs(model, loader, device=device, precision=precision, memory_format=memory_format):
         unreadable += batch.problems
         tally.add(logits, batch.labels)
+    confusion = tally.confusion(classes, processes)
     tally = tally.over(processes)
     images = int(tally.sums[0])
     seconds = time.perf_counter() - start
@@ -87,7 +90,7 @@ def evaluate(
         loss=loss,
         calibration_error=gaps / images,
         images_per_second=images / seconds,
-        confusion=tuple(tuple(row) for row in tally.confusion.tolist()),
+        confusion=confusion,
         unreadable=tuple(unreadable),
     )
 
@@ -119,14 +122,14 @@ class Tally:
     """Images, correct ones, ones among the first five, losses."""
     bins: Float[Tensor, "3 bins"]
     """Images, correct ones and confidences by bin of confidence."""
-    confusion: Int[Tensor, "classes classes"]
+    answers: list[Tensor] = field(default_factory=list)
+    """Classes of the images, and those that were said, ``2 x B`` for each batch: a matrix of classes may be huge."""
 
     @classmethod
-    def empty(cls, classes: int, device: torch.device) -> "Tally":
+    def empty(cls, device: torch.device) -> "Tally":
         """Sums over no images yet."""
         exact = {"dtype": torch.float64, "device": device}
-        confusion = torch.zeros(classes, classes, dtype=torch.long, device=device)
-        return cls(torch.zeros(4, **exact), torch.zeros(3, BINS, **exact), confusion)
+        return cls(torch.zeros(4, **exact), torch.zeros(3, BINS, **exact))
 
     def add(self, logits: Float[Tensor, "B classes"], labels: Int[Tensor, " B"]) -> None:
         """Count a batch, unless it is empty."""
@@ -137,16 +140,24 @@ class Tally:
         hits = first == labels[:, None]
         right = hits[:, 0].double()
         confidence = log_p.gather(1, first[:, :1])[:, 0].exp()
-        losses = -log_p.gather(1, labels[:, None])[:, 0]
+        # No output may be infinite, that of another class neither: nothing times infinity is no number.
+        losses = 0 * in_float64(logits).sum(1) - log_p.gather(1, labels[:, None])[:, 0]
         ones = torch.ones_like(right)
         self.sums.add_(torch.stack((ones.sum(), right.sum(), hits.any(1).double().sum(), losses.sum())))
         bins = (confidence.nan_to_num() * BINS).long().clamp(max=BINS - 1)
         for row, values in zip(self.bins, (ones, right, confidence), strict=True):
             row.index_add_(0, bins, values)
-        classes = len(self.confusion)
-        counts = torch.bincount(labels * classes + first[:, 0], minlength=classes * classes)
-        self.confusion.add_(counts.reshape(classes, classes))
+        self.answers.append(torch.stack((labels, first[:, 0])))
 
     def over(self, processes: Processes) -> "Tally":
-        """Sums over all processes."""
-        return Tally(*(processes.total(x) for x in (self.sums, self.bins, self.confusion)))
+        """Sums over all processes; the answers stay those of this one."""
+        return Tally(processes.total(self.sums), processes.total(self.bins), self.answers)
+
+    def confusion(self, classes: int, processes: Processes) -> tuple[Confused, ...]:
+        """Images of all processes by true class and predicted class."""
+        counts: Counter[int] = Counter()
+        for true, said in self.answers:
+            pairs, images = torch.unique(true * classes + said, return_counts=True)
+            counts.update(dict(zip(pairs.tolist(), images.tolist(), strict=True)))
+        everywhere = sum(processes.from_all(counts), Counter())
+        return tuple(Confused(pair // classes, pair % classes, images) for pair, images in sorted(everywhere.items()))

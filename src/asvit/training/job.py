@@ -8,10 +8,10 @@ import torch
 
 from asvit.complexity.cost import count_params
 from asvit.complexity.speed import processor_name
-from asvit.contents import image_files
-from asvit.errors import UserError
+from asvit.contents import images_in
+from asvit.errors import UserError, check_whole
 from asvit.images import read_image
-from asvit.networks.architecture import Task
+from asvit.networks.architecture import MOST_CLASSES, Task
 from asvit.networks.named import Network
 from asvit.networks.refusing import refusing
 from asvit.runs.devices import choose_device, use_threads
@@ -26,7 +26,7 @@ from asvit.training.evaluate import Scores, evaluate
 from asvit.training.fitting import AskedTraining
 from asvit.training.parallel import Processes, launched
 from asvit.training.placing import memory_format, place
-from asvit.training.recipe import TrainRecipe
+from asvit.training.recipe import TrainRecipe, check_batch_size
 from asvit.training.results import TrainResult
 from asvit.training.retokenize import take_any_size
 from asvit.training.schedule import StageCost, saved_share, share_of_tokens
@@ -206,11 +206,11 @@ def run_evaluate(
         adjust: changes how images are usually loaded and computed here.
         computer: device and threads.
     """
-    if batch_size < 1:
-        raise UserError(f"batch_size is {batch_size}: expected at least 1")
+    check_batch_size(batch_size)
     use_threads(computer.threads)
     device = choose_device(computer.device)
     source = source_for(trained, name, data, split)
+    tell(source.summary)
     labels = labels_of(source.classes, trained.classes, name)
     if image_size is not None:
         take_any_size(trained.model)
@@ -265,8 +265,7 @@ def run_predict(
         top: classes of an image.
         computer: device and threads.
     """
-    if top < 1:
-        raise UserError(f"top is {top}: expected at least 1")
+    check_top(top)
     use_threads(computer.threads)
     device = choose_device(computer.device)
     trained.model.to(device)
@@ -274,13 +273,26 @@ def run_predict(
     return [(path, trained.predict(read_image(path, *reads), top, device=device)) for path in files_among(images)]
 
 
+def check_top(classes: int) -> None:
+    """Refuse what is no number of classes to print."""
+    check_whole("top", classes, 1, MOST_CLASSES)
+
+
 def files_among(images: Sequence[Path]) -> list[Path]:
-    """Image files, and those below folders.
+    """Image files, and those below folders, of which it is said how many they are and what was left out.
 
     Raises:
         UserError: a folder has none.
     """
-    return [file for path in images for file in (image_files(path) if path.is_dir() else [path])]
+    files: list[Path] = []
+    for path in images:
+        if path.is_dir():
+            found = images_in(path)
+            tell(found.summary)
+            files += found.paths
+        else:
+            files.append(path)
+    return files
 
 
 def train_config(

@@ -24,15 +24,16 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from asvit.errors import UserError
+from asvit.training.checked import check_moments, check_same_header, check_same_tensors, check_state
 from asvit.training.checkpoint import (
     EMA,
     MODEL,
     OPTIMISER,
     Header,
-    State,
     checkpoint_path,
     fill,
     fill_optimiser,
+    fitting,
     last_checkpoint,
     optimiser_tensors,
     prune,
@@ -48,6 +49,7 @@ from asvit.training.placing import memory_format, place
 from asvit.training.recipe import LoopRecipe
 from asvit.training.results import BACKWARD, EpochRecord
 from asvit.training.settings import Running
+from asvit.training.state import State
 
 PENDING = {"cpu": 1, "cuda": 20}
 """Steps whose losses are read together, by device: reading makes a CPU wait for its GPU."""
@@ -364,11 +366,25 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
             return
         path = folder / name
         tensors, header = read_checkpoint(path, self.header_type)
-        fill(self.model, without_prefix(tensors, MODEL), path)
-        fill_optimiser(self.model, self.optimiser, without_prefix(tensors, OPTIMISER))
+        weights, average, moments = (without_prefix(tensors, prefix) for prefix in (MODEL, EMA, OPTIMISER))
+        with fitting(path):
+            self.check(header, path)
+            check_same_tensors(weights, self.model.state_dict())
+            check_same_tensors(average, {} if self.average is None else self.average.module.state_dict())
+            check_moments(moments, self.model, self.state.epoch * self.order.steps + self.state.step)
+        fill(self.model, weights, path)
+        fill_optimiser(self.model, self.optimiser, moments)
         if self.average is not None:
-            fill(self.average.module, without_prefix(tensors, EMA), path)
-        self.state = header.state
+            fill(self.average.module, average, path)
+
+    def check(self, header: Header, path: Path) -> None:
+        """Take the state of a header, and refuse one that this training would not have written there."""
+        state, sums = header.state, 1 + len(self.parts)
+        check_state(state, epochs=self.loop.epochs, steps=self.order.steps, sums=sums, macs=self.planned_macs)
+        if checkpoint_path(path.parent, state) != path:
+            raise UserError(f"its name is not that of {state.epoch} epochs and {state.step} steps")
+        self.state = state
+        check_same_header(header, self.header)
 
 
 def learning_rates(optimiser: torch.optim.Optimizer, recipe: LoopRecipe, steps: int) -> CosineLRScheduler:

@@ -1,13 +1,22 @@
 """Recipes of training: the paper's values (Appendix A), and shorter ones for data at hand."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from asvit.errors import UserError
+from asvit.errors import UserError, check_number, check_whole
 from asvit.units import count
+
+MOST_EPOCHS = 100_000
+"""Epochs of a training."""
+MOST_IMAGES = 2**16
+"""Images of a batch."""
+
+
+def check_batch_size(images: int) -> None:
+    """Refuse what is no number of images at a time."""
+    check_whole("batch_size", images, 1, MOST_IMAGES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +41,13 @@ class LoopRecipe:
     """Decay of the moving average of the weights, which is then what counts; None: no average."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}: expected at least 1")
-        if not 0 < self.lr < math.inf:
-            raise UserError(f"the learning rate is {self.lr}: expected a number above 0")
-        if not 0 <= self.weight_decay < math.inf:
-            raise UserError(f"weight_decay is {self.weight_decay}: expected 0 or more")
-        if not 0 <= self.drop_path < 1:
-            raise UserError(f"drop_path is {self.drop_path}: expected a number from 0 up to, not including, 1")
-        if not 0 <= self.warmup_epochs < self.epochs:
+        check_whole("epochs", self.epochs, 1, MOST_EPOCHS)
+        check_batch_size(self.batch_size)
+        check_number("lr", self.lr, 0, 100, above=True)
+        check_number("weight_decay", self.weight_decay, 0, 100)
+        check_number("drop_path", self.drop_path, 0, 1, below=True)
+        check_whole("warmup_epochs", self.warmup_epochs, 0, MOST_EPOCHS)
+        if self.warmup_epochs >= self.epochs:
             raise UserError(
                 f"{self.warmup_epochs} of {count(self.epochs, 'epoch')} are warm-up: expected fewer than all; choose "
                 "more --epochs or fewer --warmup-epochs"
@@ -76,10 +82,8 @@ class TrainRecipe(LoopRecipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("mixup", "cutmix"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"{name} is {getattr(self, name)}: expected 0 or more")
-        if not 0 <= self.flip <= 1:
-            raise UserError(f"flip is {self.flip}: expected a probability, from 0 to 1")
+            check_number(name, getattr(self, name), 0, 1000)
+        check_number("flip", self.flip, 0, 1)
 
     @property
     def mixes(self) -> bool:

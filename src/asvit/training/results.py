@@ -1,7 +1,5 @@
 """What a training records: an epoch, and the whole."""
 
-import csv
-import io
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +8,7 @@ import msgspec
 
 from asvit.networks.architecture import Task
 from asvit.runs.differences import flat
+from asvit.runs.tables import table_text
 from asvit.training.schedule import StageCost
 
 BACKWARD = 3
@@ -129,8 +128,4 @@ def as_csv(epochs: Sequence[EpochRecord]) -> bytes:
     """``summary.csv``: a row for every epoch."""
     rows = [flat(asdict(epoch)) for epoch in epochs]
     names = max(rows, key=len)  # a field that is None lacks the columns of its own fields
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    return table_text(list(names), rows)

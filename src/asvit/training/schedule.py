@@ -6,6 +6,8 @@ from types import MappingProxyType
 
 from asvit.errors import UserError
 
+MOST_STAGES = 8
+"""Stages of a schedule: in each the stride is half of that before."""
 PAPER_EPOCHS = 300
 """Epochs for which the paper states its schedules."""
 
@@ -53,6 +55,8 @@ def schedule_of(epochs: Sequence[int]) -> Schedule:
     >>> [(stage.coarseness, stage.epochs) for stage in schedule_of([2, 0, 5])]
     [(4, 2), (1, 5)]
     """
+    if len(epochs) > MOST_STAGES:
+        raise UserError(f"the schedule has {len(epochs)} stages: expected at most {MOST_STAGES}")
     if any(n < 0 for n in epochs) or not epochs or epochs[-1] < 1:
         raise UserError(
             f"the stages' epochs are {list(epochs)}: expected numbers of at least 0, the last, at full resolution, "

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asvit.complexity.usage import Precision
-from asvit.errors import UserError
+from asvit.errors import UserError, check_number, check_whole
+from asvit.networks.architecture import MOST_CHANNELS
 from asvit.units import ValueRange
 
 DIGITS = "digits"
@@ -26,6 +27,15 @@ class ImageData:
     network's file, or of the images)."""
     value_range: ValueRange | None = None
     """Values of arrays that become 0 and 1; None: 0 and, of whole numbers, the largest of their type, of others 1."""
+
+    def __post_init__(self) -> None:
+        if self.data_folder is not None and not self.data.startswith(("hf:", "torch:")):
+            raise UserError(
+                f"--data-folder is where Hugging Face or torchvision keep their files, and {self.data} is of neither: "
+                "expected --data hf:NAME or torch:NAME, or leave it out"
+            )
+        if self.in_chans is not None:
+            check_whole("in_chans", self.in_chans, 1, MOST_CHANNELS)
 
     @property
     def in_memory(self) -> bool:
@@ -68,7 +78,8 @@ class Running:
     """Write TensorBoard files as well."""
 
     def __post_init__(self) -> None:
-        least = {"workers": 0, "accumulate": 1, "checkpoint_minutes": 0, "keep": 1, "max_unreadable": 0}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise UserError(f"{name} is {getattr(self, name)}: expected at least {value}")
+        check_whole("workers", self.workers, 0, 1024)
+        check_whole("accumulate", self.accumulate, 1, 2**16)
+        check_number("checkpoint_minutes", self.checkpoint_minutes, 0, 525_600)
+        check_whole("keep", self.keep, 1, 100_000)
+        check_whole("max_unreadable", self.max_unreadable, 0, 10**9)

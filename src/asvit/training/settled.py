@@ -53,7 +53,7 @@ def settle(network: Network, data: ImageData, asked: AskedTraining, designed: Ta
         UserError: images cannot be read, or do not fit the network.
     """
     train, val = open_both(data)
-    remarks = list(train.contents.remarks)
+    remarks = [train.summary, val.summary, *train.contents.remarks]
     if designed is not None and data.in_chans is None and train.channels != designed.in_chans:
         train, val = (as_designed(source, designed) for source in (train, val))
         remarks.append(f"pictures are read with {count(train.channels, 'channel')}, as the network was designed")

@@ -3,12 +3,23 @@
 A stream of tar files cannot be resumed within an epoch; an index of members can, for one pass over the headers.
 """
 
+import posixpath
+import re
 import tarfile
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from asvit.errors import UserError, reason
-from asvit.images import ARRAYS, RASTER
+from asvit.images.bounds import UNREADABLE, damage_named
+from asvit.listing import BROKEN_LINK, IRREGULAR, LEFTOVER, Skipped, class_of, is_leftover, why_not
+from asvit.training.source import MOST_CLASSES
+
+LABEL = ".cls"
+"""End of the name of a label in WebDataset shards."""
+REPLACED = "replaced by a later file of the same name"
+LONGEST_LABEL = 64
+"""Bytes of a label at most."""
 
 
 @dataclass(frozen=True)
@@ -19,13 +30,6 @@ class TarImage:
     name: str
     offset: int
     size: int
-    label: int | None
-    """What the member with the same key and suffix ``.cls`` says, as in WebDataset shards."""
-
-    @property
-    def folder(self) -> str:
-        """Name of the folder it is in."""
-        return PurePosixPath(self.name).parent.name
 
     @property
     def suffix(self) -> str:
@@ -39,40 +43,109 @@ class TarImage:
             return file.read(self.size)
 
 
-def key_of(name: str) -> str:
-    """What the members of one WebDataset sample share: the name up to the first dot after the last slash.
+@dataclass(frozen=True)
+class TarIndex:
+    """What a tar file holds."""
 
-    >>> key_of("a.b/c.mask.png"), key_of("a.b/c.cls")
-    ('a.b/c', 'a.b/c')
-    """
-    folder, slash, file = name.rpartition("/")
-    return folder + slash + file.partition(".")[0]
+    images: tuple[TarImage, ...]
+    """Its images, in its order."""
+    labels: dict[str, int]
+    """What files that end in ``.cls`` say, by their names without that end; empty unless they were asked for."""
+    left_out: tuple[tuple[str, str], ...]
+    """Reason and name of what is no image."""
+
+    @property
+    def names(self) -> list[str]:
+        """Paths of the images."""
+        return [image.name for image in self.images]
+
+    def skipped(self, above: str = "") -> Skipped:
+        """What was left out: below a folder, or in one that holds no images, such as ``__MACOSX``."""
+        folders = {class_of(name) for name in self.names}
+        skipped = Skipped()
+        for why, name in self.left_out:
+            if name.startswith(above) or class_of(name) not in folders:
+                skipped.add(why, name)
+        return skipped
 
 
-def index(path: Path) -> list[TarImage]:
-    """Every image of an uncompressed tar file, in its order.
+def index(path: Path, *, labelled: bool = False) -> TarIndex:
+    """Find every image of an uncompressed tar file.
+
+    Args:
+        path: tar file.
+        labelled: whether files that end in ``.cls`` are labels, as in WebDataset shards.
 
     Raises:
         UserError: the file is damaged, or a label is not a number.
     """
-    images: list[tuple[str, int, int]] = []
+    images: dict[str, TarImage] = {}
     labels: dict[str, int] = {}
+    links: dict[str, str] = {}
+    left_out: list[tuple[str, str]] = []
     try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                name = member.name.removeprefix("./")
-                suffix = PurePosixPath(name).suffix.lower()
-                if not member.isreg():
-                    continue
-                if suffix in RASTER | ARRAYS:
-                    images.append((name, member.offset_data, member.size))
-                elif suffix == ".cls" and (file := tar.extractfile(member)) is not None:
-                    labels[key_of(name)] = int(file.read())
-        end = max((offset + size for _, offset, size in images), default=0)
-        if end > path.stat().st_size:
-            raise tarfile.ReadError("unexpected end of data")
-    except (OSError, EOFError, ValueError, tarfile.TarError) as error:
+        with damage_named(), tarfile.open(path, "r:") as tar:
+            for member in _members(tar, path.stat().st_size):
+                name = posixpath.normpath(member.name)
+                if member.isdir():
+                    if any(map(is_leftover, PurePosixPath(name).parts)):
+                        left_out.append((LEFTOVER, name))
+                elif labelled and name.endswith(LABEL) and member.isreg() and why_not(name) != LEFTOVER:
+                    file = tar.extractfile(member)
+                    labels[name.removesuffix(LABEL)] = _label(file.read(LONGEST_LABEL + 1) if file else b"", name, path)
+                elif (why := why_not(name)) is not None:
+                    left_out.append((why, name))
+                elif member.issym() or member.islnk():
+                    above = posixpath.dirname(name) if member.issym() else ""
+                    links[name] = posixpath.normpath(posixpath.join(above, member.linkname))
+                elif not member.isreg() or member.issparse():
+                    left_out.append((IRREGULAR, name))
+                else:
+                    if name in images:
+                        left_out.append((REPLACED, name))
+                    images[name] = TarImage(path, name, member.offset_data, member.size)
+    except UserError:
+        raise
+    except UNREADABLE as error:
         raise UserError(
             f"cannot read the tar file {path}: {reason(error)}; expected a whole one, not compressed"
         ) from error
-    return [TarImage(path, *image, labels.get(key_of(image[0]))) for image in images]
+    for name in links:
+        target = _followed(name, links)
+        if target in images:
+            images[name] = replace(images[target], name=name)
+        else:
+            left_out.append((BROKEN_LINK, name))
+    return TarIndex(tuple(images.values()), labels, tuple(left_out))
+
+
+def _members(tar: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
+    """Members one after the other; a damaged header may lead back, round and round."""
+    last = -1
+    for member in tar:
+        if member.size < 0 or member.offset <= last:
+            raise tarfile.ReadError("a header leads back")
+        if member.isreg() and member.offset_data + member.size > size:
+            raise tarfile.ReadError("unexpected end of data")
+        last = member.offset
+        yield member
+
+
+def _followed(name: str, links: dict[str, str]) -> str:
+    """Where a link leads in the end; one in a circle leads to a link."""
+    for _ in links:
+        if name not in links:
+            break
+        name = links[name]
+    return name
+
+
+def _label(content: bytes, name: str, tar: Path) -> int:
+    text = content.decode("utf-8-sig", errors="replace").strip()
+    if re.fullmatch(r"[0-9]{1,18}", text) is None or int(text) >= MOST_CLASSES:
+        shown = text if len(text) <= LONGEST_LABEL else f"{text[:20]}..."
+        raise UserError(
+            f"{name} in {tar} says {shown!r}: expected labels that are whole numbers from 0 to {MOST_CLASSES - 1:,}; "
+            "names of classes stand in classes.txt, a line each"
+        )
+    return int(text)

@@ -1,7 +1,6 @@
 """A trained classifier: from a checkpoint of ours, or timm's pretrained weights."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,17 +8,28 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from asvit.errors import UserError, did_you_mean, one_line
-from asvit.images import Normalisation, from_array
-from asvit.networks.architecture import Task
-from asvit.networks.building import build_trainable
+from asvit.images import Normalisation, as_mode, from_array
+from asvit.networks.architecture import Architecture, Task
+from asvit.networks.building import build_trainable, check_in_timm
 from asvit.networks.named import TIMM, Network, TimmModel, parse_network
+from asvit.runs.json_files import complaint, read_json
 from asvit.training.augment import Transform, evaluation_transform
-from asvit.training.checkpoint import Header, State, fill, load_weights
+from asvit.training.checked import (
+    check_epochs,
+    check_finite,
+    check_fit,
+    check_looking,
+    check_named_network,
+    check_names,
+)
+from asvit.training.checkpoint import Header, fill, load_weights
 from asvit.training.results import Epoch
 from asvit.training.retokenize import enter
+from asvit.training.state import State
 from asvit.units import ValueRange
 
 
@@ -42,6 +52,21 @@ class ClassifierHeader(Header):
     coarseness: int
     """Coarseness of the tokens that the weights were last trained with."""
     state: State[Epoch] = field(default_factory=State)
+
+    def check(self, weights: Mapping[str, Tensor]) -> None:
+        """Refuse what does not fit these weights, or what no training says."""
+        network = check_named_network(self.network, self.task, weights)
+        stride = network.topology.base_stride if isinstance(network, Architecture) else 1
+        # Powers of two, up to the coarseness at which an image is one token.
+        if self.coarseness.bit_count() != 1 or not 1 <= self.coarseness * stride <= max(self.task.image_size):
+            raise UserError(f"its tokens are {self.coarseness} times coarser")
+        check_names(self.classes, self.task.num_classes)
+        check_looking(self.task, self.normalisation, self.value_range, self.test_crop)
+        check_epochs(self.state.epochs, self.state.epoch)
+
+    def build(self) -> nn.Module:
+        """The network that it speaks of, freshly drawn."""
+        return build_trainable(parse_network(self.network), self.task)
 
     @property
     def looking(self) -> "Looking":
@@ -96,16 +121,23 @@ class Classifier:
         """Classes of an image with their probabilities, the likeliest first.
 
         Args:
-            image: PIL image; array ``height x width x channels``, whole numbers up to the largest of their type or
-                floats from 0 to 1; or tensor ``channels x height x width`` from 0 to 1.
+            image: PIL image, which is turned as its EXIF data say; array ``height x width x channels`` of uint8,
+                uint16, floats from 0 to 1, or of the training's range of values; or tensor ``channels x height x
+                width`` from 0 to 1.
             top: classes, at most as many as there are.
             device: where the model is.
 
         Raises:
-            UserError: an array has another number of channels, or values that are not finite.
+            UserError: an array has another number of channels, values are not finite, or probabilities are none.
         """
         with torch.inference_mode():
-            shares = self.model(self.transform(self._readable(image))[None].to(device)).softmax(1)[0].cpu()
+            logits = self.model(self.transform(self._readable(image))[None].to(device))[0].cpu()
+        if not logits.isfinite().all():
+            raise UserError(
+                f"the outputs of {self.network} are not finite: its weights or the image hold infinite values or NaN; "
+                "take another checkpoint, or train again"
+            )
+        shares = logits.softmax(0)
         best = shares.topk(min(top, len(self.classes)))
         return [(self.classes[i], share) for i, share in zip(best.indices.tolist(), best.values.tolist(), strict=True)]
 
@@ -113,18 +145,19 @@ class Classifier:
         """An image as a source would read it."""
         if isinstance(image, np.ndarray):
             try:
-                pixels = image[:, :, None] if image.ndim == 2 else image
-                image = from_array(pixels, self.task.in_chans, self.looking.value_range)
+                image = from_array(image, self.task.in_chans, self.looking.value_range)
             except ValueError as error:
                 raise UserError(f"cannot read the image: {error}") from error
         if isinstance(image, Tensor):
+            if not image.isfinite().all():
+                raise UserError("cannot read the image: it has values that are not finite")
             return image
         if self.task.in_chans not in (1, 3):
             raise UserError(
                 f"cannot read the image: a picture has at most three channels, but the network reads "
                 f"{self.task.in_chans}: expected an array of height x width x {self.task.in_chans}"
             )
-        return image.convert("RGB" if self.task.in_chans == 3 else "L")
+        return as_mode(image, "RGB" if self.task.in_chans == 3 else "L")
 
 
 def read_classifier(text: str | Path, *, averaged: bool = True) -> Classifier:
@@ -136,12 +169,21 @@ def read_classifier(text: str | Path, *, averaged: bool = True) -> Classifier:
         averaged: whether to take the moving average of a checkpoint's weights where there is one.
 
     Raises:
-        UserError: there is no such thing, or it is damaged.
+        UserError: there is no such thing, it is damaged, or a weight is infinite or NaN.
     """
-    if str(text).startswith(TIMM):
-        return load_pretrained(TimmModel(str(text).removeprefix(TIMM)))
     path = Path(text)
-    return load_exported(path) if (path / "config.json").exists() else load_checkpoint(path, averaged=averaged)
+    if str(text).startswith(TIMM):
+        classifier = load_pretrained(TimmModel(str(text).removeprefix(TIMM)))
+    elif (path / "config.json").exists():
+        classifier = load_exported(path)
+    else:
+        classifier = load_checkpoint(path, averaged=averaged)
+    for name, weight in classifier.model.named_parameters():
+        if not weight.isfinite().all():  # what they answer may still be finite, and means nothing
+            raise UserError(
+                f"{text} has weights that are infinite or NaN, in {name}: take another checkpoint, or train again"
+            )
+    return classifier
 
 
 def load_checkpoint(path: Path, *, averaged: bool = True) -> Classifier:
@@ -152,12 +194,11 @@ def load_checkpoint(path: Path, *, averaged: bool = True) -> Classifier:
         averaged: whether to take the moving average of the weights where there is one.
     """
     weights, header, file = load_weights(path, ClassifierHeader, averaged=averaged)
-    network = parse_network(header.network)
-    model = build_trainable(network, header.task)
+    model = header.build()
     fill(model, weights, file)
     if header.coarseness > 1:
         enter(model, header.coarseness)
-    return Classifier(network, model.eval(), header.task, header.classes, header.looking)
+    return Classifier(parse_network(header.network), model.eval(), header.task, header.classes, header.looking)
 
 
 def load_pretrained(network: TimmModel) -> Classifier:
@@ -181,6 +222,66 @@ def load_pretrained(network: TimmModel) -> Classifier:
         raise UserError(f"timm has no weights of {model_name} here: {one_line(error)}") from error
 
 
+@dataclass(frozen=True)
+class ExportedArguments:
+    """How timm is to make a network, where that is not all in its name."""
+
+    architecture: str | None = None
+    """Text form of a network of ours."""
+
+
+@dataclass(frozen=True)
+class ExportedInput:
+    """What an exported network reads."""
+
+    input_size: tuple[int, int, int]
+    """Channels, height, width."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop_pct: float
+    interpolation: str
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The ``config.json`` of an export for timm, as far as it is read here."""
+
+    architecture: str
+    """timm's name of the model: ``asvit``, with a text form among the arguments, or another."""
+    num_classes: int
+    pretrained_cfg: ExportedInput
+    model_args: ExportedArguments = ExportedArguments()
+    label_names: tuple[str, ...] | None = None
+    value_range: ValueRange | None = None
+
+    @property
+    def network(self) -> Network:
+        """Architecture, or model of timm."""
+        text = self.model_args.architecture
+        return TimmModel(self.architecture) if text is None else parse_network(text)
+
+    @property
+    def task(self) -> Task:
+        """Images and classes."""
+        in_chans, height, width = self.pretrained_cfg.input_size
+        return Task(image_size=(height, width), in_chans=in_chans, num_classes=self.num_classes)
+
+    def check(self, weights: Mapping[str, Tensor]) -> None:
+        """Refuse what does not fit these weights, before anything is built."""
+        text = self.model_args.architecture
+        network = check_named_network(TIMM + self.architecture if text is None else text, self.task, weights)
+        if isinstance(network, Architecture):
+            check_fit(weights, lambda: build_trainable(network, self.task))
+        read = self.pretrained_cfg
+        check_looking(self.task, Normalisation(read.mean, read.std), self.value_range, read.crop_pct)
+        if self.label_names is not None:
+            check_names(self.label_names, self.num_classes)
+        check_finite(weights)
+
+
+EXPORTED = "a folder that `asvit export` wrote"
+
+
 def load_exported(folder: Path) -> Classifier:
     """The network of a folder that `asvit export` wrote for timm, in evaluation mode.
 
@@ -191,17 +292,28 @@ def load_exported(folder: Path) -> Classifier:
 
     import asvit.networks.timm_model  # noqa: F401, registers our networks
 
+    exported = read_json(folder / "config.json", Exported, EXPORTED)
     try:
-        config = json.loads((folder / "config.json").read_text())
+        exported.check(read_tensors(folder / "model.safetensors"))
+        check_in_timm(TimmModel(exported.architecture))
         model: Any = timm.create_model(f"local-dir:{folder.resolve()}", pretrained=True)
-        text = config.get("model_args", {}).get("architecture")
-        network = TimmModel(config["architecture"]) if text is None else parse_network(text)
-        value_range = None if config.get("value_range") is None else tuple(map(float, config["value_range"]))
-    except (RuntimeError, OSError, ValueError, LookupError, SafetensorError) as error:
-        raise UserError(
-            f"cannot load {folder}: {one_line(error)}; expected a folder that `asvit export` wrote"
-        ) from error
-    return made_by_timm(network, model, value_range)  # pyright: ignore[reportArgumentType], two numbers
+    except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"cannot load {folder}: {complaint(error)}; expected {EXPORTED}") from error
+    return made_by_timm(exported.network, model, exported.value_range)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file.
+
+    Raises:
+        UserError: it is missing, damaged or no file.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no file {path}")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"{path.name} is damaged: {complaint(error)}") from error
 
 
 def made_by_timm(network: Network, model: Any, value_range: ValueRange | None = None) -> Classifier:

@@ -8,7 +8,7 @@ from asvit.design.record import DesignReport
 from asvit.report.design.beside import own_networks
 from asvit.report.published import of_the_paper, of_timm_near
 from asvit.runs.next_steps import Step, after_design, after_search, command, training_set_of
-from asvit.runs.records import RUN, read_file
+from asvit.runs.records import read_asked
 
 
 def steps_after(report: DesignReport, directory: Path) -> Iterator[Step]:
@@ -37,7 +37,7 @@ def file_of(member: Member, directory: Path) -> Path:
 
 def data_of(directory: Path) -> str:
     """Images to train on: those of the run's kernel, where they are a training set."""
-    return training_set_of(read_file(directory / RUN))
+    return training_set_of(read_asked(directory))
 
 
 def _others(report: DesignReport) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from asvit.detection.recipe import DetectRecipe
 from asvit.detection.results import CocoScores, DetectEpoch, DetectResult
 from asvit.report.asked import ImageCounts
-from asvit.runs.read import Config, RunFile, damaged, read_kept, read_result, read_run
+from asvit.runs.read import Config, RunFile, damaged, read_picture, read_result, read_run
 from asvit.runs.records import RESULT
 
 
@@ -63,7 +63,8 @@ def read_detection(directory: Path) -> DetectReport:
     run = read_run(directory, DetectRun)
     result = read_result(directory, run, DetectResult)
     path = directory / RESULT
-    if [epoch.epoch for epoch in result.epochs] != list(range(1, run.config.detect.epochs + 1)):
+    numbers = [epoch.epoch for epoch in result.epochs]
+    if len(numbers) != run.config.detect.epochs or numbers != list(range(1, len(numbers) + 1)):
         raise damaged(path, "its epochs are not those of the recipe")
     if result.best not in result.epochs or result.best.boxes is None or result.best.masks is None:
         raise damaged(path, "its best epoch is none of its evaluated epochs")
@@ -71,4 +72,4 @@ def read_detection(directory: Path) -> DetectReport:
         raise damaged(path, f"it names {len(result.classes)} of {result.task.num_classes} classes")
     if result.by_class and tuple(one.name for one in result.by_class) != result.classes:
         raise damaged(path, "its average precisions are not those of its classes")
-    return DetectReport(run, result, tuple(read_kept(directory / one.picture) for one in result.mistakes))
+    return DetectReport(run, result, tuple(read_picture(directory, one.picture) for one in result.mistakes))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from asvit.report.asked import ImageCounts
 from asvit.report.training.answers import Answered
-from asvit.runs.read import Config, RunFile, damaged, read_kept, read_result, read_run
+from asvit.runs.read import Config, RunFile, damaged, read_picture, read_result, read_run
 from asvit.runs.records import RESULT
 from asvit.training.recipe import TrainRecipe
 from asvit.training.results import TrainResult
@@ -99,11 +99,14 @@ def read_training(directory: Path) -> TrainReport:
     run = read_run(directory, TrainRun)
     result = read_result(directory, run, TrainResult)
     _check(directory / RESULT, result)
-    return TrainReport(run, result, tuple(read_kept(directory / mistake.picture) for mistake in result.mistakes))
+    return TrainReport(run, result, tuple(read_picture(directory, mistake.picture) for mistake in result.mistakes))
 
 
 def _check(path: Path, result: TrainResult) -> None:
     """Refuse a record whose parts do not fit together."""
+    counts = [stage.epochs for stage in result.stages]
+    if min(counts, default=0) < 1 or sum(counts) != len(result.epochs):  # before lists of as many are made
+        raise damaged(path, "its epochs are not those of its stages")
     planned = [stage.coarseness for stage in result.stages for _ in range(stage.epochs)]
     if [(epoch.epoch, epoch.coarseness) for epoch in result.epochs] != list(enumerate(planned, start=1)):
         raise damaged(path, "its epochs are not those of its stages")

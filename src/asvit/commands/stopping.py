@@ -1,0 +1,87 @@
+"""Ctrl-C and SIGTERM: one line and the usual exit code at any moment. Imports next to nothing."""
+
+import _thread
+import os
+import signal
+import sys
+from types import FrameType
+
+WORDS = {signal.SIGINT: "stopped", signal.SIGTERM: "terminated"}
+"""What is said after a signal."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked for an end while a command was at work."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def listen() -> None:
+    """Answer Ctrl-C and SIGTERM from now on."""
+    for number in WORDS:
+        signal.signal(number, stop)
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    """End at once where nothing has begun; else let what is at work put its things away.
+
+    Raises:
+        Stopped: something is at work.
+    """
+    # Thrown into an import, an exception may leave it as another one.
+    if run_directory() is None and importing(frame):
+        end_at_once(number)
+    raise Stopped(number)
+
+
+def end_at_once(number: int, frame: FrameType | None = None) -> None:
+    """Say the line and end, without any cleaning up."""
+    sys.stderr.write(f"asvit: {farewell(number)}\n")
+    sys.stderr.flush()
+    os._exit(128 + number)
+
+
+def farewell(number: int) -> str:
+    """What a command that was stopped says; of its run directory nothing where it had none.
+
+    >>> farewell(signal.SIGINT).partition(";")[0]
+    'stopped'
+    """
+    goes_on = "" if run_directory() is None else "; the same command goes on from what was kept"
+    return WORDS[signal.Signals(number)] + goes_on
+
+
+def end_without_exceptions() -> None:
+    """From now on let a signal end the process at once: nothing is at work that would have to be put away."""
+    for number in WORDS:
+        signal.signal(number, end_at_once)
+
+
+def run_directory() -> object:
+    """Run directory in which this process has worked last; None where in none."""
+    records = sys.modules.get("asvit.runs.records")
+    return None if records is None or not hasattr(records, "OPENED") else records.OPENED.get()
+
+
+def importing(frame: FrameType | None) -> bool:
+    """Whether code that was interrupted had been called by an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def try_again() -> None:
+    """Send a signal anew whose exception came up where Python can only ignore it, such as in a destructor."""
+    usual = sys.unraisablehook
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if isinstance(unraisable.exc_value, Stopped):
+            _thread.interrupt_main(signal.Signals(unraisable.exc_value.number))
+        else:
+            usual(unraisable)
+
+    sys.unraisablehook = hook

@@ -1,0 +1,61 @@
+"""What is refused before it is decoded, by the header alone; and one kind of error for all that decoders raise."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase
+from pathlib import Path
+
+from asvit.errors import one_line
+
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError)
+"""Exceptions that decoding a damaged file may raise."""
+EXPECTED = "a whole JPEG, PNG, .npy or TIFF file"
+MOST_VALUES = 2**28
+"""Values of an image at most, over all channels: 1 GiB as float32, or 89 million pixels in colour."""
+
+
+def check_values(*, height: int, width: int, channels: int) -> None:
+    """Refuse an image with more values than are read.
+
+    >>> check_values(height=13000, width=13000, channels=3)
+    Traceback (most recent call last):
+    ValueError: it is 13000x13000x3, 507,000,000 values: at most 268,435,456 are read; make it smaller
+    """
+    if (values := height * width * channels) > MOST_VALUES:
+        raise ValueError(
+            f"it is {height}x{width}x{channels}, {values:,} values: at most {MOST_VALUES:,} are read; make it smaller"
+        )
+
+
+def open_regular(path: Path) -> BufferedIOBase:
+    """Open a regular file to read; a pipe or device would make its reader wait for ever.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is none.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError("it is a folder, a pipe or a device")
+    return open(path, "rb")
+
+
+@contextmanager
+def damage_named() -> Iterator[None]:
+    """Context for decoders of others: whatever they raise on damaged bytes is one of :data:`UNREADABLE`.
+
+    >>> with damage_named():
+    ...     {}["tag"]
+    Traceback (most recent call last):
+    ValueError: damaged: 'tag'
+    """
+    try:
+        yield
+    except UNREADABLE:
+        raise
+    except MemoryError as error:  # sizes have been checked: a header that contradicts itself
+        raise ValueError("damaged: it asks for more memory than there is") from error
+    except Exception as error:
+        # Decoders check little: struct.error, zlib.error, KeyError, TypeError, OverflowError and others were seen.
+        raise ValueError(f"damaged: {one_line(error)}") from error
