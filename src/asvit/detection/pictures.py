@@ -3,17 +3,11 @@
 import os
 import re
 import stat
-import struct
 from pathlib import Path
 
 from asvit.detection.annotations import Picture
 from asvit.errors import UserError, reason
-from asvit.images import ARRAYS, UNREADABLE, load_array
-
-ORIENTATION = 0x0112
-"""EXIF's tag that says how a picture is to be turned before it is shown."""
-TURNED = {5, 6, 7, 8}
-"""Values of it that exchange width and height."""
+from asvit.images import ARRAYS, UNREADABLE, load_array, opened_picture, upright_size
 
 
 def path_of(folder: Path, file_name: str) -> Path:
@@ -95,17 +89,11 @@ Size = tuple[int, int]
 
 def stored_and_upright(file: Path) -> tuple[Size, Size]:
     """Size of an image file as it is stored, and as it is shown, of which only the head is read where it can be."""
-    from PIL import Image
-
     if file.suffix.lower() in ARRAYS:
         height, width, *_ = load_array(file, file.suffix).shape
         return (height, width), (height, width)
-    try:
-        with Image.open(file) as image:
-            size = image.height, image.width
-            # Of a PNG without EXIF in front, Pillow would decode all pixels in search of one behind them.
-            known = image.format != "PNG" or "exif" in image.info
-            turned = known and image.getexif().get(ORIENTATION) in TURNED
-    except (Image.DecompressionBombError, struct.error) as error:
-        raise ValueError(error) from error
-    return size, (size[1], size[0]) if turned else size
+    with opened_picture(file) as image:
+        stored = image.height, image.width
+        # Of a PNG without EXIF in front, Pillow would decode all pixels in search of one behind them.
+        known = image.format != "PNG" or "exif" in image.info
+        return stored, upright_size(image) if known else stored
