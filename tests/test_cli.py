@@ -3,7 +3,6 @@
 import csv
 import json
 import os
-import resource
 import signal
 import sqlite3
 import subprocess
@@ -17,25 +16,12 @@ from test_photos import not_an_image, photo_folder, truncated
 
 from asvit.commands.said import SAID, repeat_command
 
-ASVIT = Path(sys.executable).parent / "asvit"
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden" / "architectures.csv"
 SMOKE = ("design", "--recipe", "smoke", "--threads", "1")
 
 
-@pytest.fixture(autouse=True)
-def interruptible():
-    """A shell that starts a program in the background makes it, and what it starts, deaf to Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def asvit(*arguments: str, cwd: Path, check: int = 0, **options) -> subprocess.CompletedProcess:
-    words = list(map(str, arguments))
-    if options:
-        done = subprocess.run([ASVIT, *words], cwd=cwd, capture_output=True, text=True, **options)
-    else:
-        done = commands.run(words, cwd)
+def asvit(*arguments: str | Path, cwd: Path, check: int = 0, **options) -> subprocess.CompletedProcess:
+    done = commands.run(arguments, cwd, **options)
     assert done.returncode == check, done.stderr
     return done
 
@@ -73,15 +59,14 @@ def test_design_hands_over_a_family_within_its_budget(finished):
     [(signal.SIGKILL, 15), (signal.SIGINT, 1), (signal.SIGTERM, 30)],
 )
 def test_an_interrupted_design_ends_in_the_same_bytes(finished, tmp_path, how, after):
-    command = [ASVIT, *SMOKE, "--steps", "12", "--out", "run"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        while rows(tmp_path / "run" / "measurements.sqlite") < after and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(how)
-        _, said = process.communicate()
+    command = commands.Started([*SMOKE, "--steps", "12", "--out", "run"], tmp_path)
+    while rows(tmp_path / "run" / "measurements.sqlite") < after and command.at_work():
+        time.sleep(0.01)
+    command.send(how)
+    done = command.ended()
     codes = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}
-    assert process.returncode == codes[how], said
-    assert "Traceback" not in said
+    assert done.returncode == codes[how], done.stderr
+    assert "Traceback" not in done.stderr
     before = rows(tmp_path / "run" / "measurements.sqlite")
     assert before >= after
     assert not (tmp_path / "run" / "result.json").exists()
@@ -99,10 +84,7 @@ def test_a_finished_run_is_repeated_from_its_ledger_and_keeps_its_threads(finish
 
 @pytest.mark.parametrize("room", [24_000, 200_000], ids=["for half a ledger", "for all but the report"])
 def test_a_full_disk_keeps_what_was_measured(finished, tmp_path, room):
-    def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-
-    stopped = asvit(*SMOKE, "--steps", "12", "--out", "run", cwd=tmp_path, check=2, preexec_fn=small_files)
+    stopped = asvit(*SMOKE, "--steps", "12", "--out", "run", cwd=tmp_path, check=2, largest_file=room)
     assert stopped.stderr.splitlines()[-1].startswith("asvit: cannot")
     assert "make room" in stopped.stderr.splitlines()[-1]
     assert "Traceback" not in stopped.stderr
@@ -165,12 +147,12 @@ MEMORY = (
 def test_a_design_within_measured_budgets_is_killed_and_goes_on_from_what_it_measured(tmp_path):
     """Memory is exact: kills change nothing but latencies, and those that were measured stay."""
     ledger, result = tmp_path / "run" / "measurements.sqlite", tmp_path / "run" / "result.json"
-    with subprocess.Popen([ASVIT, *MEMORY], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        while rows(ledger) < 40 and process.poll() is None:
-            time.sleep(0.01)
-        process.kill()
-        _, said = process.communicate()
-    assert process.returncode == -9, said
+    command = commands.Started(MEMORY, tmp_path)
+    while rows(ledger) < 40 and command.at_work():
+        time.sleep(0.01)
+    command.send(signal.SIGKILL)
+    done = command.ended()
+    assert done.returncode == -9, done.stderr
     before = latencies(ledger)
     assert before
     printed = json.loads(asvit(*MEMORY, "--json", cwd=tmp_path).stdout)

@@ -4,11 +4,11 @@ import csv
 import json
 import shutil
 import signal
-import subprocess
 import time
 from base64 import b64encode
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 import torch
@@ -16,12 +16,12 @@ from coco_sets import coco_folder, edit
 from PIL import Image
 from pycocotools.coco import COCO as Reference
 from safetensors.torch import load_file
-from test_cli import ASVIT, asvit
-from test_train_cli import TINY, torchrun
+from test_cli import asvit
+from test_train_cli import TINY
 
 from asvit.commands.app import main
 
-SMOKE = ("detect", "train", TINY, "--data", "set", "--recipe", "smoke", "--threads", "1", "--workers", "1")
+SMOKE = ("detect", "train", TINY, "--data", "set", "--recipe", "smoke", "--threads", "1", "--workers", "0")
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +79,14 @@ def test_the_report_shows_it(finished, tmp_path):
 
 
 def test_a_killed_training_ends_in_the_same_weights(finished, folder):
-    command = [ASVIT, *SMOKE, "--checkpoint-minutes", "0", "--out", "run"]
-    checkpoints = folder / "run" / "checkpoints"
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
-        while process.poll() is None and not list(checkpoints.glob("epoch-0001*")):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()  # returns: the loading process, which holds the pipe too, has ended as well
-    assert process.returncode == -signal.SIGKILL
+    loading = [*SMOKE[:-1], "1"]  # how many processes load images is not part of what is trained
+    command = commands.Started([*loading, "--checkpoint-minutes", "0", "--out", "run"], folder)
+    while command.at_work() and not list((folder / "run" / "checkpoints").glob("epoch-0001*")):
+        time.sleep(0.01)
+    command.send(signal.SIGKILL)
+    assert command.ended().returncode == -signal.SIGKILL
+    while commands.processes_in(folder):  # those that load images end as well
+        time.sleep(0.01)
     assert not (folder / "run" / "result.json").exists()
     asvit(*SMOKE, "--out", "run", cwd=folder)
     a, b = (load_file(root / "run" / "checkpoints" / "epoch-0002.safetensors") for root in (finished, folder))
@@ -182,8 +182,8 @@ def test_describe_counts_the_papers_detector(tmp_path):
 
 
 def test_two_processes_train_together_and_score_every_picture_once(folder):
-    done = torchrun(*SMOKE, "--out", "pair", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    for done in commands.run_together([*SMOKE, "--out", "pair"], folder):
+        assert done.returncode == 0, done.stderr
     best = json.loads((folder / "pair" / "result.json").read_text())["best"]
     alone = asvit("detect", "evaluate", "pair", "--data", "set", "--threads", "1", "--json", cwd=folder)
     scores = json.loads(alone.stdout)["scores"]

@@ -8,7 +8,11 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from functools import cache
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import commands
 import pytest
@@ -39,18 +43,14 @@ OPTIONS = {
 }
 
 
-@pytest.fixture
-def help_of(capsys, monkeypatch):
+@cache
+def help_of(*chain: str, everything: bool = False) -> str:
     """What a command says with --help on 80 columns."""
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def said(*chain: str, everything: bool = False) -> str:
-        before = ALL.set(everything)
+    before = ALL.set(everything)
+    with patch.dict(os.environ, {"COLUMNS": "80"}), redirect_stdout(StringIO()) as said:
         app([*chain, "--help"], exit_on_error=False, print_error=False, result_action="return_value")
-        ALL.reset(before)
-        return capsys.readouterr().out
-
-    return said
+    ALL.reset(before)
+    return said.getvalue()
 
 
 def test_every_command_is_looked_at():
@@ -58,7 +58,7 @@ def test_every_command_is_looked_at():
 
 
 @pytest.mark.parametrize("chain", COMMANDS, ids=" ".join)
-def test_help_ends_with_examples_that_can_be_run(chain, help_of):
+def test_help_ends_with_examples_that_can_be_run(chain):
     said = help_of(*chain)
     assert max(map(len, said.splitlines())) <= 80
     assert "\x1b" not in said
@@ -73,7 +73,7 @@ def test_help_ends_with_examples_that_can_be_run(chain, help_of):
         app.parse_args(words, exit_on_error=False, print_error=False)
 
 
-def test_help_shows_patterns_as_they_are(help_of):
+def test_help_shows_patterns_as_they_are():
     assert "annotations/*train*.json" in help_of("detect", "train")
 
 
@@ -88,7 +88,7 @@ def test_help_and_welcome_need_no_torch():
 
 
 @pytest.mark.parametrize("step", START, ids=lambda step: step[0])
-def test_what_a_newcomer_is_told_can_be_run(step, help_of):
+def test_what_a_newcomer_is_told_can_be_run(step):
     for command in step[1].split("; "):
         program, *words = shlex.split(command)
         assert program == "asvit"
@@ -208,7 +208,7 @@ def test_colours_are_for_terminals_that_want_them():
 
 
 @pytest.mark.parametrize("chain", [chain for chain in COMMANDS if " ".join(chain) in OPTIONS], ids=" ".join)
-def test_the_first_help_fits_a_screen_and_help_all_has_every_option(chain, help_of):
+def test_the_first_help_fits_a_screen_and_help_all_has_every_option(chain):
     command = " ".join(chain)
     first, everything = help_of(*chain), help_of(*chain, everything=True)
     assert len(first.splitlines()) <= 60
@@ -217,7 +217,7 @@ def test_the_first_help_fits_a_screen_and_help_all_has_every_option(chain, help_
     assert more == any(name not in first for name in OPTIONS[command])
 
 
-def test_the_help_of_a_design_begins_with_budget_and_images(help_of):
+def test_the_help_of_a_design_begins_with_budget_and_images():
     said = help_of("design")
     places = [said.index(words) for words in ("--params", "--image-size", "--recipe", "--base-stride", "--out")]
     assert places == sorted(places)

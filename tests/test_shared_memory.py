@@ -20,7 +20,6 @@ from asvit.training.data import EvaluationOrder, Examples, batches
 
 CPU = torch.device("cpu")
 Usage = namedtuple("Usage", ["total", "free"])
-multiprocessing.set_forkserver_preload(["torch", "asvit.training.data", "asvit.detection.batch"])  # imported once
 
 
 @pytest.fixture(autouse=True)

@@ -6,14 +6,14 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import time
 from pathlib import Path
 
+import commands
 import pytest
 import torch
 from image_sets import opened
-from test_cli import ASVIT, asvit
+from test_cli import asvit
 
 from asvit.commands.app import main
 from asvit.networks.architecture import Architecture
@@ -36,10 +36,10 @@ def workers_of(parent: int) -> list[int]:
     return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-def wait_for(process: subprocess.Popen, happened) -> None:
-    while process.poll() is None and not happened():
+def wait_for(command: commands.Started, happened) -> None:
+    while command.at_work() and not happened():
         time.sleep(0.01)
-    assert process.poll() is None
+    assert command.at_work(), command.ended().stderr
 
 
 def rows_of(run: Path, name: str = "topologies.csv") -> list[dict[str, str]]:
@@ -58,14 +58,13 @@ def finished(tmp_path_factory) -> Path:
     """
     folder = tmp_path_factory.mktemp("study")
     run = folder / "run"
-    command = [ASVIT, *STUDY, "--least-ratio", "0", "--workers", "2", *SOON, "--out", "run"]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
-        wait_for(process, lambda: trials(run, "RUNNING") == 2)
-        first, second = workers_of(process.pid)
-        os.kill(first, signal.SIGKILL)
-        wait_for(process, lambda: len(rows_of(run)) >= 3)
-        process.send_signal(signal.SIGKILL)
-        _, said = process.communicate()
+    command = commands.Started([*STUDY, "--least-ratio", "0", "--workers", "2", *SOON, "--out", "run"], folder)
+    wait_for(command, lambda: trials(run, "RUNNING") == 2)
+    first, second = workers_of(command.pid)
+    os.kill(first, signal.SIGKILL)
+    wait_for(command, lambda: len(rows_of(run)) >= 3)
+    command.send(signal.SIGKILL)
+    said = command.ended().stderr
     shutil.copy(run / "topologies.csv", folder / "killed.csv")
     assert f"worker {first} has died (exit code -9): its training is given back" in said
     while alive(second):  # it ends with its parent

@@ -2,13 +2,13 @@
 
 import csv
 import json
-import resource
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 import torch
@@ -16,7 +16,7 @@ from image_sets import array_folder, image_folder
 from PIL import Image
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
-from test_cli import ASVIT, asvit
+from test_cli import asvit
 
 from asvit import Architecture, Task, load
 from asvit.images import Normalisation
@@ -55,14 +55,11 @@ def test_a_run_directory_tells_the_training(finished):
 
 @pytest.mark.parametrize("epochs", [0, 2])
 def test_a_killed_training_ends_in_the_same_weights(finished, tmp_path, epochs):
-    command = [ASVIT, *RUN, "--checkpoint-minutes", "0", "--out", "run"]
-    folder = tmp_path / "run" / "checkpoints"
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        while process.poll() is None and not list(folder.glob(f"epoch-{epochs:04d}*")):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    assert process.returncode == -9
+    command = commands.Started([*RUN, "--checkpoint-minutes", "0", "--out", "run"], tmp_path)
+    while command.at_work() and not list((tmp_path / "run" / "checkpoints").glob(f"epoch-{epochs:04d}*")):
+        time.sleep(0.01)
+    command.send(signal.SIGKILL)
+    assert command.ended().returncode == -9
     assert not (tmp_path / "run" / "result.json").exists()
     asvit(*RUN, "--out", "run", cwd=tmp_path)  # how often it writes checkpoints is not part of what is trained
     ours, theirs = last_weights(tmp_path / "run"), last_weights(finished)
@@ -71,22 +68,18 @@ def test_a_killed_training_ends_in_the_same_weights(finished, tmp_path, epochs):
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
-    with subprocess.Popen([ASVIT, *RUN, "--out", "run"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        while process.poll() is None and not list((tmp_path / "run").glob("checkpoints/*")):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
-        _, said = process.communicate()
-    assert process.returncode == 143
-    assert said.splitlines()[-1] == "asvit: terminated; the same command goes on from what was kept"
+    command = commands.Started([*RUN, "--out", "run"], tmp_path)
+    while command.at_work() and not list((tmp_path / "run").glob("checkpoints/*")):
+        time.sleep(0.01)
+    command.send(signal.SIGTERM)
+    done = command.ended()
+    assert done.returncode == 143
+    assert done.stderr.splitlines()[-1] == "asvit: terminated; the same command goes on from what was kept"
 
 
 def test_a_full_disk_leaves_the_last_good_checkpoint(finished, tmp_path):
     room = (finished / "checkpoints" / "epoch-0003.safetensors").stat().st_size - 1000
-
-    def small_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-
-    stopped = asvit(*RUN, "--out", "run", cwd=tmp_path, check=2, preexec_fn=small_files)
+    stopped = asvit(*RUN, "--out", "run", cwd=tmp_path, check=2, largest_file=room)
     assert "cannot write run/checkpoints/epoch-0001.safetensors" in stopped.stderr.splitlines()[-1]
     assert "make room, then repeat the command" in stopped.stderr.splitlines()[-1]
     assert list((tmp_path / "run" / "checkpoints").iterdir()) == []
@@ -240,7 +233,7 @@ def test_photographs_with_every_augmentation_and_an_unreadable_one(tmp_path):
     assert unreadable.startswith("mid/5.png: ")
     assert list((tmp_path / "run" / "tensorboard").iterdir())
     too_many = asvit(
-        "train", TINY, "--data", "set", *short, "--max-unreadable", "0", "--out", "b", cwd=tmp_path, check=2
+        "train", TINY, "--data", "set", *SHORT, "--max-unreadable", "0", "--out", "b", cwd=tmp_path, check=2
     )
     assert "1 training images cannot be read, the last: mid/5.png" in too_many.stderr.splitlines()[-1]
 

@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 
@@ -25,7 +25,12 @@ def deaf_children() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def deaf_fork_server() -> None:
-    """Start Python's fork server, if it is not there yet, so that all processes that it makes do not hear Ctrl-C."""
+def deaf_fork_server(modules: Iterable[str] = ()) -> None:
+    """Start Python's fork server, if it is not there yet, so that all processes that it makes do not hear Ctrl-C.
+
+    Args:
+        modules: what its processes need. The server loads it once; else every process would.
+    """
+    forkserver.set_forkserver_preload(["__main__", *sorted(modules)])
     with deaf_children():
         forkserver.ensure_running()

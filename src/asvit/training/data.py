@@ -37,8 +37,21 @@ class Draws(IntEnum):
     SAMPLE = 3
 
 
+def seed_processor(draws: Draws, *key: int) -> None:
+    """Make the global random states of Python, numpy and torch on the CPU a function of what is drawn and some numbers.
+
+    Of torch's devices the CPU alone: for the others `torch.manual_seed` formats the stack of calls, which takes longer
+    than to make a small image ready.
+    """
+    # Sums such as seed + epoch would meet again in other epochs; a SeedSequence gives neighbours unrelated states.
+    state = np.random.SeedSequence((draws, *key)).generate_state(3)
+    random.seed(int(state[0]))
+    np.random.seed(state[1])  # noqa: NPY002, timm's augmentations draw from the global state
+    torch.default_generator.manual_seed(int(state[2]))
+
+
 def seed_everything(draws: Draws, *key: int) -> None:
-    """Make every global random state a function of what is drawn and some numbers.
+    """Make every global random state, those of all devices too, a function of what is drawn and some numbers.
 
     >>> seed_everything(Draws.STEP, 0, 1)
     >>> first = torch.rand(1)
@@ -46,11 +59,8 @@ def seed_everything(draws: Draws, *key: int) -> None:
     >>> bool(torch.rand(1) == first)
     True
     """
-    # Sums such as seed + epoch would meet again in other epochs; a SeedSequence gives neighbours unrelated states.
-    state = np.random.SeedSequence((draws, *key)).generate_state(3)
-    random.seed(int(state[0]))
-    np.random.seed(state[1])  # noqa: NPY002, timm's augmentations draw from the global state
-    torch.manual_seed(int(state[2]))
+    seed_processor(draws, *key)
+    torch.manual_seed(torch.initial_seed())
 
 
 def generator_of(draws: Draws, *key: int) -> torch.Generator:
@@ -156,7 +166,7 @@ class Examples(Dataset[Example]):
         epoch, index = place
         # torch seeds a worker once, so that its draws would depend on which samples it happened to load before.
         if self.seed is not None:
-            seed_everything(Draws.SAMPLE, self.seed, epoch, index)
+            seed_processor(Draws.SAMPLE, self.seed, epoch, index)
         # Training needs whole batches, of as many images in every process: the next image of the list stands in, which,
         # unlike another draw, is a function of the index too. The message names the one that was asked for; its
         # neighbours are named where their own turn comes.
@@ -248,4 +258,10 @@ def batches(
     batch_type: type[BatchT] = Batch,
 ) -> Iterable[BatchT]:
     """Batches in an order; the workers that load them live on between epochs and share no random state."""
-    return Loader(partial(batch_of, batch_type, examples), order, workers=workers, pin_memory=device.type == "cuda")
+    return Loader(
+        partial(batch_of, batch_type, examples),
+        order,
+        workers=workers,
+        pin_memory=device.type == "cuda",
+        modules={part.__module__ for part in (examples, examples.source, examples.prepare, batch_type)},
+    )

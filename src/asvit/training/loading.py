@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from multiprocessing.queues import Queue
@@ -69,6 +69,7 @@ class Loader(Generic[BatchT]):
         *,
         workers: int,
         pin_memory: bool,
+        modules: Iterable[str] = (),
     ) -> None:
         """Set up processes, which begin with the first epoch.
 
@@ -77,10 +78,11 @@ class Loader(Generic[BatchT]):
             order: places of every batch.
             workers: number of processes; 0: batches are made in this one.
             pin_memory: whether a GPU fetches the batches.
+            modules: what the processes need, which is loaded once for all of them.
         """
         self.workers = workers
         if workers:
-            deaf_fork_server()
+            deaf_fork_server(modules)
         # A fork of a process with threads or CUDA may hang; the fork server is a process that has neither.
         self.loader: Any = DataLoader(
             Made(make),
