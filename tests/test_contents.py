@@ -5,7 +5,7 @@ import pytest
 from image_sets import array_folder, image_folder, opened
 from PIL import Image
 
-from asvit.contents import Glance, contents_of, image_files, look_into_paths
+from asvit.contents import Glance, contents_of, images_in, look_into_paths
 from asvit.errors import UserError
 from asvit.images import Normalisation
 from asvit.training.statistics import normalisation_of
@@ -55,6 +55,12 @@ def test_a_range_that_is_said_is_believed():
     assert contents_of("a set", floats, value_range=(-2, 9)).remarks == ()
 
 
+def test_a_range_that_changes_nothing_is_remarked_on():
+    pictures = [Glance.of_picture("a.png", mode="I;16", size=(8, 9))]
+    (remark,) = contents_of("a set", pictures, value_range=(0, 4095)).remarks
+    assert remark.startswith("a set holds pictures, which are read in 8 bits a channel: the range of values from 0 to")
+
+
 @pytest.mark.parametrize(("high", "said"), [(4095, True), (65535, False), (0, False)])
 def test_a_part_of_a_range_is_remarked_on(high, said):
     remarks = contents_of("a set", [array(kind="uint16", high=high)]).remarks
@@ -66,7 +72,7 @@ def test_unreadable_files_are_looked_past(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((4, 5, 2), np.uint8))
     (tmp_path / "b.npy").write_text("no array")
     np.save(tmp_path / "c.npy", np.zeros(3))
-    (glance,) = look_into_paths(image_files(tmp_path))
+    (glance,) = look_into_paths(images_in(tmp_path).paths)
     assert (glance.channels, glance.size, glance.values) == (2, (4, 5), ("uint8", 0, 0))
 
 

@@ -12,7 +12,8 @@ from PIL import Image
 
 from asvit.errors import UserError
 from asvit.images import open_raster
-from asvit.training.sources import Digits, check_classes
+from asvit.training.settings import ImageData
+from asvit.training.sources import Digits, check_classes, open_data
 
 
 def images_of(source) -> dict[str, list[bytes]]:
@@ -217,3 +218,9 @@ def test_classes_and_channels_of_both_parts_must_be_the_same(folder, tmp_path):
     with pytest.raises(UserError, match=r"has 3 channels, .* has 1"):
         check_classes(train, Digits("val"))
     check_classes(train, opened(str(folder), "val"))
+
+
+def test_digits_keep_their_channel():
+    assert open_data(ImageData(data="digits", in_chans=1), "val").channels == 1
+    with pytest.raises(UserError, match="the digits have 1 channel, not 3: give --in-chans 1"):
+        open_data(ImageData(data="digits", in_chans=3), "val")

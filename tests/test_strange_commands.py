@@ -14,7 +14,7 @@ from test_golden_commands import now
 
 from asvit.commands.app import main
 from asvit.commands.stopping import farewell
-from asvit.commands.words import leaves, look_at_words
+from asvit.commands.words import leaves
 from asvit.errors import LONGEST, UserError, check_number, check_whole, harmless, message_line, shortened
 
 NAMELESS = {
@@ -243,7 +243,6 @@ def test_messages_keep_their_ends():
 def test_what_counts_as_a_whole_number_is_found_in_the_type():
     assert int in leaves(tuple[int, ...] | None)
     assert int not in leaves(bool | None)
-    assert look_at_words.__module__ == "asvit.commands.words"
 
 
 def test_another_jobs_directory_is_refused_in_one_short_line(tmp_path, monkeypatch, capsys):

@@ -567,7 +567,8 @@ def test_images_that_are_alike_are_refused_before_anything_is_measured(tmp_path)
 
 
 @pytest.mark.parametrize("weight", [float("nan"), float("-inf")])
-def test_a_checkpoint_with_weights_that_are_no_numbers_is_not_used(monkeypatch, weight):
-    monkeypatch.setattr("asvit.training.trained.load_checkpoint", lambda path, averaged: small_classifier(weight))
-    with pytest.raises(UserError, match=r"run has weights that are infinite or NaN, in 2\.weight"):
-        read_classifier("run")
+def test_pretrained_weights_that_are_no_numbers_are_not_used(monkeypatch, weight):
+    model = small_classifier(weight).model
+    monkeypatch.setattr("timm.create_model", lambda name, pretrained: model)
+    with pytest.raises(UserError, match=r"timm has no weights of resnet18 here: 2\.weight has values that are NaN"):
+        read_classifier("timm:resnet18")

@@ -189,7 +189,7 @@ PLACES = {
     "a device": (device, "no regular file"),
     "a link to itself": (loop, "Too many levels of symbolic links"),
     "a link to nothing": (dangling, "No such file"),
-    "a terabyte": (huge, "1,048,576 MiB, more than 64"),
+    "a terabyte": (huge, "1,099,511,627,776 bytes, more than 67,108,864"),
 }
 """What may lie in the place of a file."""
 

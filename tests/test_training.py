@@ -313,7 +313,7 @@ def test_an_infinite_gradient_ends_the_training_before_its_weights_are_kept(tmp_
 
 
 def test_what_a_killed_training_had_not_finished_writing_is_removed(tmp_path):
-    (tmp_path / ".epoch-0000-step-000003.safetensors.tmp").write_bytes(b"half")
+    (tmp_path / ".epoch-0000-step-000003.safetensors.0123456789abcdef.tmp").write_bytes(b"half")
     training(PLAIN).resume(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -16,13 +16,12 @@ from asvit.images import (
     RASTER,
     UNREADABLE,
     load_array,
-    open_regular,
     opened_picture,
     range_option,
     upright_size,
 )
 from asvit.images.arrays import OWN_RANGE
-from asvit.listing import Listing, list_images
+from asvit.listing import Listing, list_images, open_regular
 from asvit.units import ValueRange, count
 
 LOOKED_AT = 16
@@ -132,15 +131,6 @@ def images_in(path: Path) -> Listing:
     return listing
 
 
-def image_files(path: Path) -> list[Path]:
-    """Images below a folder, in order.
-
-    Raises:
-        UserError: there is no such folder, or no image in it.
-    """
-    return images_in(path).paths
-
-
 def contents_of(
     name: str, glances: Sequence[Glance], *, in_chans: int | None = None, value_range: ValueRange | None = None
 ) -> Contents:
@@ -164,9 +154,17 @@ def contents_of(
     sizes = {glance.size for glance in glances}
     size = sizes.pop() if len(sizes) == 1 else None
     if not arrays:
-        return Contents(_channels_of_pictures(name, glances, in_chans), size=size)
+        remarks = () if value_range is None else (_unused(name, value_range),)
+        return Contents(_channels_of_pictures(name, glances, in_chans), size=size, remarks=remarks)
     remarks = _values_of_arrays(name, arrays) if value_range is None else ()
     return Contents(_channels_of_arrays(name, arrays, in_chans), arrays=True, size=size, remarks=remarks)
+
+
+def _unused(name: str, value_range: ValueRange) -> str:
+    return (
+        f"{name} holds pictures, which are read in 8 bits a channel: the range of values from {value_range[0]:g} to "
+        f"{value_range[1]:g} is for arrays, .npy and TIFF files, and changes nothing"
+    )
 
 
 def _channels_of_arrays(name: str, arrays: Sequence[Glance], in_chans: int | None) -> int:

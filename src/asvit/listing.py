@@ -5,12 +5,15 @@ One rule for folders, tar files, shards and ``--images``. What is left out is co
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import Literal
+from unicodedata import normalize
 
-from asvit.errors import UserError
+from asvit.errors import UserError, harmless, reason
 from asvit.units import count
 
 RASTER = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".gif"})
@@ -93,21 +96,20 @@ class Skipped:
     counts: dict[str, int] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
 
-    def add(self, reason: str, name: str) -> None:
+    def add(self, why: str, name: str) -> None:
         """Count one file or folder."""
-        self.counts[reason] = self.counts.get(reason, 0) + 1
-        # One line, whatever a name holds.
-        self.examples.setdefault(reason, name if name.isprintable() else name.encode("unicode_escape").decode())
+        self.counts[why] = self.counts.get(why, 0) + 1
+        self.examples.setdefault(why, harmless(name))
 
     def update(self, other: "Skipped") -> None:
         """Count what another counted too."""
-        for reason, number in other.counts.items():
-            self.counts[reason] = self.counts.get(reason, 0) + number
-            self.examples.setdefault(reason, other.examples[reason])
+        for why, number in other.counts.items():
+            self.counts[why] = self.counts.get(why, 0) + number
+            self.examples.setdefault(why, other.examples[why])
 
     def __str__(self) -> str:
         """In words, by reason; empty where nothing was left out."""
-        parts = [f"{number:,} {reason}, such as {self.examples[reason]}" for reason, number in self.counts.items()]
+        parts = [f"{number:,} {why}, such as {self.examples[why]}" for why, number in self.counts.items()]
         return "skipped: " + "; ".join(parts) if parts else ""
 
     def appended(self, sentence: str) -> str:
@@ -123,7 +125,7 @@ class Listing:
     names: tuple[str, ...]
     """Paths of the images below the folder, with slashes."""
     folders: frozenset[str]
-    """Names of the folders directly in it, but for leftovers and links to what is read already."""
+    """Classes of the folders directly in it, but for leftovers and links to what is read already."""
     skipped: Skipped
 
     @property
@@ -158,7 +160,7 @@ def list_images(root: Path) -> Listing:
             continue
         seen.add(identity)
         if folder and "/" not in folder:
-            folders.add(folder)
+            folders.add(class_of(folder))
         subfolders: list[str] = []
         for entry in _entries(root / folder):
             name = f"{folder}/{entry.name}" if folder else entry.name
@@ -203,8 +205,9 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _cannot_read(folder: Path, error: Exception) -> UserError:
-    problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return UserError(f"cannot read the image folder {folder}: {problem}; choose another folder, or make it readable")
+    return UserError(
+        f"cannot read the image folder {folder}: {reason(error)}; choose another folder, or make it readable"
+    )
 
 
 def _kind(entry: os.DirEntry[str]) -> Literal["leftover", "folder", "file", "other"]:
@@ -214,6 +217,25 @@ def _kind(entry: os.DirEntry[str]) -> Literal["leftover", "folder", "file", "oth
         return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
     except OSError:  # a link to itself
         return "other"
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a regular file to read.
+
+    Raises:
+        OSError: there is no such file, or it is a folder.
+        ValueError: it is a pipe or a device, whose reader might wait for ever, or its name has a NUL.
+    """
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115, whoever asked for it closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError("it is no regular file, but a pipe or a device")
+    return file
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    # A named pipe would be opened only when somebody writes to it.
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def natural_key(name: str) -> list[str | int]:
@@ -263,7 +285,7 @@ def split_among(names: Sequence[str], split: Split) -> str | None:
     above = ""
     while names:
         below = [name[len(above) :] for name in names]
-        folders = {class_of(name) for name in below if "/" in name}
+        folders = {first_folder(name) for name in below if "/" in name}
         part = next(parts_among(folders, split), None)
         if part is not None:
             return f"{above}{part}/"
@@ -273,13 +295,34 @@ def split_among(names: Sequence[str], split: Split) -> str | None:
     return None
 
 
-def class_of(name: str) -> str:
-    """The class of an image in a split: the first folder of its path.
+def is_class(above: str, names: Iterable[str]) -> bool:
+    """Whether what :func:`split_among` has found is a class of that name, since there are others beside it.
 
-    >>> class_of("cat/indoor/1.png")
+    >>> is_class("train/", ["train/1.png", "bus/2.png"]), is_class("train/", ["train/cat/1.png", "val/cat/2.png"])
+    (True, False)
+    """
+    base = above.removesuffix("/").rpartition("/")[0]
+    parts = {part for known in SPLIT_NAMES.values() for part in known}
+    return any(first_folder(name.removeprefix(f"{base}/")).lower() not in parts for name in names)
+
+
+def first_folder(name: str) -> str:
+    """The first folder of a path, as it is written there.
+
+    >>> first_folder("cat/indoor/1.png")
     'cat'
     """
     return name.partition("/")[0]
+
+
+def class_of(name: str) -> str:
+    """The class of an image in a split: the first folder of its path, its accents in Unicode's composed form.
+
+    >>> class_of("cafe\N{COMBINING ACUTE ACCENT}/1.png")
+    'café'
+    """
+    # A Mac may have written them decomposed: the two look the same, and are one class.
+    return normalize("NFC", first_folder(name))
 
 
 def classes_of(names: Sequence[str], place: str) -> list[str]:

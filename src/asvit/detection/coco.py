@@ -30,7 +30,7 @@ from asvit.detection.coordinates import Readings, refuse_shares
 from asvit.detection.layouts import find_annotations, find_pictures
 from asvit.detection.pictures import check_file, check_name, path_of
 from asvit.errors import UserError
-from asvit.training.sources import Split
+from asvit.listing import Split
 
 
 class Packed(Sequence[list[Annotation]]):

@@ -1,7 +1,7 @@
 """Describe, train, evaluate and use detectors: what the commands of `asvit detect` run."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ from asvit.detection.training import DetectorTraining, plan
 from asvit.detection.written import as_png, check_results, drawn_files
 from asvit.errors import UserError
 from asvit.images import read_image, to_tensor
+from asvit.listing import Split
 from asvit.networks.architecture import Task
 from asvit.networks.model import AsViT
 from asvit.networks.named import Network
@@ -33,7 +34,6 @@ from asvit.training.data import check_batch
 from asvit.training.parallel import Processes, launched
 from asvit.training.recipe import check_batch_size
 from asvit.training.settings import Running
-from asvit.training.sources import Split
 from asvit.training.watching import Adjust, Watcher, finished, training_in, usual_running
 from asvit.units import format_share
 
@@ -154,6 +154,11 @@ def open_scenes(data: SceneData, split: Split) -> Scenes:
     )
 
 
+def scenes_for(spec: DetectorSpec, data: SceneData, split: Split) -> Scenes:
+    """Pictures as a trained detector reads them: in its range of values, unless another is asked for."""
+    return open_scenes(replace(data, value_range=data.value_range or spec.value_range), split)
+
+
 def check_categories(coco: Coco, classes: Sequence[str], of: str) -> None:
     """Refuse pictures whose categories are not the classes of something else, in the same order."""
     if coco.classes != tuple(classes):
@@ -235,11 +240,13 @@ def run_evaluate(
     use_threads(computer.threads)
     device = choose_device(computer.device)
     model, header = load_detector(checkpoint, averaged=averaged)
-    scenes = open_scenes(data, split)
+    scenes = scenes_for(header.spec, data, split)
     if results is None:
         check_objects(scenes.coco, "score")
     check_categories(scenes.coco, header.classes, str(checkpoint))
     check_channels(scenes.channels, header.spec.task, str(checkpoint))
+    for remark in scenes.contents.remarks:
+        tell(remark)
     tell_left_out(scenes.coco)
     running = adjust(usual_running(device, Processes()))
     loader = shown(evaluation_batches(scenes, batch_size, running, device), len(scenes), "evaluation")

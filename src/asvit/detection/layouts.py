@@ -13,7 +13,7 @@ from asvit.contents import spread
 from asvit.detection.annotations import Picture
 from asvit.detection.pictures import path_of
 from asvit.errors import UserError, reason
-from asvit.training.sources import SPLIT_NAMES, Split
+from asvit.listing import SPLIT_NAMES, Split
 
 ANNOTATIONS = ("annotations", "annotation")
 IMAGES = ("images", "data", "JPEGImages")

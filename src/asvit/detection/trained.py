@@ -15,9 +15,15 @@ from asvit.errors import UserError
 from asvit.images import Normalisation
 from asvit.networks.architecture import Architecture, Task, linear_params
 from asvit.networks.building import build_trainable
-from asvit.networks.named import LONGEST_TEXT, Network, TimmModel, parse_network
-from asvit.runs.json_files import shortened
-from asvit.training.checked import check_epochs, check_looking, check_names, check_numbers, check_sizes
+from asvit.networks.named import Network, TimmModel, parse_network
+from asvit.training.checked import (
+    check_epochs,
+    check_looking,
+    check_names,
+    check_numbers,
+    check_sizes,
+    recorded_network,
+)
 from asvit.training.checkpoint import Header, fill, load_weights
 from asvit.training.state import State
 from asvit.training.trained import load_checkpoint, load_pretrained
@@ -91,7 +97,7 @@ class DetectorHeader(Header):
             },
             there,
         )
-        network = parse_network(shortened(spec.network, most=LONGEST_TEXT))
+        network = recorded_network(spec.network)
         if isinstance(network, Architecture) and (
             network.params(spec.task) > there + head_params(network, spec.task) or sum(network.depths) > len(weights)
         ):

@@ -1,10 +1,10 @@
 """Image files: how they are decoded, what is refused, and how values are normalised. One rule for all commands."""
 
 from asvit.images.arrays import from_array, range_option
-from asvit.images.bounds import EXPECTED, UNREADABLE, check_values, open_regular
+from asvit.images.bounds import EXPECTED, UNREADABLE
 from asvit.images.normalisation import Normalisation, to_tensor
 from asvit.images.pictures import as_mode, open_raster, opened_picture, upright_size
-from asvit.images.reading import check_size, decode, load_array, open_array, open_image, read_image
+from asvit.images.reading import check_size, decode, load_array, open_image, read_image
 from asvit.listing import ARRAYS, RASTER
 
 __all__ = [
@@ -15,14 +15,11 @@ __all__ = [
     "Normalisation",
     "as_mode",
     "check_size",
-    "check_values",
     "decode",
     "from_array",
     "load_array",
-    "open_array",
     "open_image",
     "open_raster",
-    "open_regular",
     "opened_picture",
     "range_option",
     "read_image",

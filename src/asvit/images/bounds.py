@@ -1,11 +1,7 @@
 """What is refused before it is decoded, by the header alone; and one kind of error for all that decoders raise."""
 
-import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
-from pathlib import Path
 
 from asvit.errors import one_line
 
@@ -27,18 +23,6 @@ def check_values(*, height: int, width: int, channels: int) -> None:
         raise ValueError(
             f"it is {height}x{width}x{channels}, {values:,} values: at most {MOST_VALUES:,} are read; make it smaller"
         )
-
-
-def open_regular(path: Path) -> BufferedIOBase:
-    """Open a regular file to read; a pipe or device would make its reader wait for ever.
-
-    Raises:
-        OSError: there is no such file.
-        ValueError: it is none.
-    """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise ValueError("it is a folder, a pipe or a device")
-    return open(path, "rb")
 
 
 @contextmanager

@@ -15,9 +15,10 @@ from asvit.images.pictures import ORIENTATION, opened_picture
 MOST_PAGES = 4096
 """Pages of a file at most: a page may be a channel."""
 NUMBERS = {0, 1, 2, 32803, 34892}
-"""Photometric interpretations that are numbers as they stand: grey with 0 as white or black, RGB, and raw sensors."""
-COLOURS = {3, 6, 8, 9, 10}
-"""Palette, YCbCr and CIE L*a*b*, which Pillow makes RGB of."""
+"""Photometric interpretations that are numbers as they stand: grey with 0 as white or black, RGB, and raw sensors.
+
+Pillow makes RGB of the others: palettes, YCbCr and CIE L*a*b*.
+"""
 MIN_IS_WHITE, SEPARATED = 0, 5
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is wrong with a file is said in one line here

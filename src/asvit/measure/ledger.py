@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from asvit.errors import UserError
-from asvit.runs.json_files import complaint, shortened
+from asvit.errors import UserError, shortened
+from asvit.runs.json_files import complaint
 from asvit.runs.progress import tell
 from asvit.runs.surroundings import primary_code
 
@@ -161,9 +161,9 @@ class Ledger:
         """An entry as it was written: SQLite keeps any value in any column."""
         measured = isinstance(value, float) and math.isfinite(value) and invalid is None
         if not (measured or (value is None and isinstance(invalid, str))):
-            raise self._damaged(f"{shortened(metric)} of {subject} is {shortened(value)}")
+            raise self._damaged(f"{shortened(str(metric))} of {subject} is {shortened(str(value))}")
         if not (isinstance(seconds, float) and 0 <= seconds < math.inf and isinstance(work, str)):
-            raise self._damaged(f"{shortened(metric)} of {subject} took {shortened(seconds)} seconds")
+            raise self._damaged(f"{shortened(str(metric))} of {subject} took {shortened(str(seconds))} seconds")
         return Entry(value, invalid, seconds, work)
 
     def close(self) -> None:

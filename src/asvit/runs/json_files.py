@@ -2,18 +2,16 @@
 
 import codecs
 import os
-import stat
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from asvit.errors import UserError, reason
+from asvit.errors import UserError, reason, shortened
+from asvit.listing import open_regular
 
 MOST_BYTES = 64 * 2**20
 """Largest JSON file that is read; the largest that asvit writes, on thousands of classes, has some 20 MB."""
-MOST_WORDS = 200
-"""Characters of a complaint that are shown: a decoder's may repeat what it has read."""
 
 T = TypeVar("T")
 
@@ -30,19 +28,12 @@ def read_regular(path: Path, expected: str, most: int = MOST_BYTES) -> bytes:
         UserError: it is missing, no regular file, or too large.
     """
     try:
-        # A named pipe would be opened only when somebody writes to it.
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise UserError(f"cannot read {path}: it is no regular file; expected {expected}")
-            content = file.read(most + 1)
-    except (OSError, ValueError) as error:  # a ValueError: a NUL in the name
-        if isinstance(error, UserError):
-            raise
+        with open_regular(path) as file:
+            size, content = os.fstat(file.fileno()).st_size, file.read(most + 1)
+    except (OSError, ValueError) as error:
         raise UserError(f"cannot read {path}: {reason(error)}; expected {expected}") from error
     if len(content) > most:
-        size = f"{max(status.st_size, len(content)) / 2**20:,.0f} MiB"
-        raise UserError(f"cannot read {path}: it has {size}, more than {most // 2**20}; expected {expected}")
+        raise UserError(f"cannot read {path}: it has {size:,} bytes, more than {most:,}; expected {expected}")
     return content
 
 
@@ -96,18 +87,8 @@ def complaint(error: BaseException) -> str:
     """What a decoder says, in one line of sensible length.
 
     >>> complaint(ValueError("no\\nsuch " + "x" * 999))[:12], len(complaint(ValueError("x" * 999)))
-    ('no such xxxx', 201)
+    ('no such xxxx', 210)
     """
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    return shortened(" ".join(str(error).split()) or type(error).__name__, MOST_WORDS)
-
-
-def shortened(value: object, most: int = 60) -> str:
-    """A value in a message.
-
-    >>> shortened("x" * 99, most=3)
-    'xxx…'
-    """
-    words = str(value)
-    return words if len(words) <= most else f"{words[:most]}…"
+    return shortened(" ".join(str(error).split()) or type(error).__name__)

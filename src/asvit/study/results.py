@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from asvit.errors import UserError
+from asvit.errors import UserError, shortened
 from asvit.networks.architecture import Task
-from asvit.runs.json_files import complaint, shortened
+from asvit.runs.json_files import complaint
 from asvit.runs.records import Json
 from asvit.runs.tables import read_table, table_text
 from asvit.study.correlation import Interval

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from asvit.errors import UserError, from_extra
-from asvit.runs.json_files import complaint, shortened
+from asvit.errors import UserError, from_extra, shortened
+from asvit.runs.json_files import complaint
 from asvit.runs.progress import tell
 from asvit.runs.surroundings import of_surroundings, primary_code
 from asvit.runs.urls import hide_password, parsed_url, shown_url
@@ -125,7 +125,7 @@ def refusal(url: "URL", error: Exception) -> StorageError:
     """What an error of a database means, and what to do."""
     driver = driver_error(error)
     code, state = primary_code(driver), getattr(driver, "sqlstate", None) or ""
-    cause = hide_password(complaint(driver), url)
+    cause = complaint(ValueError(hide_password(str(driver) or type(driver).__name__, url)))  # before it is cut
     if code in DAMAGED or "decode" in cause:
         return damaged(url, cause)
     cannot = f"cannot use the storage {shown_url(str_of(url))}: {cause}"

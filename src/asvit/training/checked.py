@@ -8,12 +8,11 @@ from dataclasses import asdict, fields, is_dataclass
 import torch
 from torch import Tensor, nn
 
-from asvit.errors import UserError
+from asvit.errors import UserError, shortened
 from asvit.images import Normalisation
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.named import LONGEST_TEXT, Network, parse_network
 from asvit.runs.differences import flat
-from asvit.runs.json_files import shortened
 from asvit.training.results import EpochRecord
 from asvit.training.state import State
 from asvit.units import ValueRange
@@ -66,15 +65,24 @@ def check_named_network(network: str, task: Task, weights: Mapping[str, Tensor])
     Raises:
         UserError: it has other numbers of parameters or blocks, or is none.
     """
-    if len(network) > LONGEST_TEXT:
-        raise UserError(f"its network is a name of {len(network)} characters")
-    named, there = parse_network(network), sum(x.numel() for x in weights.values())
+    named, there = recorded_network(network), sum(x.numel() for x in weights.values())
     check_sizes({"channels": task.in_chans, "classes": task.num_classes}, there)
     if isinstance(named, Architecture):
         needed = named.params(task)
         if needed != there or sum(named.depths) > len(weights):
             raise UserError(f"its network {named} for {task} has {needed} parameters, but there are {there}")
     return named
+
+
+def recorded_network(name: str) -> Network:
+    """A network by the name that a record gives it.
+
+    Raises:
+        UserError: it is none, or longer than any.
+    """
+    if len(name) > LONGEST_TEXT:
+        raise UserError(f"its network is a name of {len(name)} characters")
+    return parse_network(name)
 
 
 def check_sizes(sizes: Mapping[str, int], there: int) -> None:
@@ -117,6 +125,18 @@ def check_same_tensors(weights: Mapping[str, Tensor], wanted: Mapping[str, Tenso
         found, expected = weights[name], wanted[name]
         if found.shape != expected.shape or found.dtype != expected.dtype:
             raise UserError(f"{name} is {described(found)}, not {described(expected)}")
+
+
+def check_taken(weights: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Refuse a network that another library has made of some weights, if it has others than these.
+
+    Raises:
+        UserError: it has: timm draws a head anew where it is told of other classes, and resizes what does not fit.
+    """
+    taken = model.state_dict()
+    for name in taken.keys() | weights.keys():
+        if name not in taken or name not in weights or not torch.equal(weights[name], taken[name].to(weights[name])):
+            raise UserError(f"its network does not take {name} as it is, by what config.json says")
 
 
 def described(x: Tensor) -> str:
@@ -185,7 +205,7 @@ def check_same_header(found: object, expected: object) -> None:
         if is_dataclass(was) and type(was) is type(now):
             check_same_header(was, now)
         elif was is not None and was != now:
-            raise UserError(f"its {field.name} is {shortened(was)}, not {shortened(now)}")
+            raise UserError(f"its {field.name} is {shortened(str(was))}, not {shortened(str(now))}")
 
 
 def check_numbers(name: str, *values: int | float, least: int | float = 0, most: int | float = math.inf) -> None:

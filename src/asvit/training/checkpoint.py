@@ -288,12 +288,6 @@ def last_checkpoint(folder: Path) -> Path | None:
     return next(reversed(checkpoints(folder)), None)
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed training had not finished writing."""
-    for path in folder.glob(".epoch-*.tmp"):
-        path.unlink(missing_ok=True)
-
-
 def prune(folder: Path, *, keep: int, best: EpochRecord | None) -> None:
     """Remove all but the last ``keep`` checkpoints and the best epoch's."""
     spared = None if best is None else checkpoint_path(folder, State(epoch=best.epoch))

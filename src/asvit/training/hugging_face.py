@@ -7,10 +7,11 @@ from typing import Any
 
 from asvit.contents import File, contents_of, look_into, spread
 from asvit.errors import UserError, from_extra, one_line
-from asvit.images import decode, open_regular
-from asvit.listing import SPLIT_NAMES, Split
+from asvit.images import decode
+from asvit.listing import SPLIT_NAMES, Split, open_regular
 from asvit.training.settings import ImageData
 from asvit.training.source import MOST_CLASSES, Source
+from asvit.units import ValueRange
 
 IMAGE_NAMES, LABEL_NAMES = ("image", "img"), ("label", "labels")
 """Names of columns that come before others of their type."""
@@ -19,7 +20,16 @@ IMAGE_NAMES, LABEL_NAMES = ("image", "img"), ("label", "labels")
 class HuggingFace(Source):
     """A data set of Hugging Face."""
 
-    def __init__(self, name: str, dataset: Any, image: str, label: str, *, in_chans: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        dataset: Any,
+        image: str,
+        label: str,
+        *,
+        in_chans: int | None = None,
+        value_range: ValueRange | None = None,
+    ) -> None:
         """Take a data set.
 
         Args:
@@ -28,6 +38,7 @@ class HuggingFace(Source):
             image: column of the images, which are not decoded.
             label: column of the labels.
             in_chans: channels that are asked for.
+            value_range: values of arrays that become 0 and 1; None: as their type says.
 
         Raises:
             UserError: a label is missing, or has no name.
@@ -42,8 +53,9 @@ class HuggingFace(Source):
                     f"the {label} of row {row} of {name} is {found}: expected one from 0 to {len(classes) - 1}; a "
                     "split without labels cannot be used"
                 )
-        contents = contents_of(name, look_into(map(self._file, spread(range(len(self.labels))))), in_chans=in_chans)
-        super().__init__(name, classes, contents)
+        glances = look_into(map(self._file, spread(range(len(self.labels)))), in_chans)
+        contents = contents_of(name, glances, in_chans=in_chans, value_range=value_range)
+        super().__init__(name, classes, contents, value_range)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -83,7 +95,8 @@ def hugging_face_split(name: str, split: Split, data: ImageData) -> HuggingFace:
     if len(dataset.features[label].names) > MOST_CLASSES:
         raise UserError(f"{title} has more than {MOST_CLASSES:,} classes: expected fewer")
     dataset = dataset.cast_column(image, datasets.Image(decode=False))
-    return HuggingFace(f"{title}, {split}", dataset, image, label, in_chans=data.in_chans)
+    reads = {"in_chans": data.in_chans, "value_range": data.value_range}
+    return HuggingFace(f"{title}, {split}", dataset, image, label, **reads)
 
 
 def _loaded(load_dataset: Callable[..., Any], name: str, split: Split, data: ImageData) -> Any:

@@ -210,7 +210,7 @@ def run_evaluate(
     use_threads(computer.threads)
     device = choose_device(computer.device)
     source = source_for(trained, name, data, split)
-    tell(source.summary)
+    tell_all((source.summary, *source.contents.remarks))
     labels = labels_of(source.classes, trained.classes, name)
     if image_size is not None:
         take_any_size(trained.model)

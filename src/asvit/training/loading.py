@@ -26,12 +26,12 @@ SHARED_MEMORY = Path("/dev/shm")
 PREFETCHED = 2
 """Batches that each process has ready."""
 ROOM = 2**17
-"""Bytes that the queues to a process take of it."""
+"""Bytes of shared memory that the queues of a process take."""
 ADVICE = "choose fewer --workers (0: no processes), or a smaller --batch-size"
 
 
 class Failure(str):
-    """Why a process could not load a batch, in its place: of an exception the message would be a traceback."""
+    """Why a process could not load a batch, sent in its place: an exception would arrive as a traceback."""
 
 
 class Made(Dataset[Any], Generic[PlaceT, BatchT]):

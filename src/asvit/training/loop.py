@@ -24,6 +24,7 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
 from asvit.errors import UserError
+from asvit.runs.records import remove_unfinished
 from asvit.training.checked import check_moments, check_same_header, check_same_tensors, check_state
 from asvit.training.checkpoint import (
     EMA,
@@ -38,7 +39,6 @@ from asvit.training.checkpoint import (
     optimiser_tensors,
     prune,
     read_checkpoint,
-    remove_unfinished,
     with_prefix,
     without_prefix,
     write_checkpoint,

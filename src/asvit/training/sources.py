@@ -12,7 +12,7 @@ from torch import Tensor
 from asvit.contents import Contents, Glance, contents_of, spread
 from asvit.errors import UserError, from_extra, reason
 from asvit.images import as_mode, upright_size
-from asvit.listing import SPLIT_NAMES, Split, class_of, parts_among, split_among
+from asvit.listing import SPLIT_NAMES, Split, first_folder, is_class, parts_among, split_among
 from asvit.training.folders import FolderFiles, TarFiles, folder_split, tar_split
 from asvit.training.hugging_face import hugging_face_split
 from asvit.training.settings import DIGITS, ImageData
@@ -26,10 +26,11 @@ KINDS = "a folder or tar file with train and val, wds:FOLDER, hf:NAME, torch:NAM
 class Items(Source):
     """Decoded images with labels: a data set of torchvision."""
 
-    def __init__(self, name: str, dataset: Any, classes: Sequence[str], *, in_chans: int | None = None) -> None:
+    def __init__(self, name: str, dataset: Any, classes: Sequence[str], data: ImageData) -> None:
         seen = [dataset[i][0] for i in spread(range(len(dataset)))]
         glances = [Glance.of_picture(name, mode=image.mode, size=upright_size(image)) for image in seen]
-        super().__init__(name, classes, contents_of(name, glances, in_chans=in_chans))
+        contents = contents_of(name, glances, in_chans=data.in_chans, value_range=data.value_range)
+        super().__init__(name, classes, contents)
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -88,7 +89,7 @@ def open_data(data: ImageData, split: Split) -> Source:
         case "torch":
             source = _torchvision(name, split, data)
         case _:
-            source = Digits(split) if data.data == DIGITS else _part(Path(data.data), split, data)
+            source = _digits(split, data) if data.data == DIGITS else _part(Path(data.data), split, data)
     if len(source) == 0:
         raise UserError(source.skipped.appended(f"{source.name} has no images: expected {KINDS}"))
     if len(source.classes) < 2:
@@ -100,6 +101,12 @@ def open_data(data: ImageData, split: Split) -> Source:
             )
         raise UserError(f"{source.name} has a single class, {only}: expected two or more")
     return source
+
+
+def _digits(split: Split, data: ImageData) -> Digits:
+    if data.in_chans not in (None, 1):
+        raise UserError(f"the digits have 1 channel, not {data.in_chans}: give --in-chans 1, or leave it out")
+    return Digits(split)
 
 
 def open_both(data: ImageData) -> tuple[Source, Source]:
@@ -141,14 +148,17 @@ def _part(root: Path, split: Split, data: ImageData) -> Source:
         held = index(root)
         if (above := split_among(held.names, split)) is not None:
             return tar_split(f"{root}/{above.removesuffix('/')}", held, above, data)
-        entries = sorted({class_of(name) for name in held.names})
+        entries = sorted({first_folder(name) for name in held.names})
     else:
         for name in parts_among((entry.removesuffix(".tar") for entry in entries), split):
             if (root / name).is_dir():
                 return folder_split(root / name, data)
             if (tar := root / f"{name}.tar").is_file():
                 held = index(tar)
-                return tar_split(str(tar), held, split_among(held.names, split) or "", data)
+                above = split_among(held.names, split)
+                # Trains beside buses are a class.
+                above = "" if above is None or is_class(above, held.names) else above
+                return tar_split(str(tar), held, above, data)
     names, there = SPLIT_NAMES[split], ", ".join(entries[:10]) + ", ..." * (len(entries) > 10)
     raise UserError(
         f"there is no {names[0]} or {names[1]} folder or tar file in {root}, only {there or 'nothing'}: expected "
@@ -172,4 +182,4 @@ def _torchvision(name: str, split: Split, data: ImageData) -> Items:
     classes = getattr(dataset, "classes", None)
     if classes is None:
         raise UserError(f"torch:{name} does not name its classes: export it to folders instead")
-    return Items(f"torch:{name}, {split}", dataset, [str(c) for c in classes], in_chans=data.in_chans)
+    return Items(f"torch:{name}, {split}", dataset, [str(c) for c in classes], data)

@@ -9,10 +9,11 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from asvit.errors import UserError, reason
 from asvit.images.bounds import UNREADABLE, damage_named
-from asvit.listing import BROKEN_LINK, IRREGULAR, LEFTOVER, Skipped, class_of, is_leftover, why_not
+from asvit.listing import BROKEN_LINK, IRREGULAR, LEFTOVER, Skipped, first_folder, is_leftover, why_not
 from asvit.training.source import MOST_CLASSES
 
 LABEL = ".cls"
@@ -61,10 +62,10 @@ class TarIndex:
 
     def skipped(self, above: str = "") -> Skipped:
         """What was left out: below a folder, or in one that holds no images, such as ``__MACOSX``."""
-        folders = {class_of(name) for name in self.names}
+        folders = {first_folder(name) for name in self.names}
         skipped = Skipped()
         for why, name in self.left_out:
-            if name.startswith(above) or class_of(name) not in folders:
+            if name.startswith(above) or first_folder(name) not in folders:
                 skipped.add(why, name)
         return skipped
 
@@ -129,6 +130,24 @@ def _members(tar: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
             raise tarfile.ReadError("unexpected end of data")
         last = member.offset
         yield member
+    _check_end(tar)
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Refuse a tar file whose mark of the end is not where its last member ends, or is not its end.
+
+    At a damaged header, and where the file is cut off, tarfile ends its list of members without a word.
+    """
+    file: Any = tar.fileobj
+    file.seek(tar.offset)
+    mark = file.read(tarfile.BLOCKSIZE)
+    if not mark:
+        raise tarfile.ReadError("it ends without the mark of the end")
+    if len(mark) < tarfile.BLOCKSIZE or any(mark):
+        raise tarfile.ReadError(f"no header and no end at byte {tar.offset:,}")
+    while block := file.read(2**20):
+        if block.count(0) < len(block):
+            raise tarfile.ReadError("data behind the mark of the end, such as a second tar file")
 
 
 def _followed(name: str, links: dict[str, str]) -> str:

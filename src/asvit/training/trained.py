@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
+from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from asvit.training.checked import (
     check_looking,
     check_named_network,
     check_names,
+    check_taken,
 )
 from asvit.training.checkpoint import Header, fill, load_weights
 from asvit.training.results import Epoch
@@ -173,17 +175,10 @@ def read_classifier(text: str | Path, *, averaged: bool = True) -> Classifier:
     """
     path = Path(text)
     if str(text).startswith(TIMM):
-        classifier = load_pretrained(TimmModel(str(text).removeprefix(TIMM)))
-    elif (path / "config.json").exists():
-        classifier = load_exported(path)
-    else:
-        classifier = load_checkpoint(path, averaged=averaged)
-    for name, weight in classifier.model.named_parameters():
-        if not weight.isfinite().all():  # what they answer may still be finite, and means nothing
-            raise UserError(
-                f"{text} has weights that are infinite or NaN, in {name}: take another checkpoint, or train again"
-            )
-    return classifier
+        return load_pretrained(TimmModel(str(text).removeprefix(TIMM)))
+    if (path / "config.json").exists():
+        return load_exported(path)
+    return load_checkpoint(path, averaged=averaged)
 
 
 def load_checkpoint(path: Path, *, averaged: bool = True) -> Classifier:
@@ -205,7 +200,7 @@ def load_pretrained(network: TimmModel) -> Classifier:
     """A pretrained timm model in evaluation mode.
 
     Raises:
-        UserError: timm has no such model or weights, or cannot fetch them.
+        UserError: timm has no such model or weights, cannot fetch them, or one is infinite or NaN.
     """
     import timm
 
@@ -217,7 +212,9 @@ def load_pretrained(network: TimmModel) -> Classifier:
         )
         raise UserError(f"timm has no model named {model_name!r}: {hint}")
     try:
-        return made_by_timm(network, timm.create_model(model_name, pretrained=True))
+        model = timm.create_model(model_name, pretrained=True)
+        check_finite(model.state_dict())
+        return made_by_timm(network, model)
     except (RuntimeError, OSError, ValueError) as error:
         raise UserError(f"timm has no weights of {model_name} here: {one_line(error)}") from error
 
@@ -274,8 +271,6 @@ class Exported:
             check_fit(weights, lambda: build_trainable(network, self.task))
         read = self.pretrained_cfg
         check_looking(self.task, Normalisation(read.mean, read.std), self.value_range, read.crop_pct)
-        if self.label_names is not None:
-            check_names(self.label_names, self.num_classes)
         check_finite(weights)
 
 
@@ -294,10 +289,14 @@ def load_exported(folder: Path) -> Classifier:
 
     exported = read_json(folder / "config.json", Exported, EXPORTED)
     try:
-        exported.check(read_tensors(folder / "model.safetensors"))
+        weights = read_tensors(folder / "model.safetensors")
+        exported.check(weights)
         check_in_timm(TimmModel(exported.architecture))
         model: Any = timm.create_model(f"local-dir:{folder.resolve()}", pretrained=True)
-    except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        check_taken(weights, model)
+        if exported.label_names is not None:
+            check_names(exported.label_names, model.num_classes)
+    except Exception as error:  # whatever timm's models make of arguments that are not theirs
         raise UserError(f"cannot load {folder}: {complaint(error)}; expected {EXPORTED}") from error
     return made_by_timm(exported.network, model, exported.value_range)
 
@@ -330,16 +329,17 @@ def made_by_timm(network: Network, model: Any, value_range: ValueRange | None = 
 
 
 def labels_of(classes: Sequence[str], outputs: Sequence[str], network: str) -> tuple[int, ...]:
-    """Output of a network for every class of some images.
+    """Output of a network for every class of some images; accents count alike, composed or not.
 
     >>> labels_of(["cat", "owl"], ["ant", "cat", "owl"], "a network")
     (1, 2)
     """
-    place = {name: i for i, name in enumerate(outputs)}
-    unknown = [name for name in classes if name not in place]
+    place = {normalize("NFC", name): i for i, name in enumerate(outputs)}
+    names = [normalize("NFC", name) for name in classes]
+    unknown = [name for name in names if name not in place]
     if unknown:
         known = ", ".join(outputs[:5]) + (", ..." if len(outputs) > 5 else "")
         raise UserError(
             f"{network} does not know the class {unknown[0]}: expected images of its {len(outputs)} classes ({known})"
         )
-    return tuple(place[name] for name in classes)
+    return tuple(place[name] for name in names)

@@ -1,0 +1,13 @@
+"""A password that a message is cut within: no part of it is left."""
+
+from asvit.runs.urls import parsed_url
+from asvit.study.storage import refusal
+
+
+def test_no_part_of_a_password_is_left_where_a_message_is_cut():
+    url = parsed_url(f"postgresql+psycopg://me:{'secret' * 20}@host/db")
+    assert url is not None
+    for before in range(60, 180, 7):
+        said = str(refusal(url, OSError(f"{'x ' * (before // 2)}{url.password} {'y ' * 100}")))
+        assert "secret" not in said
+        assert "***" in said
