@@ -294,3 +294,14 @@ def test_links_out_of_the_docs_become_names_of_files():
     rename = hook("repository_links").on_page_markdown
     named = rename("[data](../README.md), [page](fidelity.md), [lost](../lost.md)", page=Page, config=Config)
     assert named == "data (`README.md`), [page](fidelity.md), [lost](../lost.md)"
+
+
+def test_damaged_files_that_a_page_counts_are_those_of_the_result_file():
+    page = text("guide-promises.md")
+    found = json.loads((ROOT / "benchmarks/results/fuzz.json").read_text())
+    rows = re.findall(r"^\| (\w+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| (\d+) \|", page, re.M)
+    counted = {name: [int(number.replace(",", "")) for number in numbers] for name, *numbers in rows}
+    names = ("inputs", "read", "refused")
+    in_file = {name: [*(one[key] for key in names), len(one["faults"])] for name, one in found["readers"].items()}
+    assert counted == in_file
+    assert f"{found['inputs']:,} files" in page

@@ -435,20 +435,6 @@ def test_any_value_of_a_field(root, part, data):
 
 
 @BOUNDED
-@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=4), st.integers(0, 3))
-def test_any_byte_of_a_file(root, changes, cut):
-    whole = (root / TRAIN).read_bytes()
-    content = bytearray(whole)
-    for place, byte in changes:
-        content[place % len(content)] = byte
-    (root / TRAIN).write_bytes(content[: len(content) * (cut + 1) // 4])
-    try:
-        refused_or_read(root)
-    finally:
-        (root / TRAIN).write_bytes(whole)
-
-
-@BOUNDED
 @given(st.lists(st.floats(-1e4, 1e4), min_size=4, max_size=4), st.lists(st.floats(-1e4, 1e4), max_size=9))
 def test_any_box_and_outline(root, box, outline):
     whole = (root / TRAIN).read_text()

@@ -1,6 +1,5 @@
 """JSON that is read back, as strangers may have left it: a record, or one line that says what is wrong."""
 
-import copy
 import json
 import os
 import random
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutants import changed, leaves
 from pages import detected
 from strange import in_one_line
 from test_report import write_run as write_design
@@ -241,33 +241,10 @@ def test_run_json(tmp_path, capsys, name, job):
     refused_by_command(capsys, ["report", str(tmp_path)], str(tmp_path))
 
 
-def leaves(tree, path=()) -> list[tuple]:
-    """Paths of all values in JSON, those of lists and objects among them."""
-    own = [path] if path else []
-    children = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    return own + [leaf for key, child in children for leaf in leaves(child, (*path, key))]
-
-
-STRANGE = (None, "", "x", True, -1, 0, 10**30, -(10**12), 1e308, -1e-308, [], {}, [None], {"x": None}, ...)
-"""What takes the place of a value; dots: nothing."""
-
-
 def mutants(content: dict, count: int) -> list[tuple[tuple, object, dict]]:
-    """Records with one or two values changed, the same ones in every run."""
-    rng, found = random.Random(0), []
-    places = [path for path in leaves(content) if path[0] not in ("schema",)]
-    for _ in range(count):
-        changed = copy.deepcopy(content)
-        path, value = rng.choice(places), rng.choice(STRANGE)
-        parent = changed
-        for key in path[:-1]:
-            parent = parent[key]
-        if value is ...:
-            del parent[path[-1]]
-        else:
-            parent[path[-1]] = value
-        found.append((path, value, changed))
-    return found
+    """Records with a value changed, the same ones in every run."""
+    rng, places = random.Random(0), [path for path in leaves(content) if path[0] != "schema"]
+    return [changed(content, rng, places) for _ in range(count)]
 
 
 def design(folder: Path) -> None:
@@ -308,8 +285,8 @@ def test_mutated_records_make_a_page_or_one_line(tmp_path, monkeypatch, name, co
     content = json.loads((tmp_path / file).read_text())
     draw(tmp_path)
     refused = 0
-    for path, value, changed in mutants(content, count):
-        (tmp_path / file).write_text(json.dumps(changed))
+    for path, value, mutant in mutants(content, count):
+        (tmp_path / file).write_text(json.dumps(mutant))
         try:
             draw(tmp_path)
         except UserError as error:
@@ -324,8 +301,8 @@ def test_mutated_designs_are_read_or_refused(tmp_path, name):
     write(tmp_path)
     content = json.loads((tmp_path / file).read_text())
     whole, refused = read_design(tmp_path), 0
-    for _, _, changed in mutants(content, 60):
-        (tmp_path / file).write_text(json.dumps(changed))
+    for _, _, mutant in mutants(content, 60):
+        (tmp_path / file).write_text(json.dumps(mutant))
         try:
             assert type(read_design(tmp_path)) is type(whole)
         except UserError:

@@ -8,7 +8,6 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strange import in_one_line
 
 from asvit.commands.app import main
 from asvit.commands.said import SAID, repeat_command
@@ -166,20 +165,6 @@ def test_any_text_is_read_as_it_was(tmp_path_factory, texts):
         assert read_table(file, ["first", "last"], "a table") == [(2, {"first": texts[0], "last": texts[1]})]
 
 
-@settings(max_examples=200, derandomize=True, deadline=None)
-@given(st.integers(0, len(GOOD)), st.binary(max_size=5), st.integers(0, 5))
-def test_mutated_tables_are_trainings_or_one_line(tmp_path_factory, at, put, out):
-    content = GOOD.encode()
-    file = tmp_path_factory.getbasetemp() / "mutated.csv"
-    file.write_bytes(content[:at] + put + content[at + out :])
-    try:
-        trained = read_csv(file, PROVENANCE)
-    except UserError as error:
-        in_one_line(error) or pytest.fail(str(error))
-    else:
-        assert all(0 <= one.top1 <= 1 and one.seconds >= 0 for one in trained)
-
-
 SECRET = "s3cr3t"
 URLS = {
     "plain": f"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/db",
@@ -222,7 +207,10 @@ URLS = {
     "libpq's words": f"host=127.0.0.1 port=1 user=me password={SECRET}",
     "quoted": f'"postgresql+psycopg://me:{SECRET}@127.0.0.1:1/db"',
     "a space before": f" postgresql+psycopg://me:{SECRET}@127.0.0.1:1/db",
+    "a dash before": f"-postgresql+psycopg://me:{SECRET}@127.0.0.1:1/db",
+    "dashes before what is no scheme": f"--://me:{SECRET}@127.0.0.1:1/db",
     "the password alone": SECRET,
+    "the password alone, with a dash": f"-{SECRET}",
 }
 """URLs with a password, some of them broken."""
 

@@ -223,6 +223,11 @@ def test_picture(coarse, suffix):
         root = ElementTree.fromstring(target.read_bytes())
         words = {"".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")}
         assert {"Top-1 accuracy by epoch: best 92.00%", "1/16 of the tokens", "training"} <= words
+    assert write_picture(directory, target) == target  # its own may be drawn again
+    target.write_bytes(b"mine")
+    with pytest.raises(UserError, match="is there already and was not drawn by asvit"):
+        write_picture(directory, target)
+    assert target.read_bytes() == b"mine"
 
 
 def test_bad_results_are_refused_in_one_line(tmp_path):

@@ -99,12 +99,12 @@ def one_line(error: BaseException) -> str:
 
 
 def reason(error: Exception) -> str:
-    """What is wrong, in one line, without the number and the path that the operating system's errors carry.
+    """What is wrong, in one line of sensible length, without the number and the path that the system's errors carry.
 
     >>> reason(FileNotFoundError(2, "No such file or directory", "x.png"))
     'No such file or directory'
     """
-    return error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
+    return shortened(error.strerror if isinstance(error, OSError) and error.strerror else one_line(error), LONGEST // 2)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

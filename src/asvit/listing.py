@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from unicodedata import normalize
@@ -41,6 +41,9 @@ IRREGULAR = "no regular file"
 UNNAMEABLE = "with a name that is not Unicode, or longer than any file system takes"
 LONGEST = 4096
 """Characters of a path at most; in a tar file it can have any number."""
+
+LARGE = 2**16
+"""Bytes to read at once from which on it matters whether a file has so many."""
 
 _LEFTOVERS = {
     *("__macosx", "@eadir", "@__thumb", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "lost.dir"),
@@ -219,21 +222,35 @@ def _kind(entry: os.DirEntry[str]) -> Literal["leftover", "folder", "file", "oth
         return "other"
 
 
-def open_regular(path: Path) -> BufferedReader:
+class WithinFile(BufferedReader):
+    """A file of which decoders get what is there: for the length that a damaged header says, they would take memory."""
+
+    def __init__(self, file: FileIO) -> None:
+        super().__init__(file)
+        self.size = os.fstat(file.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """So many bytes, or those that are left."""
+        if size is not None and size > LARGE:
+            size = min(size, max(0, self.size - self.tell()))
+        return super().read(size)
+
+
+def open_regular(path: Path) -> WithinFile:
     """Open a regular file to read.
 
     Raises:
         OSError: there is no such file, or it is a folder.
         ValueError: it is a pipe or a device, whose reader might wait for ever, or its name has a NUL.
     """
-    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115, whoever asked for it closes it
+    file = FileIO(path, opener=_without_waiting)
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise ValueError("it is no regular file, but a pipe or a device")
-    return file
+    return WithinFile(file)
 
 
-def _without_waiting(name: str, flags: int) -> int:
+def _without_waiting(name: str | Path, flags: int) -> int:
     # A named pipe would be opened only when somebody writes to it.
     return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 

@@ -14,12 +14,15 @@ from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import draw_bounding_boxes, draw_segmentation_masks
 
 from asvit.detection.scores import MASK_THRESHOLD
+from asvit.errors import harmless, shortened
 
 COLOURS = (
     (230, 25, 75), (60, 180, 75), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240), (240, 50, 230),
     (210, 245, 60), (250, 190, 212), (0, 128, 128), (170, 110, 40), (128, 0, 0), (128, 128, 0), (0, 0, 128),
 )  # fmt: skip
 """Colours of objects, one after the other."""
+MOST_LETTERS = 80
+"""Of a name on a picture: a longer one would cover it, and take long to draw."""
 TINT = 0.25
 """Share of its colour in the pixels of an object."""
 
@@ -146,7 +149,8 @@ def meet(one: Box, other: Box) -> bool:
 
 
 def write(picture: Image.Image, words: str, corner: tuple[float, float], colour: Colour, size: int) -> None:
-    """Words on a ground of a colour, above a corner of a box or, at an edge, within the picture."""
+    """Words in one line on a ground of a colour, above a corner of a box or, at an edge, within the picture."""
+    words = shown_words(words)
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size)
     left, top, _, _ = pen.textbbox((0, 0), words, font=font)
     ground = ground_of(picture, words, corner, size)
@@ -155,8 +159,18 @@ def write(picture: Image.Image, words: str, corner: tuple[float, float], colour:
     pen.text((ground[0] + 2 - left, ground[1] + 2 - top), words, fill="black" if dark else "white", font=font)
 
 
+def shown_words(words: str) -> str:
+    """Words as they are drawn: a class may have any name.
+
+    >>> shown_words("two\\nlines 0.50")
+    'two␊lines 0.50'
+    """
+    return shortened(harmless(words), MOST_LETTERS)
+
+
 def ground_of(picture: Image.Image, words: str, corner: tuple[float, float], size: int) -> Box:
     """What words above a corner cover."""
+    words = shown_words(words)
     left, top, right, bottom = ImageDraw.Draw(picture).textbbox((0, 0), words, font=ImageFont.load_default(size))
     width, height = right - left + 4, bottom - top + 4
     x = min(max(corner[0], 0.0), float(max(picture.width - width, 0)))

@@ -1,8 +1,11 @@
 """Pictures that Pillow decodes: JPEG, PNG and the like, turned as their EXIF data say, to 8 bits a channel."""
 
+import ctypes
+import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
 from io import BufferedIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +35,7 @@ def opened_picture(source: Path | BufferedIOBase) -> "Iterator[Image]":
 
     with damage_named(), warnings.catch_warnings(), _opened(source) as file:
         warnings.simplefilter("ignore")  # of sizes, which are checked here, and of metadata
+        silence_decoders()
         try:
             image: Any = Image.open(file, formats=FORMATS)  # pyright: ignore[reportArgumentType], its stubs want IO[bytes]
         except UnidentifiedImageError as error:  # names an object in memory, another one every time
@@ -40,6 +44,18 @@ def opened_picture(source: Path | BufferedIOBase) -> "Iterator[Image]":
             raise ValueError(error) from error
         check_values(height=image.height, width=image.width, channels=3)
         yield image
+
+
+@cache
+def silence_decoders() -> None:
+    """Let Pillow, and libtiff below it, write nothing to stderr: what is wrong with a file is said in one line here."""
+    from PIL import _imaging
+
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with suppress(AttributeError, OSError):  # where it is linked in another way
+        set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+        set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+        set_handler(None)
 
 
 def _opened(source: Path | BufferedIOBase) -> AbstractContextManager[BufferedIOBase]:

@@ -1,7 +1,9 @@
 """TIFF files as arrays of height x width x channels: colours, planes and orientation as the file says."""
 
 import logging
+import lzma
 import math
+import zlib
 from collections.abc import Iterator
 from io import BufferedIOBase
 from typing import Any
@@ -20,6 +22,14 @@ NUMBERS = {0, 1, 2, 32803, 34892}
 Pillow makes RGB of the others: palettes, YCbCr and CIE L*a*b*.
 """
 MIN_IS_WHITE, SEPARATED = 0, 5
+DEFLATE, LZMA = (8, 32946, 50013), 34925
+"""Compressions that make much of little."""
+LARGEST_RATIO = 1032
+"""Of bytes that deflate makes of a byte."""
+SPARE = 2**26
+"""Bytes that a strip may become, whatever the header says."""
+PIECE = 2**20
+"""Bytes of it that are decoded at a time while they are counted."""
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what is wrong with a file is said in one line here
 
@@ -47,6 +57,8 @@ def load_tiff(source: BufferedIOBase, channels: int | None = None) -> np.ndarray
             height, width = (series.sizes.get(side, 1) for side in ("height", "width"))
             check_values(height=height, width=width, channels=math.prod(series.shape) // max(1, height * width))
             page = series.keyframe
+            for one in series.pages:
+                _check_expansion(source, one, page)
             if not _by_tifffile(page):
                 if len(series.pages) > 1:
                     raise ValueError(f"its {len(series.pages)} pages are stored as {_stored(page)}: {_REMEDY}")
@@ -108,6 +120,44 @@ def _by_tifffile(page: Any) -> bool:
     )
 
 
+def _check_expansion(source: BufferedIOBase, page: Any, like: Any) -> None:
+    """Refuse strips or tiles that would become far larger than the header says; tifffile decodes them whole.
+
+    Args:
+        source: open file.
+        page: where the strips are; None where the page is empty.
+        like: a page that says how they are stored.
+
+    Raises:
+        ValueError: one would.
+    """
+    if page is None or like.compression not in (*DEFLATE, LZMA) or like.dtype is None:
+        return
+    size = source.seek(0, 2)
+    if sum(page.databytecounts) > size:
+        raise ValueError("damaged: its strips have more bytes than the file")
+    most = max(SPARE, math.prod(like.chunks) * like.dtype.itemsize)
+    for offset, stored in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if like.compression != LZMA and stored * LARGEST_RATIO <= most:
+            continue
+        source.seek(offset)
+        if _expanded(source.read(stored), like.compression, most) > most:
+            raise ValueError(f"damaged: {stored:,} bytes become more than {most:,}, which its header does not say")
+
+
+def _expanded(content: bytes, compression: int, most: int) -> int:
+    """Bytes that compressed ones become, counted piece by piece until there are too many."""
+    decompressor = lzma.LZMADecompressor() if compression == LZMA else zlib.decompressobj()
+    total = 0
+    while not decompressor.eof and total <= most:
+        piece = decompressor.decompress(content, PIECE)
+        content = b"" if isinstance(decompressor, lzma.LZMADecompressor) else decompressor.unconsumed_tail
+        total += len(piece)
+        if not piece:
+            break
+    return total
+
+
 def _by_pillow(source: BufferedIOBase, page: Any) -> np.ndarray:
     """Numbers of a single page as Pillow decodes it, which turns it upright itself."""
     source.seek(0)
@@ -116,6 +166,8 @@ def _by_pillow(source: BufferedIOBase, page: Any) -> np.ndarray:
             image.load()
             if image.mode == "1":
                 array = np.asarray(image.convert("L"))
+            elif page.bitspersample > 8 and not image.mode.startswith(("I", "F")):
+                raise ValueError(f"it is stored as {_stored(page)}, of which 8 bits would be left: {_REMEDY}")
             elif image.mode in ("L", "LA", "RGB", "RGBA", "I", "F"):
                 array = np.asarray(image)
             elif image.mode.startswith("I;16"):

@@ -1,5 +1,6 @@
 """One wide picture of a run."""
 
+import os
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import altair as alt
 import vl_convert
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from asvit.errors import UserError
 from asvit.report.charts import VEGA_LITE, Panel, chart
@@ -17,6 +19,8 @@ from asvit.report.theme import LIGHT
 from asvit.runs.read import fitting_records
 from asvit.runs.records import write_file
 
+SIGNATURE = "asvit.report.write_picture"
+"""Words in a picture by which it is known, and may be drawn again."""
 WIDTH, HEIGHT = 840, 240
 """Width of all panels together and height of each, in points; a PNG has two pixels per point."""
 
@@ -29,8 +33,11 @@ def write_picture(directory: Path, target: Path) -> Path:
         target: file to write, ``.png`` or ``.svg``.
 
     Raises:
-        UserError: the run has no result, there is nothing to draw, or the picture is of another kind.
+        UserError: the run has no result, there is nothing to draw, the picture is of another kind, or something that
+            asvit has not drawn is there already.
     """
+    if os.path.lexists(target) and not _is_drawn(target):
+        raise UserError(f"{target} is there already and was not drawn by asvit: choose another name")
     with fitting_records(directory):
         specification = _side_by_side(kind_of(directory).panels(directory)).to_dict()
     picture = typeset_svg(vl_convert.vegalite_to_svg(specification, VEGA_LITE, config=_config()))
@@ -38,11 +45,16 @@ def write_picture(directory: Path, target: Path) -> Path:
         case ".png":
             content = _with_palette(vl_convert.svg_to_png(picture, scale=2))
         case ".svg":
-            content = picture.encode()
+            content = f"{picture}\n<!-- {SIGNATURE} -->\n".encode()
         case _:
             raise UserError(f"cannot draw {target}: expected a name that ends in .png or .svg")
     write_file(target, content)
     return target
+
+
+def _is_drawn(target: Path) -> bool:
+    """Whether a file is a picture of :func:`write_picture`."""
+    return target.is_file() and SIGNATURE.encode() in target.read_bytes()
 
 
 def _config() -> dict[str, Any]:
@@ -53,7 +65,9 @@ def _config() -> dict[str, Any]:
 def _with_palette(png: bytes) -> bytes:
     """A picture in 256 colours: a quarter of the bytes."""
     content = BytesIO()
-    Image.open(BytesIO(png)).convert("RGB").quantize(256).save(content, "PNG", optimize=True)
+    about = PngInfo()
+    about.add_text("Software", SIGNATURE)
+    Image.open(BytesIO(png)).convert("RGB").quantize(256).save(content, "PNG", optimize=True, pnginfo=about)
     return content.getvalue()
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 STORAGE = "--storage"
 """Option whose value is a URL, or was meant to be one."""
 HIDDEN = "***"
+SCHEME = re.compile(r"(sqlite|postgres(ql)?|mysql|mariadb|oracle|mssql)(\+[a-z0-9_]{1,12})?")
+"""What may be shown of a URL that cannot be read: anything else may be a part of a password."""
 HOST = re.compile(r"[\w.-]+|[0-9A-Fa-f:.%]*:[0-9A-Fa-f:.%\w]*")
 """A name, an address, or one of IPv6: anything else before the path is a part of a password."""
 
@@ -56,7 +58,7 @@ def shown_url(text: str) -> str:
         url = None
     if url is None:
         scheme, mark, _ = text.partition("://")
-        return f"{scheme}://{HIDDEN}" if mark and re.fullmatch(r"[\w+.-]{1,30}", scheme) else HIDDEN
+        return f"{scheme}://{HIDDEN}" if mark and SCHEME.fullmatch(scheme) else HIDDEN
     user = f"{HIDDEN}@" if url.username or url.password else ""
     host = f"[{url.host}]" if ":" in (url.host or "") else url.host or ""
     port = "" if url.port is None else f":{url.port}"
@@ -73,10 +75,15 @@ def without_passwords(words: Sequence[str]) -> list[str]:
     return [word if value is None else word.removesuffix(value) + shown_url(value) for word, value in _urls(words)]
 
 
+OPTION = re.compile(r"(--[A-Za-z][\w-]*)(?:(=)(.*))?", re.DOTALL)
+"""Name of an option, and its value where that is in the same word; a URL may begin with a dash by mistake."""
+
+
 def _urls(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     """Every word with the URL that it ends with; None where it has none."""
     for i, word in enumerate(words):
-        option, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+        parts = OPTION.fullmatch(word)
+        option, equals, value = parts.groups(default="") if parts else ("", "", word)
         meant = option == STORAGE or (not option and _after_storage(words, i))
         written = "://" in value and re.search("[@?]", value)
         yield word, value if (meant or written) and (equals or not option) else None
@@ -84,10 +91,10 @@ def _urls(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 def _after_storage(words: Sequence[str], i: int) -> bool:
     """Whether a word is the value of --storage, or a part of it that a space has cut off."""
-    start = next((at for at in range(i - 1, -1, -1) if words[at].startswith("-")), None)
+    start = next((at for at in range(i - 1, -1, -1) if OPTION.fullmatch(words[at])), None)
     if start is None or words[start].partition("=")[0] != STORAGE:
         return False
-    end = next((at for at in range(i, len(words)) if words[at].startswith("-")), len(words))
+    end = next((at for at in range(i, len(words)) if OPTION.fullmatch(words[at])), len(words))
     first = words[start] == STORAGE and i == start + 1
     return first or any(re.search("[@=]", word) for word in words[i:end])
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from unicodedata import normalize
 
 import numpy as np
@@ -236,7 +236,8 @@ class ExportedInput:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     crop_pct: float
-    interpolation: str
+    interpolation: Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
+    """timm's names."""
 
 
 @dataclass(frozen=True)
