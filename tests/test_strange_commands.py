@@ -297,3 +297,24 @@ def test_a_signal_at_any_moment_is_one_line(how, imports, tmp_path):
 
 def test_what_is_said_after_a_signal():
     assert farewell(signal.SIGTERM).startswith("terminated")
+
+
+def test_a_signal_when_all_is_done_ends_in_no_other_code(tmp_path):
+    """Python, when it takes modules down, no longer answers signals as before."""
+    program = "import os, signal, sys\nfrom asvit.__main__ import main\n"
+    program += "class Last:\n    def __del__(self, kill=os.kill, pid=os.getpid()): kill(pid, signal.SIGTERM)\n"
+    program += "last, sys.argv = Last(), ['asvit', *sys.argv[1:]]\nmain()"
+    for words, code in (([], 0), (["describe", "nonsense"], 2)):
+        done = subprocess.run([sys.executable, "-c", program, *words], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+        assert done.stderr.count("asvit: ") == bool(code)
+        assert ("asvit design" in done.stdout) is not bool(code)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_output_that_a_full_disk_does_not_take_is_one_line(tmp_path):
+    words = [sys.executable, "-m", "asvit", "describe", "small", "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.stderr == "asvit: there is no room left to write: make room, then repeat the command\n"
+    assert done.returncode == 2

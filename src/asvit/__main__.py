@@ -3,19 +3,27 @@
 Ctrl-C is listened to before anything is imported that takes time.
 """
 
-from asvit.commands.stopping import Stopped, end_at_once, end_without_exceptions, listen, try_again
+import atexit
+
+from asvit.commands.stopping import Stopped, end, end_at_once, end_without_exceptions, listen, try_again
 
 
 def main() -> None:
     """Run the command line and exit."""
     listen()
     try_again()
+    code = 1  # of an error of the program
+    # What is registered first is done last: when Python has put away what it has to, and before it stops listening.
+    atexit.register(lambda: end(code))
     from asvit.commands.app import main as command_line
 
     try:
         command_line()
     except Stopped as second:  # while the first was answered
         end_at_once(second.number)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        raise
     finally:
         end_without_exceptions()
 

@@ -1,5 +1,6 @@
 """The command line: every command under its name. Imports torch only in jobs that compute."""
 
+import errno
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from asvit.commands.export import export
 from asvit.commands.help import ALL, HELP_ALL, InParagraphs, complaint, examples, helped, shown_default
 from asvit.commands.measure import describe, measure, report
 from asvit.commands.said import SAID, joined_image_size
-from asvit.commands.stopping import Stopped, farewell, listen
+from asvit.commands.stopping import NO_ROOM, Stopped, farewell, listen
 from asvit.commands.study import study
 from asvit.commands.tables import show_any_character
 from asvit.commands.train import evaluate, predict, train
@@ -98,6 +99,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         fail(farewell(number), 128 + number)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        fail(NO_ROOM, 2)
     sys.exit(0)
 
 

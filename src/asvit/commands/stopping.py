@@ -8,6 +8,8 @@ from types import FrameType
 
 WORDS = {signal.SIGINT: "stopped", signal.SIGTERM: "terminated"}
 """What is said after a signal."""
+NO_ROOM = "there is no room left to write: make room, then repeat the command"
+"""What is said where what is printed goes to a full disk."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -41,6 +43,20 @@ def end_at_once(number: int, frame: FrameType | None = None) -> None:
     sys.stderr.write(f"asvit: {farewell(number)}\n")
     sys.stderr.flush()
     os._exit(128 + number)
+
+
+def end(code: int) -> None:
+    """End with an exit code; modules are not taken down, during which Python answers no signal as we do."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except BrokenPipeError:  # who reads has left
+            pass
+        except OSError:
+            if not code:
+                os.write(2, f"asvit: {NO_ROOM}\n".encode())
+                code = 2
+    os._exit(code)
 
 
 def farewell(number: int) -> str:
