@@ -24,7 +24,8 @@ Usage = namedtuple("Usage", ["total", "free"])
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    """The loader looks after its processes every fifth of a second rather than every five."""
+    """The loader looks after its processes, and waits for their ends, a fifth of a second rather than five."""
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
     monkeypatch.setattr(_MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))
 
 

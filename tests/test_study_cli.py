@@ -27,7 +27,7 @@ from asvit.training.schedule import named_schedule
 
 BARE = ("study", "--data", "digits", "--recipe", "smoke", "--threads", "1")
 STUDY = (*BARE, "--metrics", "length,ntk,params")
-SOON = ("--heartbeat", "4")  # seconds; twice that after a worker was killed, its training is given back
+SOON = ("--heartbeat", "2")  # seconds; twice that after a worker was killed, its training is given back
 PLAN = planned(PlanSettings(topologies=4, seeds=2, repeated=4, seed=0))
 
 
