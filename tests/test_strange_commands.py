@@ -299,6 +299,31 @@ def test_what_is_said_after_a_signal():
     assert farewell(signal.SIGTERM).startswith("terminated")
 
 
+def test_a_signal_in_a_destructor_is_not_lost():
+    """Python ignores exceptions there, in hooks that are told of them too."""
+    program = """
+import os, signal, sys, time, weakref
+from asvit.commands.stopping import listen
+from asvit.runs.signals import Stopped, try_again
+
+class Thing:
+    pass
+
+listen()
+try_again()
+thing = Thing()
+watched = weakref.ref(thing, lambda gone: os.kill(os.getpid(), signal.SIGTERM))
+try:
+    del thing
+    for _ in range(3000):
+        time.sleep(0.01)
+except Stopped as stopped:
+    sys.exit(128 + stopped.number)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (143, "")
+
+
 def test_a_signal_when_all_is_done_ends_in_no_other_code(tmp_path):
     """Python, when it takes modules down, no longer answers signals as before."""
     program = "import os, signal, sys\nfrom asvit.__main__ import main\n"

@@ -5,7 +5,8 @@ Ctrl-C is listened to before anything is imported that takes time.
 
 import atexit
 
-from asvit.commands.stopping import Stopped, end, end_at_once, end_without_exceptions, listen, try_again
+from asvit.commands.stopping import end, end_at_once, end_without_exceptions, listen
+from asvit.runs.signals import Stopped, try_again
 
 
 def main() -> None:

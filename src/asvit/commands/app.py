@@ -16,13 +16,14 @@ from asvit.commands.export import export
 from asvit.commands.help import ALL, HELP_ALL, InParagraphs, complaint, examples, helped, shown_default
 from asvit.commands.measure import describe, measure, report
 from asvit.commands.said import SAID, joined_image_size
-from asvit.commands.stopping import NO_ROOM, Stopped, farewell, listen
+from asvit.commands.stopping import NO_ROOM, farewell, listen
 from asvit.commands.study import study
 from asvit.commands.tables import show_any_character
 from asvit.commands.train import evaluate, predict, train
 from asvit.commands.welcome import show_welcome
 from asvit.commands.words import look_at_words
 from asvit.errors import UserError, message_line
+from asvit.runs.signals import Stopped
 from asvit.runs.urls import hide_passwords
 
 app = App(

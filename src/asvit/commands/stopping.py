@@ -1,23 +1,16 @@
 """Ctrl-C and SIGTERM: one line and the usual exit code at any moment. Imports next to nothing."""
 
-import _thread
 import os
 import signal
 import sys
 from types import FrameType
 
+from asvit.runs.signals import raise_stopped
+
 WORDS = {signal.SIGINT: "stopped", signal.SIGTERM: "terminated"}
 """What is said after a signal."""
 NO_ROOM = "there is no room left to write: make room, then repeat the command"
 """What is said where what is printed goes to a full disk."""
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal asked for an end while a command was at work."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def listen() -> None:
@@ -35,7 +28,7 @@ def stop(number: int, frame: FrameType | None) -> None:
     # Thrown into an import, an exception may leave it as another one.
     if run_directory() is None and importing(frame):
         end_at_once(number)
-    raise Stopped(number)
+    raise_stopped(number)
 
 
 def end_at_once(number: int, frame: FrameType | None = None) -> None:
@@ -88,16 +81,3 @@ def importing(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
-
-
-def try_again() -> None:
-    """Send a signal anew whose exception came up where Python can only ignore it, such as in a destructor."""
-    usual = sys.unraisablehook
-
-    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
-        if isinstance(unraisable.exc_value, Stopped):
-            _thread.interrupt_main(signal.Signals(unraisable.exc_value.number))
-        else:
-            usual(unraisable)
-
-    sys.unraisablehook = hook

@@ -23,6 +23,7 @@ from asvit.networks.architecture import Architecture
 from asvit.runs.devices import device_name, use_threads
 from asvit.runs.progress import tell
 from asvit.runs.records import LEDGER
+from asvit.runs.signals import Stopped, raise_stopped, try_again
 from asvit.runs.surroundings import of_surroundings
 from asvit.study.plan import Planned
 from asvit.study.results import Trained
@@ -67,7 +68,7 @@ def may_be_alive(worker: str) -> bool:
 
 
 def run_worker(crew: Crew, device: str, complain: Connection) -> None:
-    """Work until the study is done; the process's exit code is 0, 2 after a UserError, 130 after Ctrl-C.
+    """Work until the study is done; the process's exit code is 0, 2 after a UserError, 130 or 143 after a signal.
 
     Args:
         crew: what all workers are told.
@@ -75,7 +76,8 @@ def run_worker(crew: Crew, device: str, complain: Connection) -> None:
         complain: takes the line of a UserError that ends this worker.
     """
     # As an exception it passes Queue.beating, which gives the training back; the signal itself would leave it claimed.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, raise_stopped)
+    try_again()
     leave_with_parent()
     use_threads(crew.setup.job.threads)
     name = worker_name(os.getpid())
@@ -90,8 +92,8 @@ def run_worker(crew: Crew, device: str, complain: Connection) -> None:
             raise
         complain.send(f"a worker has ended: {one_line(error)}; make room, then repeat the command, which goes on")
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except KeyboardInterrupt as interrupt:
+        sys.exit(128 + (interrupt.number if isinstance(interrupt, Stopped) else signal.SIGINT))
 
 
 class Trainer:
