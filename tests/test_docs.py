@@ -305,3 +305,15 @@ def test_damaged_files_that_a_page_counts_are_those_of_the_result_file():
     in_file = {name: [*(one[key] for key in names), len(one["faults"])] for name, one in found["readers"].items()}
     assert counted == in_file
     assert f"{found['inputs']:,} files" in page
+
+
+def test_kills_that_a_page_counts_are_those_of_the_result_file():
+    page = text("guide-promises.md")
+    found = json.loads((ROOT / "benchmarks/results/storm.json").read_text())
+    kinds = ("lost", "differ", "processes", "files", "code", "words", "hangs")
+    for signal in ("SIGINT", "SIGKILL", "SIGKILL of a helper", "SIGTERM"):
+        rows = [row for row in found["counts"] if row["signal"] == signal]
+        kills, resumed = (sum(row[name] for row in rows) for name in ("kills", "resumed"))
+        assert f"| {signal} | {kills} | {resumed} | {sum(row[kind] for row in rows for kind in kinds)} |" in page
+    assert f"{found['kills']} kills" in page
+    assert f"{found['faults']} fault" in page

@@ -336,6 +336,17 @@ def test_a_signal_when_all_is_done_ends_in_no_other_code(tmp_path):
         assert ("asvit design" in done.stdout) is not bool(code)
 
 
+@pytest.mark.parametrize(("signals", "code", "last"), [(1, 0, "put away\n"), (2, 143, "")])
+def test_a_signal_at_the_end_lets_python_put_its_things_away_and_a_second_one_does_not(signals, code, last):
+    program = "import atexit, os, signal, sys\nfrom asvit.__main__ import main\n"
+    program += f"def at_end():\n    for _ in range({signals}): os.kill(os.getpid(), signal.SIGTERM)\n"
+    program += "    sys.stderr.write('put away\\n')\n"
+    program += "import asvit.commands.app as app\n"
+    program += "app.show_welcome = lambda: atexit.register(at_end)\nsys.argv[1:] = []\nmain()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (code, last or "asvit: terminated\n")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_output_that_a_full_disk_does_not_take_is_one_line(tmp_path):
     words = [sys.executable, "-m", "asvit", "describe", "small", "--json"]

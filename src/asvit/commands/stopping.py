@@ -63,9 +63,13 @@ def farewell(number: int) -> str:
 
 
 def end_without_exceptions() -> None:
-    """From now on let a signal end the process at once: nothing is at work that would have to be put away."""
+    """From now on raise nothing: the work is done, and Python puts its own things away. A second signal ends that."""
     for number in WORDS:
-        signal.signal(number, end_at_once)
+        signal.signal(number, _let_end)
+
+
+def _let_end(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, end_at_once)
 
 
 def run_directory() -> object:
