@@ -141,7 +141,7 @@ def test_predict_draws_what_it_finds(finished, tmp_path):
     assert before.shape == after.shape
     assert (before != after).any()
     nothing = asvit(*asked[:5], "--min-score", "0.99", "--threads", "1", "--out", "none", cwd=tmp_path)
-    assert nothing.stdout.startswith(f"{image}: nothing -> none/000.png")
+    assert nothing.stdout.startswith(f"{image}: nothing of score 0.99 or more (--min-score) -> none/000.png")
     assert np.array_equal(before, np.asarray(Image.open(tmp_path / "none" / "000.png")))
 
 

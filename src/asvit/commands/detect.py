@@ -197,4 +197,4 @@ def predict(
     if run.json:
         print_record("detect predict", {"images": rows})
     else:
-        show_found(rows)
+        show_found(rows, min_score=min_score)

@@ -70,8 +70,9 @@ def show_classes(classes: Sequence[ClassScores]) -> None:
         say(f"the worst {MOST_CLASSES} of {count(len(ranked), 'class')}; --json has them all")
 
 
-def show_found(rows: Sequence[Mapping[str, Any]]) -> None:
+def show_found(rows: Sequence[Mapping[str, Any]], *, min_score: float) -> None:
     """What was found in some images."""
+    nothing = f"nothing of score {min_score:g} or more (--min-score)"
     for row in rows:
-        words = ", ".join(f"{entry['class']} {entry['score']:.2f}" for entry in row["objects"]) or "nothing"
+        words = ", ".join(f"{entry['class']} {entry['score']:.2f}" for entry in row["objects"]) or nothing
         say(f"{row['image']}: {words} -> {row['drawn']}")
