@@ -21,9 +21,12 @@ from asvit.networks.named import parse_network
 from asvit.networks.space import Topology
 from asvit.study.plan import PlanSettings, planned
 from asvit.study.recipes import RECIPES
+from asvit.study.settings import StudySettings
+from asvit.study.setup import images_used
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.resident import Resident, stored_size
 from asvit.training.schedule import named_schedule
+from asvit.training.settings import ImageData
 
 BARE = ("study", "--data", "digits", "--recipe", "smoke", "--threads", "1")
 STUDY = (*BARE, "--metrics", "length,ntk,params")
@@ -134,6 +137,12 @@ def test_a_study_continues_from_what_a_killed_one_had_written(finished, tmp_path
     ours, theirs = json.loads(said.stdout), json.loads((finished / "result.json").read_text())
     assert [one["top1"] for one in ours["trained"]] == [one["top1"] for one in theirs["trained"]]
     assert [score["tau"] for score in ours["scores"]] == [score["tau"] for score in theirs["scores"]]
+
+
+def test_a_recipe_takes_as_many_images_as_there_are():
+    train, data = opened("digits", "train"), ImageData(data="digits")
+    assert images_used(StudySettings.of("cifar10-laptop", data), train) == len(train) == 1438
+    assert images_used(StudySettings.of("smoke", data), train) == 128
 
 
 def test_a_pilot_that_shows_nothing_ends_the_study_in_one_line(finished, tmp_path):

@@ -21,7 +21,7 @@ class StudyRecipe(Carefulness):
     resident: bool
     """Whether all images live in the device's memory, where they are cropped and mirrored, and nothing else."""
     images: int | None
-    """Training images that are used, evenly spread over the set; None: all."""
+    """Training images that are used at most, evenly spread over the set; None: all."""
 
 
 _CIFAR10 = TrainRecipe(

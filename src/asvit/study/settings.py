@@ -68,7 +68,7 @@ class StudySettings:
     resident: bool
     """Whether all images live in the device's memory, where they are cropped and mirrored, and nothing else."""
     images: int | None
-    """Training images that are used, of resident ones; None: all."""
+    """Training images that are used at most, of resident ones; None: all."""
     measuring: Measuring
     workers: Workers = Workers()
     precision: Precision | None = None

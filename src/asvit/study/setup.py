@@ -157,7 +157,7 @@ def prepare_study(name: str, settings: StudySettings, extra: Json, metrics: tupl
     in_memory = settings.resident or settings.data.in_memory
     return Setup(
         name=name,
-        settings=settings,
+        settings=replace(settings, images=images) if settings.resident else settings,
         job=replace(job, out=path, threads=job.threads or recorded_threads(path) or cores),
         config=config,
         extra=extra,
@@ -169,10 +169,15 @@ def prepare_study(name: str, settings: StudySettings, extra: Json, metrics: tupl
 
 
 def images_used(settings: StudySettings, train: Source) -> int:
-    """How many training images are used; refused where there are too few, or where they cannot be resident."""
-    used = settings.images or len(train)
-    if used > len(train):
-        raise UserError(f"{train.name} has {len(train)} images, not {used}: choose fewer --train-images")
+    """How many training images are used: as many as were asked for, or at most as many as the recipe takes.
+
+    Raises:
+        UserError: there are too few, or they cannot be resident.
+    """
+    asked = settings.workers.train_images
+    if asked is not None and asked > len(train):
+        raise UserError(f"{train.name} has {len(train)} images, not {asked}: choose fewer --train-images")
+    used = min(settings.images or len(train), len(train))
     check_batch(used, settings.train.batch_size)
     if settings.resident:
         RandomCrops(settings.train, used, seed=0)  # refuses what is not done on the device
