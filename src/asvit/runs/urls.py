@@ -110,9 +110,11 @@ def hide_passwords(message: str, words: Sequence[str]) -> str:
     'no such option --store=pg://***@host'
     """
     for _, value in _urls(words):
-        if value:
+        if value and not value.isspace():
+            shown = shown_url(value).replace("\\", r"\\")
             for text in (value, " ".join(value.split())):
-                message = message.replace(text, shown_url(value))
+                # Whole words: a value that is a letter would be hidden in every word.
+                message = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", shown, message)
     return message
 
 
