@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
+from multiprocessing.util import _exit_function
 from pathlib import Path
 from typing import Any
 
@@ -138,18 +139,17 @@ def _become(words: list[str], cwd: str, said: str, largest_file: int | None, env
         os.dup2(file, number)
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
-    code = 1
     try:
         main()
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except SystemExit:
+        pass
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        atexit._run_exitfuncs()  # as a console script ends, with what its loading processes shared taken away
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        # What a console script does at its end: what its loading processes shared is taken away, and last of all it
+        # ends with its exit code. multiprocessing, loaded before the fork, would come after that.
+        _exit_function()
+        atexit._run_exitfuncs()
 
 
 if __name__ == "__main__":
