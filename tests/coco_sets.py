@@ -5,7 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
+
+from asvit.detection.coco import find_coco
+from asvit.errors import UserError
 
 CATEGORIES = [{"id": 7, "name": "disc"}, {"id": 3, "name": "box"}, {"id": 90, "name": "wedge"}]
 """Ids with gaps and out of order: labels are box 1, disc 2, wedge 3."""
@@ -78,3 +82,12 @@ def edit(root: Path, split: str, change: Any) -> None:
     document = json.loads(path.read_text())
     change(document)
     path.write_text(json.dumps(document))
+
+
+def check_refused(root: Path, change: Any, message: str) -> None:
+    """Change the training set's file, which is then refused in one line of sensible length."""
+    edit(root, "train", change)
+    with pytest.raises(UserError, match=message) as caught:
+        find_coco(root, "train")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 700
