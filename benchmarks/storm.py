@@ -157,8 +157,10 @@ class Storm:
             self.look_at_code(name, how, launch)
             self.look_at_words(name, how, launch, place)
         if how in WORDS:
-            # What a SIGKILL has left lies there until the job gets as far as its run directory again.
-            earlier = [] if "run directory: " in launch.said() else launch.found
+            # What a SIGKILL has left lies there until the job gets as far as its run directory again; Python's folders
+            # of sockets stay for good.
+            again = "run directory: " in launch.said()
+            earlier = [file for file in launch.found if is_of_sockets(file) or not again]
             left = [file for file in self.left(name, launch.folder) if file not in earlier]
             self.fault(name, how, "files", ", ".join(left), len(left))
         now = kept(launch.folder / RUN)
@@ -226,7 +228,7 @@ class Storm:
             differ = [file for file in usual if now.get(file) != usual[file]]
             self.fault(name, last, "differ", f"after {struck}: {differ} in {folder}", len(differ))
             left = [file for file in now if file not in usual] + self.left(name, folder)
-            sockets = [file for file in left if Path(file).name.startswith("pymp-")]
+            sockets = [file for file in left if is_of_sockets(file)]
             with self.counting:
                 self.sockets += len(sockets)
                 for how in struck:
@@ -255,6 +257,11 @@ class Storm:
         folder = self.root / name
         folder.mkdir()
         return folder
+
+
+def is_of_sockets(file: str) -> bool:
+    """Whether a file is the folder of Python's fork server, which stays where that process is killed by SIGKILL."""
+    return Path(file).name.startswith("pymp-")
 
 
 def heading(line: str) -> str:
