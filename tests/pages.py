@@ -44,6 +44,14 @@ ENVIRONMENT = {"asvit": "0.1.0", "torch": "2", "python": "3.11", "machine": "x",
 SEED = Topology.parse("8,2,3|4,1,2|4,1,4|4,1,6|32")
 
 
+TRAINED_SHORTLY: dict[str, Any] = {
+    "train": asdict(STUDY_RECIPES["cifar10-laptop"].train),
+    "images": {"train": 25_600, "val": 10_000},
+    "resident": True,
+}
+"""How networks of a study are trained, for its configuration."""
+
+
 def written(folder: Path, job: str, result: Any, **config: Any) -> Path:
     run = {"schema": 1, "job": job, "config": {"recipe": "by-hand", "seed": 0} | config, "environment": ENVIRONMENT}
     write_file(folder / RUN, to_json(run | {"command": f"asvit {job} --out {'run' * 30}", "commit": None}))
@@ -155,7 +163,6 @@ def studied(folder: Path) -> Path:
     accuracy = mean_accuracies(done, list(map(str, topologies)))
     variance = variance_of(by_network(done))
     rows = tuple(judge(score, accuracy, by_name["params"].values, 0.8) for score in scores)
-    recipe = STUDY_RECIPES["cifar10-laptop"]
     points = tuple(point_of(subject, done, row) for subject, row in zip(subjects, measured, strict=True))
     result = StudyResult(
         task=TASK,
@@ -168,8 +175,8 @@ def studied(folder: Path) -> Path:
         planned=60,
         trained=done,
     )
-    config = {"plan": asdict(PlanSettings(topologies=30, seeds=2, repeated=30, seed=0)), "train": asdict(recipe.train)}
-    return written(folder, "study", result, **config, images={"train": 25_600, "val": 10_000}, resident=True)
+    plan = asdict(PlanSettings(topologies=30, seeds=2, repeated=30, seed=0))
+    return written(folder, "study", result, plan=plan, **TRAINED_SHORTLY)
 
 
 MEASURE = fake_measure(
@@ -199,7 +206,7 @@ def searches_compared(folder: Path) -> Path:
         trained=tuple(found),
         sampled=tuple(sampled),
     )
-    return written(folder, "study-search", result)
+    return written(folder, "study-search", result, **TRAINED_SHORTLY)
 
 
 def rules_compared(folder: Path) -> Path:
@@ -222,7 +229,7 @@ def rules_compared(folder: Path) -> Path:
         standings=standings(contestants, 1, found),
         trained=tuple(found),
     )
-    return written(folder, "study-scaling", result)
+    return written(folder, "study-scaling", result, **TRAINED_SHORTLY)
 
 
 def trainings_of(contestants: list[Contestant], rng: np.random.Generator) -> list[Trained]:

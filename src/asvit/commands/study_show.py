@@ -6,6 +6,7 @@ from asvit.commands.tables import new_table, print_table, say
 from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_estimate, in_per_cent, or_dash
 from asvit.study.contest import ScalingContest, SearchContest
+from asvit.study.contest_verdict import sentences_of_rules, sentences_of_searches
 from asvit.study.results import StudyResult
 from asvit.units import format_size
 
@@ -40,7 +41,7 @@ def _scores(result: StudyResult) -> Table:
 
 
 def show_search_contest(result: SearchContest) -> None:
-    """Print a row a search method."""
+    """Print a row a search method, and what follows."""
     table = new_table(f"{result.measurements} measurements a search, by {result.score}")
     table.add_column("method")
     names = list(result.methods[0].extremes)
@@ -60,10 +61,11 @@ def show_search_contest(result: SearchContest) -> None:
         )
     print_table(table)
     say("result, best: share of all topologies measured by any search that are no better, by the sum of ranks")
+    say(" ".join(sentences_of_searches(result)))
 
 
 def show_scaling_contest(result: ScalingContest) -> None:
-    """Print a row a rule and size."""
+    """Print a row a rule and size, and what follows."""
     table = new_table(f"{result.topology} scaled")
     for header, justify in (("budget", "right"), ("rule", "left")):
         table.add_column(header, justify=justify)  # pyright: ignore[reportArgumentType]
@@ -73,3 +75,4 @@ def show_scaling_contest(result: ScalingContest) -> None:
         sizes = map(format_size, (round(standing.params), round(standing.macs)))
         table.add_row(standing.size, standing.way, str(standing.runs), *sizes, in_per_cent(standing.top1))
     print_table(table)
+    say(" ".join(sentences_of_rules(result)))

@@ -6,7 +6,7 @@ from pathlib import Path
 from asvit.commands.hand_over import print_record
 from asvit.commands.tables import new_table, print_table, say
 from asvit.training.job import Evaluated, PlannedTraining, Prediction
-from asvit.training.results import TrainResult
+from asvit.training.results import TrainResult, accuracies
 from asvit.training.schedule import StageCost, share_of_tokens
 from asvit.units import count, format_size, in_words
 
@@ -63,7 +63,7 @@ def show_training(result: TrainResult) -> None:
     best = result.best
     say(
         f"{format_size(result.params)} parameters; epoch {best.epoch} of {len(result.epochs)}: "
-        f"top-1 {best.top1:.2%}, top-5 {best.top5:.2%}, loss {best.loss:.4f}"
+        f"{accuracies(best.top1, best.top5, len(result.classes))}, loss {best.loss:.4f}"
     )
     if len(result.stages) > 1:
         time = f"{result.saved_time:.1%} of the time"
@@ -76,8 +76,9 @@ def show_scores(evaluated: Evaluated) -> None:
     """Scores of a classifier, with its confusion matrix if it is small."""
     scores, classes = evaluated.scores, evaluated.classes
     say(
-        f"{evaluated.network} on {scores.images:,} images of {evaluated.images}: top-1 {scores.top1:.2%}, "
-        f"top-5 {scores.top5:.2%}, loss {scores.loss:.4f}, calibration error {scores.calibration_error:.2%}, "
+        f"{evaluated.network} on {scores.images:,} images of {evaluated.images}: "
+        f"{accuracies(scores.top1, scores.top5, len(classes))}, "
+        f"loss {scores.loss:.4f}, calibration error {scores.calibration_error:.2%}, "
         f"{scores.images_per_second:.0f} images/s"
     )
     if scores.unreadable:

@@ -15,6 +15,7 @@ from asvit.errors import harmless
 from asvit.export.release import Release
 from asvit.export.written import Written
 from asvit.networks.named import TimmModel
+from asvit.training.results import accuracies
 from asvit.training.schedule import share_of_tokens
 from asvit.units import format_size
 
@@ -144,9 +145,8 @@ def scored(release: Release) -> str:
     images = "the validation images"
     if release.training is not None:
         images = f"{release.training['images']['val']:,} validation images"
-    return (
-        f"after epoch {epoch.epoch} on {images}: top-1 {epoch.top1:.2%}, top-5 {epoch.top5:.2%}, loss {epoch.loss:.4f}"
-    )
+    right = accuracies(epoch.top1, epoch.top5, release.task.num_classes)
+    return f"after epoch {epoch.epoch} on {images}: {right}, loss {epoch.loss:.4f}"
 
 
 def reads(release: Release) -> str:

@@ -214,11 +214,27 @@ def task_of(given: Mapping[str, Any], measuring: Measuring, *, stored: Task | No
 
 @contextmanager
 def working(
-    name: str, config: Json, job: Job, measurers: Sequence[Measurer], meters: Sequence[UsageMeter] = ()
+    name: str,
+    config: Json,
+    job: Job,
+    measurers: Sequence[Measurer],
+    meters: Sequence[UsageMeter] = (),
+    *,
+    data: str | None = None,
 ) -> Iterator[RunDirectory]:
-    """Work in the job's run directory, with its ledger behind the measurers and meters."""
+    """Work in the job's run directory, with its ledger behind the measurers and meters.
+
+    Args:
+        name: name of the command.
+        config: all that was asked.
+        job: run directory, threads and command.
+        measurers: what measures networks.
+        meters: what measures them in use.
+        data: where images are that the job trains on.
+    """
     images = measurers[0].photographs.path
-    beside = {} if images is None else {"images": str(images)}
+    places = {"images": None if images is None else str(images), "data": data}
+    beside = {key: place for key, place in places.items() if place is not None}
     with working_in(name, config, job, measurers[0].device, beside=beside) as directory:
         in_chans = measurers[0].task.in_chans
         photographs = measurers[0].photographs

@@ -2,11 +2,13 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 from asvit.errors import UserError
 from asvit.listing import part_of
-from asvit.runs.records import REPORT, RESULT, RUN, Json, read_asked
+from asvit.runs.records import REPORT, RESULT, RUN, Json, read_asked, read_record
 
 Step = tuple[str, str]
 """What one would do, and the command for it."""
@@ -18,9 +20,18 @@ IMAGES, COCO = "path/to/images", "path/to/coco"
 def after_run(run: Path) -> Iterator[Step]:
     """What can be done with a run directory; nothing where its files cannot be read."""
     try:
-        asked = read_asked(run)
+        steps = list(_after(run, read_asked(run)))
     except UserError:
         return
+    yield from steps
+
+
+def _after(run: Path, asked: Json) -> Iterator[Step]:
+    """What can be done after a job.
+
+    Raises:
+        UserError: its result is damaged.
+    """
     if not (run / RESULT).exists():
         yield "go on where it stopped", asked["command"]
         return
@@ -35,8 +46,9 @@ def after_run(run: Path) -> Iterator[Step]:
             yield from after_training(run, config.get("data", IMAGES))
         case "detect":
             yield from after_detection(run, config.get("data", COCO))
-        case "study" | "study-search" | "study-scaling":
+        case "study" | "study-search" | "study-scaling" as job:
             yield "its verdict, with intervals, in a browser", str(run / REPORT)
+            yield from after_study(asked) if job == "study" else after_contest(run, asked)
 
 
 def after_search(run: Path) -> Iterator[Step]:
@@ -90,6 +102,71 @@ def after_detection(run: Path, data: str) -> Iterator[Step]:
 def after_scoring(detector: Path) -> Iterator[Step]:
     """Use a detector."""
     yield "pictures with what is found", command("asvit", "detect", "predict", detector, "image.jpg")
+
+
+def after_study(asked: Json) -> Iterator[Step]:
+    """Ask what a score is worth in use.
+
+    Args:
+        asked: content of ``run.json``.
+    """
+    recipe = asked["config"].get("recipe", "cifar10-laptop")
+    of_it = ("--data", asked.get("data", IMAGES), "--recipe", recipe, "--trainings", "1")
+    yield "do searches by scores find better networks than chance?", command("asvit", "study", "search", *of_it)
+    scaling = command("asvit", "study", "scaling", "seed", "--params", "5M", *of_it)
+    yield "does growth by scores give better ones than chance?", scaling
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What is read here of a training of a contest."""
+
+    network: str
+    top1: float
+
+
+@dataclass(frozen=True)
+class _Contest:
+    """What is read here of a contest's result."""
+
+    trained: tuple[_Training, ...]
+
+
+def after_contest(run: Path, asked: Json) -> Iterator[Step]:
+    """Train what was found; then go on with the most accurate.
+
+    Args:
+        run: run directory of study search or study scaling.
+        asked: content of its ``run.json``.
+
+    Raises:
+        UserError: the result is damaged.
+    """
+    accuracies: dict[str, list[float]] = {}
+    for training in read_record(run / RESULT, _Contest).trained:
+        accuracies.setdefault(training.network, []).append(training.top1)
+    if not accuracies:
+        yield "train what was found: only that tells which is better", _with_trainings(asked["command"])
+        return
+    best = max(accuracies, key=lambda network: fmean(accuracies[network]))
+    if asked["job"] == "study-search":
+        yield "grow the most accurate topology to your budget", command("asvit", "grow", best, "--params", "3M")
+    else:
+        words = command("asvit", "train", best, "--data", asked.get("data", IMAGES))
+        yield "train the most accurate network for longer", words
+
+
+def _with_trainings(line: str) -> str:
+    """The command line of a contest, with a training of each network.
+
+    >>> _with_trainings("asvit study search --trainings 0 --runs 3")
+    'asvit study search --runs 3 --trainings 1'
+    """
+    words = shlex.split(line)
+    if "--trainings" in words:
+        at = words.index("--trainings")
+        del words[at : at + 2]
+    return shlex.join([*words, "--trainings", "1"])
 
 
 def command(*words: object) -> str:

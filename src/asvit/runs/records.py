@@ -165,6 +165,8 @@ class Asked:
     command: str
     images: str | None = None
     """Folder of the images that the kernel saw."""
+    data: str | None = None
+    """Images that a study trains on, whose configuration knows them by their content."""
 
 
 @dataclass(frozen=True)

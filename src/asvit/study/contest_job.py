@@ -68,7 +68,7 @@ def run_search_contest(
     sampled = [] if against is None else read_csv(against, setup.provenance)
     measurer = setup.measurer(setup.devices[0])
     config = setup.config | extra | measuring_config(measurer)
-    with working(setup.name, config, setup.job, [measurer]) as directory:
+    with working(setup.name, config, setup.job, [measurer], data=settings.data.data) as directory:
         say_few_tokens(setup.task, base_stride)
         space = space_for(setup.task.image_size, base_stride)
         traces: list[Trace] = []
@@ -152,7 +152,7 @@ def run_scaling_contest(
     check_budgets(budgets, Costs(setup.task), fit=True, start=Architecture(start))
     measurers = [setup.measurer(setup.devices[0], number) for number in range(contest.runs)]
     config = setup.config | extra | measuring_config(measurers[0])
-    with working(setup.name, config, setup.job, measurers) as directory:
+    with working(setup.name, config, setup.job, measurers, data=settings.data.data) as directory:
         growth = GrowthSettings(score=tuple(score))
         family = FamilySettings(
             task=setup.task, budgets=tuple(budgets), limits=tuple(growth_limits(budgets)), growth=growth

@@ -61,7 +61,7 @@ def run_study(
     measurer = setup.measurer(setup.devices[0])
     crew = Crew(setup=setup, plan=plan, pilot=pilot, measure=True)
     config = setup.config | extra  # how it measures may change from one run of the command to the next
-    with working("study", config, setup.job, [measurer]) as directory, crew.queue() as queue:
+    with working("study", config, setup.job, [measurer], data=settings.data.data) as directory, crew.queue() as queue:
 
         def keep(trained: Sequence[Trained]) -> None:
             """Write the trainings so far, without measures: whatever happens, another study can continue from them."""

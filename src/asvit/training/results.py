@@ -53,6 +53,15 @@ class Epoch(EpochRecord):
     """Validation images that could not be read."""
 
 
+def accuracies(top1: float, top5: float, classes: int) -> str:
+    """Both accuracies in words; of five classes or fewer the second is always 1, and left out.
+
+    >>> accuracies(0.8125, 0.9875, 10), accuracies(0.8125, 1.0, 5)
+    ('top-1 81.25%, top-5 98.75%', 'top-1 81.25%')
+    """
+    return f"top-1 {top1:.2%}" + f", top-5 {top5:.2%}" * (classes > 5)
+
+
 @dataclass(frozen=True)
 class Confused:
     """How many validation images of one class were said to be of one class, the same or another."""

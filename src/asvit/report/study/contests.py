@@ -10,19 +10,23 @@ from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_estimate, in_per_cent
 from asvit.report.charts import COLUMNS, Panel, Row, answering, chart, counting_axis, figure, layered, near, tooltips
 from asvit.report.markup import Markup, architecture, symbol, table, tag
-from asvit.report.parts import Page, folded, head, images
+from asvit.report.parts import Page, folded, head, images, next_steps
+from asvit.report.study.record import ContestRun
+from asvit.runs.next_steps import after_contest
 from asvit.runs.read import RunFile, read_result, read_run
+from asvit.runs.records import read_asked
 from asvit.study.contest import Contestant, ScalingContest, SearchContest, Standing
+from asvit.study.contest_verdict import sentences_of_rules, sentences_of_searches
 from asvit.study.results import Trained
 from asvit.units import count, format_size
 
 
 def search_contest_page(directory: Path) -> Page:
     """Page of study search, from a run directory."""
-    run = read_run(directory, RunFile)
+    run = read_run(directory, ContestRun)
     result = read_result(directory, run, SearchContest)
     title = f"Searches compared for {images(result.task)}"
-    words = f"Algorithm 1 and its rivals, {result.measurements} measurements each, by {result.score}."
+    words = f"Algorithm 1 (reinforce) and its rivals, {result.measurements} measurements each, by {result.score}."
     seeds = sorted({contestant.run for contestant in result.contestants})
     explained = "Result and best: share of all topologies that any search measured which are no better, by the sum of "
     explained += "ranks; of what the method hands over, and of the best that it measured. ± is the standard error over "
@@ -31,7 +35,7 @@ def search_contest_page(directory: Path) -> Page:
     return Page(
         title,
         [
-            *head(run, title, words, seeds),
+            *head(run, title, words, seeds, answer=_answer(sentences_of_searches(result), result, run, directory)),
             tag("h2", "Methods"),
             tag("p", explained),
             _methods(result),
@@ -40,6 +44,21 @@ def search_contest_page(directory: Path) -> Page:
             _networks(result.contestants, result.trained),
         ],
     )
+
+
+def _answer(
+    sentences: Sequence[str], result: SearchContest | ScalingContest, run: ContestRun, directory: Path
+) -> list[Markup]:
+    """Whether it is worth it, how that was found out, and what comes next."""
+    first, *others = sentences
+    known = f"{count(len(result.trained), 'training')} of {run.config.in_words()}; "
+    known += "whether it holds for longer ones is not known."
+    return [
+        tag("p", tag("strong", first)),
+        *([tag("ul", *(tag("li", words) for words in others), class_="members")] if others else []),
+        *([tag("p", known, class_="note")] if result.trained else []),
+        next_steps(after_contest(directory, read_asked(directory))),
+    ]
 
 
 def _methods(result: SearchContest) -> Markup:
@@ -76,7 +95,7 @@ def curves_chart(result: SearchContest) -> alt.LayerChart:
 
 def scaling_contest_page(directory: Path) -> Page:
     """Page of study scaling, from a run directory."""
-    run = read_run(directory, RunFile)
+    run = read_run(directory, ContestRun)
     result = read_result(directory, run, ScalingContest)
     title = f"Scaling rules compared for {images(result.task)}"
     words = "One topology scaled to equal numbers of parameters by Algorithm 2, at random, and by published rules."
@@ -85,7 +104,7 @@ def scaling_contest_page(directory: Path) -> Page:
     return Page(
         title,
         [
-            *head(run, title, words, seeds),
+            *head(run, title, words, seeds, answer=_answer(sentences_of_rules(result), result, run, directory)),
             tag("p", "The topology is ", architecture(result.topology), "."),
             figure("plane", "Depth against width", caption, plane_chart(result)),
             *_trained(result.standings, result.trained),

@@ -6,11 +6,13 @@ from asvit.measure.metrics import METRICS
 from asvit.measure.words import or_dash
 from asvit.report.charts import LEAST, figure
 from asvit.report.markup import Markup, architecture, join, symbol, table, tag
-from asvit.report.parts import Page, folded, head, images, settings, unbroken
+from asvit.report.parts import Page, folded, head, images, next_steps, settings, unbroken
 from asvit.report.study.charts import ROW_HEIGHT, accuracy_chart, correlation_chart
 from asvit.report.study.record import StudyReport, read_study
 from asvit.report.symbols import typeset_html
 from asvit.runs.differences import flat
+from asvit.runs.next_steps import after_study
+from asvit.runs.records import read_asked
 from asvit.study.noise import Variance
 from asvit.study.results import Scored, StudyResult
 from asvit.units import count
@@ -24,7 +26,11 @@ def study_page(directory: Path) -> Page:
     run, result = report.run, report.result
     title = f"Do the measures predict accuracy? {images(result.task)}"
     words = "Sampled topologies, one block a stage and C = 32, trained, and ranked by measures taken before."
-    answer = [tag("p", tag("strong", typeset_html(result.sentence))), tag("p", _shorter(report), class_="note")]
+    answer = [
+        tag("p", tag("strong", typeset_html(result.sentence))),
+        tag("p", _shorter(report), class_="note"),
+        next_steps(after_study(read_asked(directory))),
+    ]
     return Page(
         title,
         [
@@ -42,8 +48,7 @@ def _shorter(report: StudyReport) -> str:
     done = len(result.trained)
     words = f"{len(result.points)} topologies in {count(done, 'training')}"
     words += f" of {result.planned} planned; " if done < result.planned else "; "
-    words += f"{count(config.train.epochs, 'epoch')} of {config.images.train:,} images, accuracy on "
-    words += f"{config.images.val:,}. The paper trained {PAPER_TOPOLOGIES} for {PAPER_EPOCHS} epochs of ImageNet."
+    words += f"{config.in_words()}. The paper trained {PAPER_TOPOLOGIES} for {PAPER_EPOCHS} epochs of ImageNet."
     return words
 
 

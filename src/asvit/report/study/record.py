@@ -9,16 +9,35 @@ from asvit.runs.records import RESULT
 from asvit.study.plan import PlanSettings
 from asvit.study.results import StudyResult
 from asvit.training.recipe import TrainRecipe
+from asvit.units import count
 
 
 @dataclass(frozen=True)
-class StudyConfig(Config):
-    """What a study was asked."""
+class TrainingConfig(Config):
+    """What a study of any kind was asked: how networks are trained."""
 
-    plan: PlanSettings
     train: TrainRecipe
     images: ImageCounts
     resident: bool
+
+    def in_words(self) -> str:
+        """How long a training is, and what its accuracy is of."""
+        epochs = count(self.train.epochs, "epoch")
+        return f"{epochs} of {self.images.train:,} images, accuracy on {self.images.val:,}"
+
+
+@dataclass(frozen=True)
+class ContestRun(RunFile):
+    """``run.json`` of study search and study scaling."""
+
+    config: TrainingConfig
+
+
+@dataclass(frozen=True)
+class StudyConfig(TrainingConfig):
+    """What a study was asked."""
+
+    plan: PlanSettings
 
 
 @dataclass(frozen=True)

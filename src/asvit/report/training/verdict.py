@@ -46,5 +46,6 @@ def _how_known(report: TrainReport) -> Markup:
     words = f"Epoch {best.epoch} of {epochs}, the best on the validation images, which it never learned from"
     words += "; choosing the epoch by them flatters it a little" if epochs > 1 else ""
     words += ". The interval is Wilson's: it holds the chance of drawing these images, not that of another training. "
-    words += f"Top-5 {100 * best.top5:.1f} %, loss {best.loss:.4f}."
+    of_five = f"Right with five guesses for {100 * best.top5:.1f} %. " * (len(report.result.classes) > 5)
+    words += f"{of_five}Loss {best.loss:.4f}."
     return join([tag("strong", "How that was found out: "), words])
