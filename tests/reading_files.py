@@ -133,7 +133,6 @@ def read_annotations(path: Path) -> None:
     file = pictured() / "annotations/instances_train2017.json"
     file.write_bytes(path.read_bytes())
     coco = find_coco(pictured(), "train", max_left_out=2)
-    assert any(coco.learned(i) for i in range(len(coco.pictures)))
     for i, picture in enumerate(coco.pictures):
         assert coco.file(i).is_relative_to(pictured())
         assert (picture.height, picture.width) == (72, 96)

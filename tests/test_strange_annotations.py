@@ -134,6 +134,10 @@ REFUSED: dict[str, tuple[Callable[[Document], Any], str]] = {
         lambda d: first(d).update(segmentation=[[5.0, 5, 40, 5, 20, 5]], bbox=[5, 4, 35, 2]),
         "annotation 0 of 000.png has an outline that fills no pixel of its picture",
     ),
+    "crowds that are counted": (
+        lambda d: first(d).update(iscrowd=HUGE),
+        r"Expected `int` <= 1 - at `\$\.annotations\[0\]\.iscrowd`",
+    ),
     "a scribble": (
         lambda d: first(d).update(segmentation=[[-900.0, 5, 900, 30] * 600], bbox=[0, 5, 90, 25]),
         "has an outline that is 2,160,208 pixels long: expected one of an object",
@@ -275,6 +279,9 @@ READ: dict[str, Callable[[Path], Any]] = {
     "absolute": lambda root: all_named(lambda name: str(root / "train2017" / name))(root),
     "ids of 63 bits": lambda root: edit(root, "train", lambda d: first(d).update(id=2**63 - 1)),
     "a loose box": lambda root: edit(root, "train", boxes(lambda b, _: [b[0] - 2, b[1] - 2, b[2] + 4, b[3] + 4])),
+    "crowds by true and false": lambda root: edit(
+        root, "train", lambda d: [one.update(iscrowd=bool(one["iscrowd"])) for one in d["annotations"]]
+    ),
     "a link": lambda root: (moved("../elsewhere")(root), os.symlink(root.parent / "elsewhere", root / "train2017")),
 }
 

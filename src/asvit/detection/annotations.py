@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from math import hypot
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from faster_coco_eval.core import mask as rle
@@ -51,7 +51,7 @@ class Annotation(Struct):
     bbox: tuple[float, float, float, float]
     """Left, top, width and height in pixels."""
     segmentation: list[list[float]] | Rle | None = None
-    iscrowd: int = 0
+    iscrowd: Annotated[int, msgspec.Meta(ge=0, le=1)] | bool = 0
     area: float | None = None
 
 

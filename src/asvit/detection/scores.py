@@ -156,7 +156,7 @@ def ground_truth(coco: Coco) -> dict[str, Any]:
             entry = {"image_id": annotation.image_id, "category_id": annotation.category_id}
             area = float(rle.area(shape)) if annotation.area is None else annotation.area
             entry |= {"bbox": list(annotation.bbox), "segmentation": shape, "area": area}
-            entry |= {"iscrowd": annotation.iscrowd, "id": len(annotations) + 1}
+            entry |= {"iscrowd": int(annotation.iscrowd), "id": len(annotations) + 1}
             annotations.append(entry)
     pictures = [{"id": p.id, "height": p.height, "width": p.width} for p in coco.pictures]
     categories = [{"id": category.id, "name": category.name} for category in coco.categories]
