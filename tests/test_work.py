@@ -16,7 +16,7 @@ from asvit.measure.measurer import Measurer
 from asvit.measure.probe import Probe
 from asvit.measure.settings import Settings
 from asvit.measure.subject import ArchitectureSubject
-from asvit.measure.work import Work, default_work_memory
+from asvit.measure.work import Work
 from asvit.networks.architecture import Architecture, Task
 
 TASK = Task(image_size=(64, 64))
@@ -109,10 +109,6 @@ def test_activations_of_an_architecture_are_counted_without_its_weights():
     expected = activation_bytes(TINY.network(0), torch.zeros(1, 3, 64, 64))
     assert TINY.activations == expected
     assert activation_bytes(TINY.network(0), torch.zeros(2, 3, 64, 64)) == pytest.approx(2 * expected, rel=0.01)
-
-
-def test_the_default_on_a_cpu_is_two_gigabytes():
-    assert default_work_memory(torch.device("cpu")) == 2 * 10**9
 
 
 MEASURE = """

@@ -115,7 +115,8 @@ class MeasureOptions(
     """How networks are measured."""
 
     work_memory: str | None = None
-    """Memory for activations at a time, such as 2GB (default: 2GB on a CPU, half of a GPU's)."""
+    """Memory for activations at a time, such as 2GB; on a CPU every thread takes up to 1GB (default: that for each
+    thread, half of a GPU's)."""
     images: Path | None = None
     """Folder of images for the kernel, which also says how many channels and, as a training set with a folder train,
     how many classes there are (default: photographs that come with scikit-image)."""

@@ -139,6 +139,22 @@ def computing_threads(device: torch.device) -> int | None:
     return torch.get_num_threads() if device.type == "cpu" else None
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Context in which torch computes with one thread on the CPU.
+
+    >>> with one_thread():
+    ...     computing_threads(torch.device("cpu"))
+    1
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 class _LiveStorages(TorchDispatchMode):
     """Counter of the bytes in storages that operators make, as long as these live; views share a storage."""
 

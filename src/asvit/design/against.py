@@ -11,7 +11,7 @@ from asvit.design.results import RESULTS
 from asvit.design.search import SearchResult
 from asvit.errors import UserError
 from asvit.measure.compared import SIDE_BY_SIDE, SideBySide
-from asvit.measure.job import prepare, remembering
+from asvit.measure.job import equipped, prepare
 from asvit.measure.measurer import Measurer
 from asvit.measure.settings import Measuring, Use
 from asvit.measure.side_by_side import Entrant, measure_side_by_side
@@ -75,7 +75,7 @@ def run_against(
         def show(done: int, name: str) -> None:
             display.update("side by side", done, total, count=f"{done} of {total}", facts=name)
 
-        with remembering(run.ledger, [measurer]):
+        with equipped(run.ledger, [measurer]):
             rows = measure_side_by_side(measurer, entrants, show)
         result = SideBySide(
             task=report.task,
@@ -96,7 +96,7 @@ class MeasuredConfig(Config):
     """Configuration of a job that designs, as far as others are to be measured in the same way."""
 
     device: str
-    work_memory: int
+    work_memory: int | None
     photographs: str
     """Digest of the images that the kernel saw."""
     value_range: ValueRange | None = None

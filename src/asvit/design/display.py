@@ -20,6 +20,9 @@ from asvit.networks.space import Space, Topology
 from asvit.runs.progress import ProgressDisplay
 from asvit.units import format_size
 
+USUAL_CHOICES = 12
+"""Networks that most steps of growth compare."""
+
 
 class DesignDisplay:
     """Progress of a job that searches, grows, or does one after the other.
@@ -78,14 +81,17 @@ class DesignDisplay:
             works.append(self._learn(architecture))
             growths.append(growth_after(architecture))
             done = step.step + 1
-            ahead = (settings.steps - done) + settings.steps * (runs - run)
+            steps = (settings.steps - done) + settings.steps * (runs - run)
+            # A step of the search measures one network, a step of growth several.
+            ahead = steps * fmean(works) / self.measurer.side_by_side()
+            ahead += fmean(growths) / self.measurer.side_by_side(USUAL_CHOICES)
             self.display.update(
                 f"search {run} of {runs}" if runs > 1 else "search",
                 done,
                 settings.steps,
                 count=f"step {done} of {settings.steps}",
                 facts=f"{undecided_in_words(step.entropy, space)}, best {first.name} so far {best:.3g}",
-                left=self.forecast.seconds(ahead * fmean(works) + fmean(growths)),
+                left=self.forecast.seconds(ahead),
             )
 
         return show
@@ -116,6 +122,7 @@ class DesignDisplay:
             start = start or current
             self._learn(choices[done - 1], width_divisor=family.growth.width_divisor)
             ahead = work_of_choices(choices[done:], family) + after(choices[len(choices) // 2])
+            ahead /= self.measurer.side_by_side(USUAL_CHOICES)
             self.display.update(
                 "growth",
                 grown(current),
@@ -132,7 +139,8 @@ class DesignDisplay:
         work = work_of(architecture, self.measurer.task, width_divisor=width_divisor)
         costs = self.measurer.costs(ArchitectureSubject(architecture, self.measurer.task, width_divisor))
         before, self._measured = self._measured, time.monotonic()
-        # One that an earlier process made takes no time now; one made now has, with all around it, taken no less.
+        # Seconds of one process. One that an earlier run made takes no time now, and one of several side by side less
+        # than its own; one made here has, with all around it, taken no less.
         self.forecast.add(work, max(self._measured - before, sum(cost.seconds for cost in costs.values())))
         return work
 

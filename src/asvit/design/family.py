@@ -11,7 +11,7 @@ from asvit.design.costs import Costs, Meter, no_meter
 from asvit.design.grow import Growth, GrowthSettings, OnMeasured, grow, told_nothing
 from asvit.design.recipes import Recipe
 from asvit.errors import UserError
-from asvit.measure.estimates import Measure, Measurement
+from asvit.measure.estimates import Ahead, Measure, Measurement, one_by_one
 from asvit.networks.architecture import SEED_WIDTH, Architecture, Task
 from asvit.networks.space import TABLE_1, Space, Topology
 
@@ -302,6 +302,7 @@ def grow_family(
     *,
     measure: Measure,
     measure_proxy: Measure,
+    ahead: Ahead = one_by_one,
     meter: Meter = no_meter,
     on_measured: OnMeasured = told_nothing,
 ) -> GrowResult:
@@ -312,6 +313,7 @@ def grow_family(
         settings: budgets and choices.
         measure: measure of a network itself.
         measure_proxy: measure of a network at the width over ``settings.growth.width_divisor``.
+        ahead: function that is told which of these are measured next, as in :func:`~asvit.design.grow.grow`.
         meter: meter of latency and memory, where a budget bounds them.
         on_measured: function that is called after every measurement, as in :func:`~asvit.design.grow.grow`.
 
@@ -329,6 +331,7 @@ def grow_family(
         measure_proxy,
         within_any(settings.limits, costs),
         settings.growth,
+        ahead=ahead,
         on_measured=on_measured,
     )
     members = [

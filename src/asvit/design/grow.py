@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from asvit.design.ranking import OBJECTIVES, Objective, rank_sum_order
 from asvit.errors import UserError, check_number, check_whole
-from asvit.measure.estimates import Measure, Measurement
+from asvit.measure.estimates import Ahead, Measure, Measurement, one_by_one
 from asvit.networks.architecture import Architecture
 from asvit.networks.space import STAGES
 
@@ -83,6 +83,7 @@ def grow(
     admits: Callable[[Architecture], bool],
     settings: GrowthSettings = GrowthSettings(),
     *,
+    ahead: Ahead = one_by_one,
     on_measured: OnMeasured = told_nothing,
 ) -> Growth:
     """Algorithm 2: take the scaling choice with the smallest sum of ranks, again and again.
@@ -92,6 +93,7 @@ def grow(
         measure: measure of an architecture, at the width over ``settings.width_divisor``.
         admits: stop criterion: choices that it refuses are dropped, and growth ends when none is left.
         settings: choices of width, and the width of the proxy.
+        ahead: function that is told all choices of a step before the first is measured.
         on_measured: function that is called after every measurement.
 
     >>> from asvit.measure.estimates import measured_by
@@ -108,6 +110,7 @@ def grow(
         candidates = [choice for choice in scaling_choices(current, settings) if admits(choice)]
         if not candidates:
             return Growth(tuple(steps), "every further choice is over the budget", measurements)
+        ahead(candidates)
         for done, candidate in enumerate(candidates, start=1):
             measurements[str(candidate)] = measure(candidate)
             on_measured(len(steps), current, candidates, done)

@@ -94,6 +94,7 @@ def run_grow(
             family,
             measure=measurer.architectures(),
             measure_proxy=measurer.architectures(width_divisor=family.growth.width_divisor),
+            ahead=measurer.ahead(width_divisor=family.growth.width_divisor),
             meter=meter,
             on_measured=DesignDisplay(display, measurer).growth(family, Costs(family.task, meter)),
         )

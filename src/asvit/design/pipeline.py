@@ -62,6 +62,7 @@ def design(
         family,
         measure=measure,
         measure_proxy=measurer.architectures(width_divisor=family.growth.width_divisor),
+        ahead=measurer.ahead(width_divisor=family.growth.width_divisor),
         meter=meter,
         on_measured=on_measured,
     )

@@ -53,6 +53,14 @@ Measure = Callable[[Architecture], Measurement]
 """Function from an architecture to its measurement: all that search and growth know of measuring."""
 
 
+Ahead = Callable[[Sequence[Architecture]], None]
+"""Function that is told which architectures are measured next, and may begin with them side by side."""
+
+
+def one_by_one(architectures: Sequence[Architecture]) -> None:
+    """Begin with none of the architectures that are measured next."""
+
+
 def measured_by(values: Callable[[Architecture], Mapping[str, float]]) -> Measure:
     """A measure in closed form, from a function that gives an architecture's values by metric; for examples and tests.
 

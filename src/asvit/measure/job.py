@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from asvit.errors import NotAdmitted, UserError
 from asvit.measure.estimates import Measurement
 from asvit.measure.ledger import Cost, Ledger
@@ -15,10 +17,12 @@ from asvit.measure.photos import BuiltIn, Folder, classes_in
 from asvit.measure.probe import ALIKE
 from asvit.measure.settings import Measuring, Settings, Use
 from asvit.measure.subject import Subject, subject_of
+from asvit.measure.work import processes_within
 from asvit.networks.architecture import Task
 from asvit.networks.named import Network
 from asvit.runs.devices import choose_device
 from asvit.runs.job import Finished, Job
+from asvit.runs.pool import Pool
 from asvit.runs.progress import ProgressDisplay, tell
 from asvit.runs.records import Json, RunDirectory
 from asvit.runs.working import working_in
@@ -76,6 +80,7 @@ def run_measure(
     with working("measure", config, job, [measurer]) as directory, ProgressDisplay() as display:
         measured: list[Subject] = []
         measurements: list[Measurement] = []
+        measurer.begin(subject for subject in subjects if subject.name not in refused)
         for done, subject in enumerate(subjects, start=1):
             if subject.name not in refused:
                 try:
@@ -221,8 +226,9 @@ def working(
     meters: Sequence[UsageMeter] = (),
     *,
     data: str | None = None,
+    processes: int | None = None,
 ) -> Iterator[RunDirectory]:
-    """Work in the job's run directory, with its ledger behind the measurers and meters.
+    """Work in the job's run directory, with its ledger behind the measurers and meters, and processes side by side.
 
     Args:
         name: name of the command.
@@ -231,6 +237,7 @@ def working(
         measurers: what measures networks.
         meters: what measures them in use.
         data: where images are that the job trains on.
+        processes: processes of one thread that measure on a CPU; None: as many as torch has threads.
     """
     images = measurers[0].photographs.path
     places = {"images": None if images is None else str(images), "data": data}
@@ -242,20 +249,52 @@ def working(
             tell(photographs.summary)
         if isinstance(photographs, BuiltIn) and in_chans != 3:
             tell(f"the built-in photographs have three channels: their grey values are repeated over {in_chans}")
-        with remembering(directory.ledger, measurers, meters):
+        with equipped(directory.ledger, measurers, meters, processes=processes):
             yield directory
 
 
 @contextmanager
-def remembering(ledger: Path, measurers: Sequence[Measurer], meters: Sequence[UsageMeter] = ()) -> Iterator[None]:
-    """Measure with a ledger in a file, which is closed whatever happens."""
-    kept = Ledger(ledger)
+def equipped(
+    ledger: Path, measurers: Sequence[Measurer], meters: Sequence[UsageMeter] = (), *, processes: int | None = None
+) -> Iterator[None]:
+    """Measure with a ledger in a file and, on a CPU, with processes side by side; whatever happens, both are closed.
+
+    Args:
+        ledger: path of the file.
+        measurers: what measures networks, on one device.
+        meters: what measures them in use.
+        processes: processes of one thread; None: as many as torch has threads.
+    """
+    kept, pool = Ledger(ledger), pool_for(measurers[0], processes)
     try:
         for instrument in (*measurers, *meters):
             instrument.remember_in(kept)
+        for measurer in measurers:
+            measurer.work_with(pool)
         yield
     finally:
+        for measurer in measurers:
+            measurer.work_with(None)
+        if pool is not None:
+            pool.close()
         kept.close()
+
+
+NEEDED = ("asvit.measure.measurer", "asvit.networks.model")
+"""Modules that a process needs to measure."""
+
+
+def pool_for(measurer: Measurer, processes: int | None = None) -> Pool | None:
+    """Processes that measure side by side, within the memory asked for; None on a GPU, and where one would do.
+
+    Args:
+        measurer: what measures.
+        processes: processes of one thread; None: as many as torch has threads.
+    """
+    if measurer.device.type != "cpu":
+        return None
+    within = processes_within(measurer.asked_memory, processes or torch.get_num_threads())
+    return Pool(within, modules=NEEDED) if within > 1 else None
 
 
 def measure_config(recipe: str, measurer: Measurer) -> Json:
@@ -267,5 +306,5 @@ def measure_config(recipe: str, measurer: Measurer) -> Json:
         "measure": asdict(measurer.settings),
         "photographs": measurer.photographs.digest,
         "device": str(measurer.device),
-        "work_memory": measurer.work_memory,
+        "work_memory": measurer.asked_memory if measurer.device.type == "cpu" else measurer.work_memory,
     }

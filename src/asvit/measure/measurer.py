@@ -1,19 +1,21 @@
 """Measure networks at initialisation: repeats with their own weights, circle and images, error bars, validity."""
 
 import math
+import pickle
 import time
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
+from typing import Any
 
 import torch
 
 from asvit.complexity.ntk import SingularKernel
 from asvit.complexity.precision import full_float32
-from asvit.complexity.speed import computing_threads, processor_name
+from asvit.complexity.speed import computing_threads, one_thread, processor_name
 from asvit.errors import NotAdmitted
-from asvit.measure.estimates import Estimate, Measure, Measurement
+from asvit.measure.estimates import Ahead, Estimate, Measure, Measurement
 from asvit.measure.ledger import Cost, Entry, Ledger
 from asvit.measure.metric_functions import FUNCTIONS
 from asvit.measure.metrics import METRICS, Metric, parse_metrics
@@ -22,9 +24,10 @@ from asvit.measure.probe import Draw, Probe
 from asvit.measure.settings import Settings, Use
 from asvit.measure.subject import ArchitectureSubject, Subject
 from asvit.measure.together import Together
-from asvit.measure.work import default_work_memory
+from asvit.measure.work import share_of_memory
 from asvit.networks.architecture import Task
 from asvit.runs.devices import device_name
+from asvit.runs.pool import Begun, Pool
 
 VERSION = 2
 """Number that grows whenever the same settings would give other values; a ledger keeps its entries under it."""
@@ -35,6 +38,9 @@ one by one, with what it computes in its cache."""
 
 class Measurer:
     """Measures subjects under fixed settings and remembers them in a ledger.
+
+    On a CPU a measurement takes one thread, so that its value does not depend on how many there are; with a pool
+    (:meth:`work_with`) several repeats are measured side by side.
 
     >>> from asvit.measure.subject import subject_of
     >>> from asvit.networks.named import parse_network
@@ -51,6 +57,9 @@ class Measurer:
     photographs: Photographs
     device: torch.device
     work_memory: int
+    """Bytes of activations of one process."""
+    asked_memory: int | None
+    """Bytes of activations of all processes together; None: no bound was asked for."""
 
     def __init__(
         self,
@@ -73,15 +82,30 @@ class Measurer:
             seed: random seed of all repeats.
             photographs: images that the kernel sees; by default those that come with scikit-image.
             device: device that networks are evaluated on; they are drawn on the CPU everywhere.
-            work_memory: bytes of activations at a time; by default 2 GB on a CPU and half of a GPU's memory.
+            work_memory: bytes of activations at a time, of all processes together; by default 1 GB for each on a CPU,
+                half of a GPU's memory.
             use: batch size and precision while latency and memory are taken.
         """
         self.settings, self.task, self.seed, self.use = settings, task, seed, use
         self.metrics = parse_metrics(metrics)
         self.photographs = photographs or BuiltIn()
         self.device = torch.device(device)
-        self.work_memory = default_work_memory(self.device) if work_memory is None else work_memory
+        self.asked_memory = work_memory
+        self.work_memory = share_of_memory(self.device, work_memory)
+        self._pool: Pool | None = None
+        self._begun: dict[tuple[str, int], Begun[Found]] = {}
         self.remember_in(Ledger.in_memory())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy in another process has neither ledger nor pool."""
+        rest = {"seed": self.seed, "photographs": self.photographs, "device": str(self.device)}
+        rest |= {"work_memory": self.work_memory, "use": self.use, "metrics": [metric.name for metric in self.metrics]}
+        return partial(Measurer, self.settings, self.task, **rest), ()
+
+    def work_with(self, pool: Pool | None) -> None:
+        """Measure in the processes of a pool from now on; None: here alone. A GPU measures here whatever is said."""
+        self._pool = pool if self.device.type == "cpu" else None
+        self._begun.clear()
 
     def remember_in(self, ledger: Ledger) -> None:
         """Look for measurements in ``ledger`` and keep new ones there; until then nothing outlives this object."""
@@ -91,12 +115,17 @@ class Measurer:
             for in_use in {metric.in_use for metric in self.metrics}
         }
 
+    def side_by_side(self, networks: int = 1) -> int:
+        """Number of processes that are at work at a time while some networks are measured."""
+        return 1 if self._pool is None else min(self._pool.processes, networks * self.settings.repeats)
+
     def _describe(self) -> dict[str, object]:
         """All that a value depends on beside subject, repeat and metric."""
         settings = asdict(self.settings)
         settings.pop("repeats")
         return {
             **self._describe_place(),
+            "threads": 1 if self.device.type == "cpu" else None,
             "dtype": "float32",
             "photographs": self.photographs.digest,
             "seed": self.seed,
@@ -106,14 +135,18 @@ class Measurer:
 
     def _describe_use(self) -> dict[str, object]:
         """All that a value of the network in use depends on beside subject, repeat and metric."""
-        return {**self._describe_place(), "use": asdict(self.use), "processor": processor_name(self.device)}
+        return {
+            **self._describe_place(),
+            "threads": computing_threads(self.device),
+            "use": asdict(self.use),
+            "processor": processor_name(self.device),
+        }
 
     def _describe_place(self) -> dict[str, object]:
         return {
             "version": VERSION,
             "torch": torch.__version__,
             "device": device_name(self.device),
-            "threads": computing_threads(self.device),
             "image_size": self.task.image_size,
             "in_chans": self.task.in_chans,
             "num_classes": self.task.num_classes,
@@ -135,6 +168,7 @@ class Measurer:
 
     def __call__(self, subject: Subject) -> Measurement:
         """Measure a subject, up to the first repeat that shows it invalid."""
+        self.begin([subject])
         self._measure_together(subject)
         values: dict[str, list[float]] = {metric.name: [] for metric in self.metrics}
         for repeat in range(self.settings.repeats):
@@ -148,6 +182,7 @@ class Measurer:
 
     def by_metric(self, subject: Subject) -> dict[str, Estimate]:
         """Measure every metric by itself, and leave out those that are invalid in some repeat."""
+        self.begin([subject])
         self._measure_together(subject)
         repeats = [self.repeat(subject, repeat) for repeat in range(self.settings.repeats)]
         estimates = {}
@@ -168,6 +203,26 @@ class Measurer:
         """This measure as a function of an architecture, or of its proxy of a fraction of the width."""
         return lambda architecture: self(ArchitectureSubject(architecture, self.task, width_divisor))
 
+    def ahead(self, *, width_divisor: int = 1) -> Ahead:
+        """:meth:`begin` as a function of architectures, or of their proxies of a fraction of the width."""
+        return lambda architectures: self.begin(
+            ArchitectureSubject(architecture, self.task, width_divisor) for architecture in architectures
+        )
+
+    def begin(self, subjects: Iterable[Subject]) -> None:
+        """Begin with all repeats of subjects that are measured next, where there is a pool for that.
+
+        A function of the user's own is measured here: it runs in one process, in order.
+        """
+        if self._pool is None or not self._pool.is_open:
+            return
+        for subject in subjects:
+            for repeat in range(self.settings.repeats):
+                missing = [metric.name for metric in self._missing(subject, repeat) if not metric.in_use]
+                if missing and subject.can_be_sent and (subject.key, repeat) not in self._begun:
+                    call = (_measured, pickle.dumps(self), subject, repeat, missing)
+                    self._begun[subject.key, repeat] = self._pool.begin(*call)
+
     def repeat(
         self, subject: Subject, repeat: int, *, refused: MutableMapping[str, str] | None = None
     ) -> dict[str, Entry]:
@@ -182,9 +237,19 @@ class Measurer:
             NotAdmitted: a metric is not admitted, and there is no ``refused``.
         """
         left_out = {} if refused is None else refused
+        begun = self._begun.pop((subject.key, repeat), None)
+        if begun is not None:
+            entries, reasons = begun.result()
+            if reasons and refused is None:
+                raise NotAdmitted(next(iter(reasons.values())))
+            left_out.update(reasons)
+            self._write(subject, {repeat: entries})
         missing = [metric for metric in self._missing(subject, repeat) if metric.name not in left_out]
         if missing:
-            self._write(subject, {repeat: self._evaluate(missing, subject, self.draws[repeat], refused)})
+            entries = self.evaluate(missing, subject, repeat, refused)
+            self._write(subject, {repeat: entries})
+            if self._pool is not None:
+                self._pool.worked(math.fsum(entry.seconds for entry in entries.values()))
         return self._read(subject, repeat)
 
     def _measure_together(self, subject: Subject) -> None:
@@ -227,13 +292,25 @@ class Measurer:
             entries |= self._ledger.read(context, subject.key, repeat)
         return entries
 
-    def _evaluate(
-        self, metrics: Sequence[Metric], subject: Subject, draw: Draw, refused: MutableMapping[str, str] | None
+    def evaluate(
+        self, metrics: Sequence[Metric], subject: Subject, repeat: int, refused: MutableMapping[str, str] | None
     ) -> dict[str, Entry]:
-        """Entries of metrics for one draw; less work at a time where the device runs out of memory."""
+        """Entries of metrics of one repeat, measured now; less work at a time where the device runs out of memory.
+
+        Args:
+            metrics: what to measure.
+            subject: subject to measure.
+            repeat: number of the draw, from 0.
+            refused: takes metrics that the network does not admit, with the reason; None: that is an error.
+
+        Raises:
+            NotAdmitted: a metric is not admitted, and there is no ``refused``.
+        """
         reductions = 0
         while True:
-            probe = Probe(subject, draw, self.settings, self.device, self.work_memory, reductions, self.use)
+            probe = Probe(
+                subject, self.draws[repeat], self.settings, self.device, self.work_memory, reductions, self.use
+            )
             try:
                 return dict(admitted(metrics, probe, refused))
             except torch.OutOfMemoryError as error:
@@ -251,8 +328,31 @@ class Measurer:
                 refused[metrics[0].name] = reason
                 return {}
             del probe  # so does its network
-            each = [self._evaluate([metric], subject, draw, refused) for metric in metrics]
+            each = [self.evaluate([metric], subject, repeat, refused) for metric in metrics]
             return {name: entry for entries in each for name, entry in entries.items()}
+
+
+@contextmanager
+def _alike_everywhere(device: torch.device) -> Iterator[None]:
+    """Compute with full precision and, on a CPU, one thread: with more, sums are added up in another order."""
+    with full_float32(), one_thread() if device.type == "cpu" else nullcontext():
+        yield
+
+
+Found = tuple[dict[str, Entry], dict[str, str]]
+"""Entries of a repeat, and metrics that the network does not admit, with the reason."""
+
+
+def _measured(measurer: bytes, subject: Subject, repeat: int, metrics: Sequence[str]) -> Found:
+    """Metrics of one repeat, in a process of a pool."""
+    refused: dict[str, str] = {}
+    entries = _unpickled(measurer).evaluate([METRICS[name] for name in metrics], subject, repeat, refused)
+    return entries, refused
+
+
+@lru_cache(maxsize=4)  # whose draws are kept
+def _unpickled(measurer: bytes) -> Measurer:
+    return pickle.loads(measurer)
 
 
 def admitted(
@@ -282,7 +382,7 @@ def evaluate(metric: Metric, probe: Probe) -> Entry:
     """
     start = time.perf_counter()
     try:
-        with nullcontext() if metric.in_use else full_float32():
+        with nullcontext() if metric.in_use else _alike_everywhere(probe.device):
             value = FUNCTIONS[metric.name](probe)
         invalid = None if math.isfinite(value) else f"{metric.title} is {value}"
     except SingularKernel as error:

@@ -34,6 +34,7 @@ def measure_side_by_side(
     names = [metric.name for metric in measurer.metrics]
     refused = [refusal(entrant.subject, measurer.settings, names) for entrant in entrants]
     repeats: list[list[dict[str, Entry]]] = [[] for _ in entrants]
+    measurer.begin(entrant.subject for i, entrant in enumerate(entrants) if len(refused[i]) < len(names))
     for repeat in range(measurer.settings.repeats):
         for i, entrant in enumerate(entrants):
             if len(refused[i]) < len(names):

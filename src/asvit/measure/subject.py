@@ -27,6 +27,8 @@ class Subject(ABC):
     """A family of networks that differ in their weights: a name, its size, and a draw of it."""
 
     task: Task
+    can_be_sent = True
+    """Whether it can be measured in another process."""
 
     @property
     @abstractmethod
@@ -247,6 +249,7 @@ class CallableSubject(ModelSubject):
 
     function: NetworkFunction
     task: Task
+    can_be_sent = False
 
     def __post_init__(self) -> None:
         _ = self._make  # refuses what cannot be imported

@@ -8,16 +8,42 @@ import torch
 from asvit.measure.settings import Settings
 from asvit.runs.devices import memory
 
+A_PROCESS = 10**9
+"""Bytes of activations of a process on a CPU, at most. More would not make it faster, and values must not depend on how
+many processes share the memory."""
 
-def default_work_memory(device: torch.device) -> int:
-    """Bytes of activations at a time: 2 GB on a CPU, half of a GPU's memory."""
+
+def share_of_memory(device: torch.device, asked: int | None = None) -> int:
+    """Bytes of activations of one process at a time: on a CPU up to 1 GB, by default half of a GPU's memory.
+
+    Args:
+        device: device that networks are evaluated on.
+        asked: bytes that all processes may take together; None: no bound was asked for.
+
+    >>> cpu = torch.device("cpu")
+    >>> share_of_memory(cpu), share_of_memory(cpu, 4 * 10**9), share_of_memory(cpu, 1000)
+    (1000000000, 1000000000, 1000)
+    """
     match device.type:
         case "cuda":
-            return memory(device) // 2
+            return memory(device) // 2 if asked is None else asked
         case "mps":
-            return torch.mps.recommended_max_memory() // 2
+            return torch.mps.recommended_max_memory() // 2 if asked is None else asked
         case _:
-            return 2 * 10**9
+            return A_PROCESS if asked is None else min(asked, A_PROCESS)
+
+
+def processes_within(asked: int | None, threads: int) -> int:
+    """Processes of one thread that may measure side by side on a CPU; at least one.
+
+    Args:
+        asked: bytes of activations that they may take together; None: no bound was asked for.
+        threads: threads that may compute.
+
+    >>> processes_within(None, 8), processes_within(3 * 10**9, 8), processes_within(1000, 8)
+    (8, 3, 1)
+    """
+    return threads if asked is None else max(1, min(threads, asked // A_PROCESS))
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,9 @@ def run_search_contest(
     sampled = [] if against is None else read_csv(against, setup.provenance)
     measurer = setup.measurer(setup.devices[0])
     config = setup.config | extra | measuring_config(measurer)
-    with working(setup.name, config, setup.job, [measurer], data=settings.data.data) as directory:
+    with working(
+        setup.name, config, setup.job, [measurer], data=settings.data.data, processes=setup.processes
+    ) as directory:
         say_few_tokens(setup.task, base_stride)
         space = space_for(setup.task.image_size, base_stride)
         traces: list[Trace] = []
@@ -152,7 +154,9 @@ def run_scaling_contest(
     check_budgets(budgets, Costs(setup.task), fit=True, start=Architecture(start))
     measurers = [setup.measurer(setup.devices[0], number) for number in range(contest.runs)]
     config = setup.config | extra | measuring_config(measurers[0])
-    with working(setup.name, config, setup.job, measurers, data=settings.data.data) as directory:
+    with working(
+        setup.name, config, setup.job, measurers, data=settings.data.data, processes=setup.processes
+    ) as directory:
         growth = GrowthSettings(score=tuple(score))
         family = FamilySettings(
             task=setup.task, budgets=tuple(budgets), limits=tuple(growth_limits(budgets)), growth=growth
@@ -202,6 +206,7 @@ def watched_growth(
             family,
             measure=measurer.architectures(),
             measure_proxy=measurer.architectures(width_divisor=family.growth.width_divisor),
+            ahead=measurer.ahead(width_divisor=family.growth.width_divisor),
             on_measured=show,
         )
     steps: Sequence[GrowthStep] = result.growth.steps

@@ -61,7 +61,12 @@ def run_study(
     measurer = setup.measurer(setup.devices[0])
     crew = Crew(setup=setup, plan=plan, pilot=pilot, measure=True)
     config = setup.config | extra  # how it measures may change from one run of the command to the next
-    with working("study", config, setup.job, [measurer], data=settings.data.data) as directory, crew.queue() as queue:
+    with (
+        working(
+            "study", config, setup.job, [measurer], data=settings.data.data, processes=setup.processes
+        ) as directory,
+        crew.queue() as queue,
+    ):
 
         def keep(trained: Sequence[Trained]) -> None:
             """Write the trainings so far, without measures: whatever happens, another study can continue from them."""
@@ -94,6 +99,7 @@ def verdict(trained: Sequence[Trained], of: int, pilot: Pilot, setup: Setup, mea
         raise UserError(f"{len(trained)} trainings are done, and the pilot is not: repeat the command without --so-far")
     networks = list(dict.fromkeys(training.network for training in trained))
     subjects = [ArchitectureSubject(Architecture.parse(network), setup.task) for network in networks]
+    measurer.begin(subjects)
     measured: list[Mapping[str, Estimate]] = []
     with ProgressDisplay() as display:
         for done, subject in enumerate(subjects, start=1):

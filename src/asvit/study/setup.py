@@ -12,7 +12,7 @@ from asvit.errors import UserError
 from asvit.images import UNREADABLE, to_tensor
 from asvit.measure.job import prepare
 from asvit.measure.measurer import Measurer
-from asvit.measure.work import default_work_memory
+from asvit.measure.work import share_of_memory
 from asvit.networks.architecture import Task
 from asvit.runs.devices import choose_device, usable_cores
 from asvit.runs.job import Job
@@ -59,6 +59,11 @@ class Setup:
         """Run directory."""
         return self.job.directory(self.name, self.config | self.extra)
 
+    @property
+    def processes(self) -> int:
+        """Processes of one thread that may measure while nothing is trained."""
+        return len(self.devices) * (self.job.threads or 1)
+
     def queue(self, plan: Sequence[Planned]) -> Queue:
         """Queue of the job's trainings; every process has a connection of its own."""
         workers = self.settings.workers
@@ -70,7 +75,7 @@ class Setup:
         """Measurer of all metrics, with the draws of a run; workers on one GPU share its memory."""
         measuring, chosen = self.settings.measuring, choose_device(device)
         if chosen.type == "cuda" and measuring.work_memory is None:
-            measuring = replace(measuring, work_memory=default_work_memory(chosen) // self.devices.count(device))
+            measuring = replace(measuring, work_memory=share_of_memory(chosen) // self.devices.count(device))
         job = Job(device=device, seed=self.job.seed + number)
         return prepare(measuring, self.task, job, metrics=self.metrics)
 

@@ -1,0 +1,132 @@
+"""Processes of one thread each that compute side by side for this one, and end with it, whatever ends it."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.connection import Connection
+from types import ModuleType
+from typing import Any, Generic, TypeVar
+
+from asvit.errors import UserError
+from asvit.runs.children import deaf_fork_server
+
+T = TypeVar("T")
+WORTH_IT = 3.0
+"""Seconds of work here before processes are started, which takes as long: a job that is over by then starts none."""
+
+
+METHOD = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
+"""How processes are started: by a server that has loaded what they need, where the system has that."""
+
+
+class Pool:
+    """Processes that are started once a job has worked for some seconds.
+
+    >>> pool = Pool(2, worth_it=0.0)
+    >>> pool.is_open
+    True
+    >>> pool.begin(max, 3, 4).result()
+    4
+    >>> pool.close()
+    """
+
+    def __init__(self, processes: int, *, modules: Sequence[str] = (), worth_it: float = WORTH_IT) -> None:
+        """Start nothing yet.
+
+        Args:
+            processes: number of processes.
+            modules: what they need; it is loaded once for all.
+            worth_it: seconds of work here before they are started.
+        """
+        self.processes, self.modules, self._left = processes, modules, worth_it
+        self._executor: ProcessPoolExecutor | None = None
+        self._life: Connection | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is enough to do for processes of its own."""
+        return self._left <= 0
+
+    def worked(self, seconds: float) -> None:
+        """Say how long a piece of work took here."""
+        self._left -= seconds
+
+    def begin(self, function: Callable[..., T], *arguments: Any) -> "Begun[T]":
+        """Begin with a call in one of the processes; function, arguments and result are pickled.
+
+        The user's script is not loaded there: one that does all its work at once would begin anew.
+        """
+        with _no_script():
+            return Begun(self._started().submit(function, *arguments))
+
+    def close(self) -> None:
+        """End all processes, whatever they are doing."""
+        if self._executor is None or self._life is None:
+            return
+        self._life.close()  # by which they end; the executor alone would wait for what they are doing
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._executor = None
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._executor is None:
+            context = get_context(METHOD)
+            if METHOD == "forkserver":
+                deaf_fork_server(self.modules)
+            # Nobody writes: the end of the pipe is that of this process, or of the pool.
+            watched, self._life = context.Pipe(duplex=False)
+            self._executor = ProcessPoolExecutor(
+                self.processes, mp_context=context, initializer=_prepare, initargs=(watched,)
+            )
+        return self._executor
+
+
+class Begun(Generic[T]):
+    """A call that a process has been given."""
+
+    def __init__(self, future: Future[T]) -> None:
+        self._future = future
+
+    def result(self) -> T:
+        """What it returned, or the error that it raised, once it is done.
+
+        Raises:
+            UserError: the process is gone.
+        """
+        try:
+            return self._future.result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process that measured is gone, as when a machine has too little memory: give fewer --threads, or a "
+                "smaller --work-memory, then repeat the command: what was measured is kept"
+            ) from error
+
+
+@contextmanager
+def _no_script() -> Iterator[None]:
+    """Hide the main module from processes that are started meanwhile, which would load it."""
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
+
+
+def _prepare(life: Connection) -> None:
+    """Compute with one thread, in a process that ends when the other end of a pipe is closed."""
+    import torch
+
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with, args=(life,), daemon=True).start()
+
+
+def _end_with(life: Connection) -> None:
+    try:
+        life.recv_bytes()
+    except EOFError:
+        os._exit(1)
