@@ -45,6 +45,7 @@ from storm_launch import HELPER, SIGNALS, Launch, command_lines, marked, shared_
 CODES = {"SIGKILL": (-9,), "SIGTERM": (143,), "SIGINT": (130,)}
 WORDS = {"SIGTERM": "asvit: terminated", "SIGINT": "asvit: stopped"}
 GOES_ON = "; the same command goes on from what was kept"
+OF_HELPERS = ("loading images in", "a process that measured is gone")
 FAULTS = ("lost", "differ", "processes", "files", "code", "words", "hangs")
 TRACKER = "resource_tracker:"
 NEVER = ("Traceback", "Exception ignored", "Fatal Python error", TRACKER)
@@ -190,7 +191,7 @@ class Storm:
             known = self.undisturbed[name].headings | {"asvit"}
             wrong += [f"line {line!r}" for line in after if heading(line) not in known]
         elif how == HELPER and launch.process.returncode == 2:
-            if len(farewells) != 1 or "loading images in" not in farewells[0]:
+            if len(farewells) != 1 or not any(words in farewells[0] for words in OF_HELPERS):
                 wrong.append(f"farewell {farewells}")
         elif farewells:
             wrong.append(f"farewell {farewells}")

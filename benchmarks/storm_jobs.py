@@ -66,21 +66,24 @@ class Job:
     words: str
     make: Callable[[Path], None] = nothing
     """Makes the images that it reads."""
+    threads: int = 1
+    """Threads; with two, processes measure side by side."""
     helpers: bool = False
-    """Whether processes load or train for it."""
+    """Whether processes load, measure or train for it."""
     survives: bool = False
     """Whether it goes on when one of these is killed; else it ends with a line, exit code 2."""
 
     @property
     def arguments(self) -> list[str]:
         """Command line of asvit."""
-        return [*self.words.split(), "--threads", "1", "--out", RUN]
+        return [*self.words.split(), "--threads", str(self.threads), "--out", RUN]
 
 
 JOBS = {
     "search": Job("search --recipe smoke --steps 60"),
     "grow": Job("grow 4,2,2|2,1,2|2,1,2|2,1,2|32 --recipe smoke --params 3M"),
     "design": Job("design --recipe smoke --steps 20"),
+    "design by two": Job("design --recipe smoke --steps 60 --repeats 2", threads=2, helpers=True),
     "train": Job(
         f"train {TINY} --data digits --recipe digits --stage-epochs 1 1 1 --warmup-epochs 1 --workers 1 "
         "--checkpoint-minutes 0",

@@ -108,7 +108,7 @@ def marked(mark: str) -> list[int]:
 
 
 def helpers_of(main: int, mark: str) -> list[int]:
-    """Processes that load or train: those that Python spawned, and those that its fork server made."""
+    """Processes that load, measure or train: those that Python spawned, and those that its fork server made."""
     lines = command_lines(marked(mark))
     made = [pid for pid in lines if pid != main and "forkserver" in lines.get(parent_of(pid), "")]
     return made + [pid for pid, line in lines.items() if pid != main and "spawn_main" in line]

@@ -1,5 +1,6 @@
 """The kernel's images: built-in photographs and folders, good and bad."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -121,3 +122,15 @@ def test_real_photographs_with_grey_and_cmyk_among_them(tmp_path):
         members = [m for m in tar if "/val2017/" in m.name and m.name.endswith(".jpg")][:60]
         tar.extractall(tmp_path, members, filter="data")
     assert Folder(tmp_path).draw(60, Task(image_size=(64, 64)), seed=0).isfinite().all()
+
+
+def test_another_process_lists_a_folder_itself_and_refuses_one_that_has_changed(tmp_path):
+    photographs = Folder(photo_folder(tmp_path))
+    sent = pickle.dumps(photographs)
+    assert b"3.png" not in sent
+    again = pickle.loads(sent)
+    assert (again.files, again.digest) == (photographs.files, photographs.digest)
+    assert pickle.loads(pickle.dumps(BuiltIn())).files == BuiltIn().files
+    (tmp_path / "3.png").unlink()
+    with pytest.raises(UserError, match="have changed while they were in use: repeat the command"):
+        pickle.loads(sent)

@@ -7,6 +7,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,6 +114,10 @@ class Folder(Photographs):
         self.path, self.value_range, self.summary = path, value_range, found.summary
         super().__init__(files, "folder:" + hashlib.sha256("\n".join(listing).encode()).hexdigest()[:16])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process lists the files itself: there may be a million."""
+        return _listed_again, (self.path, self.value_range, self.digest)
+
     def contents(self, in_chans: int | None = None) -> Contents:
         """What the images are, by some of them.
 
@@ -128,6 +133,13 @@ class Folder(Photographs):
     def read(self, path: Path, channels: int) -> Float[Tensor, "channels H W"]:
         """One image of the folder, with as many channels as the network reads."""
         return to_tensor(read_image(path, channels, self.value_range))
+
+
+def _listed_again(path: Path, value_range: ValueRange | None, digest: str) -> Folder:
+    found = Folder(path, value_range)
+    if found.digest != digest:
+        raise UserError(f"the images in {path} have changed while they were in use: repeat the command")
+    return found
 
 
 def classes_in(path: Path) -> int | None:
