@@ -19,11 +19,13 @@ def test_lines_where_there_is_no_terminal(monkeypatch):
             display.update("search", step, 4, count=f"step {step} of 4", facts="reward +0.10 [x]")
             now += 6.0
         display.update("growth", 0.5, 1.0, count="step 1", facts="now 8,2|4,1")
+        display.update("training", 1, 1, count="epoch 1 of 1", facts="")  # the first that is said, and the last
     assert out.getvalue().splitlines() == [
         "search: step 1 of 4, reward +0.10 [x], time left unknown",
         "search: step 3 of 4, reward +0.10 [x], 6 seconds left",  # nothing at step 2, six seconds after the first line
         "search: step 4 of 4, reward +0.10 [x], nothing left",
         "growth: step 1, now 8,2|4,1, time left unknown",
+        "training: epoch 1 of 1, nothing left",
     ]
 
 

@@ -95,6 +95,8 @@ class ProgressDisplay:
 
     def _time_left(self, completed: int | float, total: int | float) -> str:
         since = completed - self._at_first  # the clock began with the phase's first update
+        if completed >= total:
+            return time_left(0)
         if not since:
             return "time left unknown"
         return time_left((time.monotonic() - self._began) / since * (total - completed))
