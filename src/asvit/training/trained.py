@@ -324,8 +324,10 @@ def made_by_timm(network: Network, model: Any, value_range: ValueRange | None = 
     in_chans, *size = config["input_size"]
     known = ImageNetInfo().label_names() if count == 1000 else map(str, range(count))
     task = Task(image_size=(size[0], size[1]), in_chans=in_chans, num_classes=count)
-    normalisation = Normalisation(tuple(config["mean"]), tuple(config["std"]))
-    looking = Looking(config["crop_pct"], normalisation, config["interpolation"], value_range)
+    # JSON may hold whole numbers beyond 64 bits.
+    mean, deviation = (tuple(map(float, config[name])) for name in ("mean", "std"))
+    normalisation = Normalisation(mean, deviation)
+    looking = Looking(float(config["crop_pct"]), normalisation, config["interpolation"], value_range)
     return Classifier(network, model.eval(), task, tuple(config.get("label_names") or known), looking)
 
 
