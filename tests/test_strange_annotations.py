@@ -270,6 +270,7 @@ READ: dict[str, Callable[[Path], Any]] = {
         annotated("Annotations/TRAIN.JSON", "Annotations/VAL.JSON"), lambda root: (root / "annotations").rmdir()
     ),
     "in the data folder": annotated("train.json", "val.json"),
+    "the latest": annotated("annotations/latest_train.json", "annotations/latest_val.json"),
     "FiftyOne": both(annotated("train/labels.json", "validation/labels.json"), moved("train/data")),
     "training and test": annotated("annotations/training.json", "annotations/test.json"),
     "Roboflow": roboflow,

@@ -6,6 +6,7 @@ Names of folders and files may be written in any case. COCO, CVAT: ``annotations
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -73,9 +74,14 @@ def is_of(stem: str, names: Sequence[str], others: Sequence[str]) -> bool:
 
     >>> is_of("instances_Train2017", ["train"], ["val"]), is_of("trainval", ["train"], ["val"])
     (True, False)
+    >>> is_of("latest_train", ["train"], ["val", "test"])
+    True
     """
-    stem = stem.lower()
-    return any(name in stem for name in names) and not any(name in stem for name in others)
+
+    def says(name: str) -> bool:
+        return re.search(r"(?<![a-z])test" if name == "test" else name, stem.lower()) is not None
+
+    return any(map(says, names)) and not any(map(says, others))
 
 
 def find_pictures(root: Path, file: Path, split: Split, pictures: Sequence[Picture]) -> Path:
