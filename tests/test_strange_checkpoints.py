@@ -447,6 +447,15 @@ def test_no_checkpoint_in_its_place(tmp_path, one, name):
         assert_one_line(refused.value)
 
 
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_of_torch_save_is_called_what_it_is(tmp_path, zipped):
+    torch.save({"x": torch.zeros(3)}, tmp_path / "best.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(
+        UserError, match=r"best\.pth is a file of torch\.save, which is not read, for it could run code"
+    ):
+        load_checkpoint(tmp_path / "best.pth")
+
+
 BEST = [None, 5, "", "..", "epoch-0001.safetensors", "../checkpoints/epoch-0001.safetensors", "/etc/passwd",
         "checkpoints/../../epoch-0001.safetensors", "checkpoints/notes.txt", "checkpoints/a/e"]  # fmt: skip
 

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -95,6 +95,24 @@ def parts(tensors: Mapping[str, Tensor], prefixes: tuple[str, ...] = ("",)) -> I
             yield prefix, {name: x for name, x in tensors.items() if name.startswith(prefix)}
 
 
+PICKLES = (b"PK\x03\x04", b"\x80\x02")
+"""What files of torch.save begin with: today's, and those of before torch 1.6."""
+
+
+def refuse_pickle(path: Path, expected: str) -> None:
+    """Refuse a file of torch.save: reading it could run code.
+
+    Raises:
+        UserError: it is one.
+    """
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(4).startswith(PICKLES):
+            raise UserError(
+                f"{path} is a file of torch.save, which is not read, for it could run code; {expected}, or for weights "
+                "of timm's a name such as timm:resnet18"
+            )
+
+
 def read_checkpoint(
     path: Path, header_type: type[HeaderT], prefixes: tuple[str, ...] = ("",)
 ) -> tuple[dict[str, Tensor], HeaderT]:
@@ -108,6 +126,7 @@ def read_checkpoint(
         raise UserError(f"there is no {path}: expected a run directory or a checkpoint of `asvit {header_type.job}`")
     if not path.is_file():
         raise UserError(f"cannot read the checkpoint {path}: it is a folder or no regular file; {expected}")
+    refuse_pickle(path, expected)
     try:
         with safe_open(path, "pt") as file:
             metadata, names = file.metadata() or {}, list(file.keys())

@@ -5,6 +5,7 @@ Every random state is a function of (seed, epoch, step, process) or, for a sampl
 moments and a position are all that a checkpoint needs, and on a CPU a killed training ends with the same weights.
 """
 
+import logging
 import math
 import time
 from abc import ABC, abstractmethod
@@ -50,6 +51,8 @@ from asvit.training.recipe import LoopRecipe
 from asvit.training.results import BACKWARD, EpochRecord
 from asvit.training.settings import Running
 from asvit.training.state import State
+
+logging.getLogger("timm.scheduler.cosine_lr").addHandler(logging.NullHandler())  # of trainings of one step
 
 PENDING = {"cpu": 1, "cuda": 20}
 """Steps whose losses are read together, by device: reading makes a CPU wait for its GPU."""
