@@ -23,6 +23,7 @@ from asvit.networks.architecture import Architecture, Task
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
+import busy
 import decoding
 import design
 import ground_truth
@@ -41,6 +42,25 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> Path:
     return image_folder(tmp_path_factory.mktemp("set"))
+
+
+def test_ratios_of_whole_commands_are_taken_round_by_round():
+    found = {"now": [{"seconds": 1.0}, {"seconds": 3.0}, {"seconds": 4.0}], "before": [{"seconds": 2.0}] * 3}
+    assert busy.ratio(found, "now", "before") == {"median": 1.5, "least": 0.5, "most": 2.0}
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc")
+def test_memory_is_that_of_all_processes_of_a_session():
+    words = "import subprocess, sys; held = bytearray(2**27)"
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"{words}; subprocess.run([sys.executable, '-c', 'held = bytearray(2**27); input()'])"],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+    while busy.memory_of(child.pid) < 2**28:
+        assert child.poll() is None
+    child.communicate()
+    assert busy.memory_of(child.pid) == 0
 
 
 def test_the_commit_of_a_copy_is_the_one_that_it_carries(tmp_path):

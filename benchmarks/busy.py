@@ -1,7 +1,7 @@
 """How fast is asvit beside another program, against an earlier version, and with several processes?
 
-    python benchmarks/side_by_side.py --before ../before/.venv/bin/python --json benchmarks/results/side-by-side.json
-    python benchmarks/side_by_side.py design --before ... --design "--image-size 96 --params 3M" --rounds 3
+    python benchmarks/busy.py --before ../before/.venv/bin/python --json benchmarks/results/busy-cpu.json
+    python benchmarks/busy.py design --before ... --design "--image-size 96 --params 3M" --rounds 3
 
 Runs whole commands in turns, each in a new run directory, and takes their wall-clock seconds and the memory of all
 their processes together:
