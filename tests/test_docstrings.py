@@ -15,8 +15,8 @@ WRITING = {"job", "against", "record"}
 """What works in run directories; tests of the commands show it."""
 FIRST = [
     "networks/architecture", "networks/space", "networks/model",
-    "measure/measurer", "measure/metrics", "measure/subject", "measure/settings", "training/retokenize",
-    "training/schedule",
+    "measure/measurer", "measure/evaluate", "measure/metrics", "measure/subject", "measure/settings",
+    "training/retokenize", "training/schedule",
     "study/scaling_rules", "study/published_rules", "study/rivals", "study/optuna_search", "study/trace",
     "study/comparison", "networks/named", "networks/building",
     *(
@@ -54,7 +54,7 @@ WITHOUT_EXAMPLE = {
     "asvit.study.rivals.Searcher": "protocol; SEARCHERS has its functions",
     "asvit.design.search.SearchResult": "what a command with several runs writes",
     "asvit.complexity.layerwise.tap": "hook of layerwise_kernel, which alone can call it",
-    "asvit.measure.measurer.admitted": "a step of Measurer, which refuses what it leaves out",
+    "asvit.measure.evaluate.admitted": "a step of Measurer, which refuses what it leaves out",
     "asvit.measure.settings.Measuring": "nothing but fields with defaults",
     "asvit.measure.settings.Settings": "nothing but fields with defaults",
     "asvit.measure.settings.Use": "nothing but fields with defaults",

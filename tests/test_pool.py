@@ -125,12 +125,12 @@ def test_a_script_that_does_all_at_once_is_not_begun_anew(tmp_path):
 
 
 def test_nothing_is_started_for_a_moment_of_work():
-    pool = Pool(2)
+    pool = Pool(2, worth_it=1000.0)
     measure = measurer(pool)
     measure(subject_of(parse_network("seed"), TASK))
     assert not pool.is_open
     assert pool._executor is None
-    pool.worked(10.0)
+    pool.worked(1000.0)
     assert pool.is_open
 
 

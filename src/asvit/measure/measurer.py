@@ -2,22 +2,19 @@
 
 import math
 import pickle
-import time
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import torch
 
-from asvit.complexity.ntk import SingularKernel
-from asvit.complexity.precision import full_float32
-from asvit.complexity.speed import computing_threads, one_thread, processor_name
+from asvit.complexity.speed import computing_threads, processor_name
 from asvit.errors import NotAdmitted
 from asvit.measure.estimates import Ahead, Estimate, Measure, Measurement
+from asvit.measure.evaluate import admitted, in_parts
 from asvit.measure.ledger import Cost, Entry, Ledger
-from asvit.measure.metric_functions import FUNCTIONS
 from asvit.measure.metrics import METRICS, Metric, parse_metrics
 from asvit.measure.photos import BuiltIn, Photographs
 from asvit.measure.probe import Draw, Probe
@@ -93,7 +90,7 @@ class Measurer:
         self.asked_memory = work_memory
         self.work_memory = share_of_memory(self.device, work_memory)
         self._pool: Pool | None = None
-        self._begun: dict[tuple[str, int], Begun[Found]] = {}
+        self._begun: dict[tuple[str, int], list[Begun[Found]]] = {}
         self.remember_in(Ledger.in_memory())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -216,12 +213,16 @@ class Measurer:
         """
         if self._pool is None or not self._pool.is_open:
             return
-        for subject in subjects:
+        sent = [subject for subject in subjects if subject.can_be_sent]
+        for subject in sent:
             for repeat in range(self.settings.repeats):
                 missing = [metric.name for metric in self._missing(subject, repeat) if not metric.in_use]
-                if missing and subject.can_be_sent and (subject.key, repeat) not in self._begun:
-                    call = (_measured, pickle.dumps(self), subject, repeat, missing)
-                    self._begun[subject.key, repeat] = self._pool.begin(*call)
+                if missing and (subject.key, repeat) not in self._begun:
+                    apart = self._pool.processes > len(sent) * self.settings.repeats
+                    self._begun[subject.key, repeat] = [
+                        self._pool.begin(_measured, pickle.dumps(self), subject, repeat, names)
+                        for names in (in_parts(missing) if apart else [missing])
+                    ]
 
     def repeat(
         self, subject: Subject, repeat: int, *, refused: MutableMapping[str, str] | None = None
@@ -237,13 +238,13 @@ class Measurer:
             NotAdmitted: a metric is not admitted, and there is no ``refused``.
         """
         left_out = {} if refused is None else refused
-        begun = self._begun.pop((subject.key, repeat), None)
-        if begun is not None:
-            entries, reasons = begun.result()
-            if reasons and refused is None:
-                raise NotAdmitted(next(iter(reasons.values())))
-            left_out.update(reasons)
-            self._write(subject, {repeat: entries})
+        found = [part.result() for part in self._begun.pop((subject.key, repeat), [])]
+        if found:
+            for _, reasons in found:
+                if reasons and refused is None:
+                    raise NotAdmitted(next(iter(reasons.values())))
+                left_out.update(reasons)
+            self._write(subject, {repeat: {name: entry for entries, _ in found for name, entry in entries.items()}})
         missing = [metric for metric in self._missing(subject, repeat) if metric.name not in left_out]
         if missing:
             entries = self.evaluate(missing, subject, repeat, refused)
@@ -332,13 +333,6 @@ class Measurer:
             return {name: entry for entries in each for name, entry in entries.items()}
 
 
-@contextmanager
-def _alike_everywhere(device: torch.device) -> Iterator[None]:
-    """Compute with full precision and, on a CPU, one thread: with more, sums are added up in another order."""
-    with full_float32(), one_thread() if device.type == "cpu" else nullcontext():
-        yield
-
-
 Found = tuple[dict[str, Entry], dict[str, str]]
 """Entries of a repeat, and metrics that the network does not admit, with the reason."""
 
@@ -353,40 +347,3 @@ def _measured(measurer: bytes, subject: Subject, repeat: int, metrics: Sequence[
 @lru_cache(maxsize=4)  # whose draws are kept
 def _unpickled(measurer: bytes) -> Measurer:
     return pickle.loads(measurer)
-
-
-def admitted(
-    metrics: Sequence[Metric], probe: Probe, refused: MutableMapping[str, str] | None
-) -> Iterator[tuple[str, Entry]]:
-    """Entries of one probe; metrics that the network does not admit go into ``refused``, or raise if there is none."""
-    for metric in metrics:
-        try:
-            yield metric.name, evaluate(metric, probe)
-        except NotAdmitted as reason:
-            if refused is None:
-                raise
-            refused[metric.name] = str(reason)
-
-
-def evaluate(metric: Metric, probe: Probe) -> Entry:
-    """Entry of one metric for one probe, timed.
-
-    >>> from asvit.measure.metrics import METRICS
-    >>> from asvit.measure.subject import subject_of
-    >>> from asvit.networks.named import parse_network
-    >>> measurer = Measurer(task=Task(image_size=(32, 32)))
-    >>> subject = subject_of(parse_network("seed"), measurer.task)
-    >>> probe = Probe(subject, measurer.draws[0], measurer.settings, measurer.device, measurer.work_memory)
-    >>> evaluate(METRICS["depth"], probe).value
-    4.0
-    """
-    start = time.perf_counter()
-    try:
-        with nullcontext() if metric.in_use else _alike_everywhere(probe.device):
-            value = FUNCTIONS[metric.name](probe)
-        invalid = None if math.isfinite(value) else f"{metric.title} is {value}"
-    except SingularKernel as error:
-        value, invalid = None, str(error)
-    seconds = time.perf_counter() - start
-    work = "" if metric.counted or metric.in_use else str(probe.work)
-    return Entry(None if invalid else value, invalid, seconds, work)

@@ -131,8 +131,9 @@ def _ask_and_tell(
 
 
 def import_optuna() -> ModuleType:
-    """Optuna without its progress messages, or how to install it."""
+    """Optuna without its progress messages and warnings, or how to install it."""
     with from_extra("study"):
         import optuna
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Of a damaged database, the only thing that it warns of here, one line is said.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
