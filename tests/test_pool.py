@@ -96,6 +96,23 @@ def test_what_a_network_does_not_admit_is_refused_as_by_one_process(pool):
     assert refusal(pool) == refusal(None)
 
 
+def test_what_is_timed_has_the_machine_for_itself(pool, monkeypatch):
+    subjects = [subject_of(parse_network(name), TASK) for name in ("seed", "4,2,2|2,1,2|2,1,2|2,1,2|16")]
+    at_work = []
+    usual = Measurer.evaluate
+
+    def watched(self, metrics, *rest):
+        at_work.append(sum(not part._future.done() for _, parts in self._begun.values() for part in parts))
+        return usual(self, metrics, *rest)
+
+    monkeypatch.setattr(Measurer, "evaluate", watched)
+    measure = measurer(pool, metrics=["length", "memory"])
+    measure.begin(subjects)
+    found = [measure(subject) for subject in subjects]
+    assert all(one.valid for one in found)
+    assert at_work == [0] * (len(subjects) * FEW.repeats)  # memory alone is measured here
+
+
 def test_a_process_that_is_gone_is_told_in_one_line():
     pool = Pool(1, modules=NEEDED, worth_it=0.0)
     with pytest.raises(UserError, match=r"a process that measured is gone.* fewer --threads"):

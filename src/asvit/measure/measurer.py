@@ -90,7 +90,7 @@ class Measurer:
         self.asked_memory = work_memory
         self.work_memory = share_of_memory(self.device, work_memory)
         self._pool: Pool | None = None
-        self._begun: dict[tuple[str, int], list[Begun[Found]]] = {}
+        self._begun: dict[tuple[str, int], tuple[Subject, list[Begun[Found]]]] = {}
         self.remember_in(Ledger.in_memory())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -173,6 +173,7 @@ class Measurer:
             for name in values:
                 entry = entries[name]
                 if entry.value is None:
+                    self._settle()  # its other repeats, which nobody asks for now
                     return Measurement(subject.name, {}, f"{name}, repeat {repeat}: {entry.invalid}")
                 values[name].append(entry.value)
         return Measurement(subject.name, {name: Estimate.of(repeats) for name, repeats in values.items()})
@@ -219,10 +220,17 @@ class Measurer:
                 missing = [metric.name for metric in self._missing(subject, repeat) if not metric.in_use]
                 if missing and (subject.key, repeat) not in self._begun:
                     apart = self._pool.processes > len(sent) * self.settings.repeats
-                    self._begun[subject.key, repeat] = [
+                    parts = [
                         self._pool.begin(_measured, pickle.dumps(self), subject, repeat, names)
                         for names in (in_parts(missing) if apart else [missing])
                     ]
+                    self._begun[subject.key, repeat] = (subject, parts)
+
+    def _settle(self) -> None:
+        """Wait for all that was begun, and keep it: what is timed next wants the machine for itself."""
+        for (_, repeat), (subject, parts) in self._begun.items():
+            for part in parts:
+                self._write(subject, {repeat: part.result()[0]})
 
     def repeat(
         self, subject: Subject, repeat: int, *, refused: MutableMapping[str, str] | None = None
@@ -238,14 +246,15 @@ class Measurer:
             NotAdmitted: a metric is not admitted, and there is no ``refused``.
         """
         left_out = {} if refused is None else refused
-        found = [part.result() for part in self._begun.pop((subject.key, repeat), [])]
-        if found:
-            for _, reasons in found:
-                if reasons and refused is None:
-                    raise NotAdmitted(next(iter(reasons.values())))
-                left_out.update(reasons)
-            self._write(subject, {repeat: {name: entry for entries, _ in found for name, entry in entries.items()}})
+        _, parts = self._begun.pop((subject.key, repeat), (subject, []))
+        for entries, reasons in [part.result() for part in parts]:
+            self._write(subject, {repeat: entries})
+            if reasons and refused is None:
+                raise NotAdmitted(next(iter(reasons.values())))
+            left_out.update(reasons)
         missing = [metric for metric in self._missing(subject, repeat) if metric.name not in left_out]
+        if any(metric.in_use for metric in missing):
+            self._settle()
         if missing:
             entries = self.evaluate(missing, subject, repeat, refused)
             self._write(subject, {repeat: entries})

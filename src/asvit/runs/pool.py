@@ -18,8 +18,6 @@ from asvit.runs.children import deaf_fork_server
 T = TypeVar("T")
 WORTH_IT = 3.0
 """Seconds of work here before processes are started, which takes as long: a job that is over by then starts none."""
-
-
 METHOD = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
 """How processes are started: by a server that has loaded what they need, where the system has that."""
 
