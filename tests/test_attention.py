@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.profiler import profile
 
 from asvit.measure.differentiable import write_out_attention
 from asvit.networks.attention import (
@@ -51,6 +52,14 @@ def test_plain_attention_agrees_with_the_fused_kernel(masked: bool, head_dim: in
     if masked:
         mask = torch.arange(10) < torch.tensor([10, 7, 1])[:, None, None, None]
     torch.testing.assert_close(plain_attention(q, k, v, mask), fused_attention(q, k, v, mask), **CLOSE)
+
+
+@pytest.mark.parametrize(("window", "padded"), [((4, 4), 0), ((3, 4), 2)], ids=["whole windows", "map padded to them"])
+def test_narrow_heads_are_not_padded(window: tuple[int, int], padded: int):
+    layer = attention_layer(window, dim=12, heads=3)
+    with torch.inference_mode(), profile() as seen:
+        layer(torch.randn(2, 4, 8, 12, dtype=torch.float64))
+    assert sum(event.name == "aten::constant_pad_nd" for event in seen.events() or ()) == padded  # the map and its mask
 
 
 def test_masked_keys_have_no_influence():

@@ -164,12 +164,39 @@ def test_variants_at_equal_cost_leave_the_epochs_that_were_asked(monkeypatch):
 
 def test_shares_of_the_peak_and_ratios_per_multiply_add(monkeypatch):
     seconds = iter([0.2, 0.1] * 3)
-    monkeypatch.setattr(throughput, "timed", lambda run, device: (next(seconds), None))
+    monkeypatch.setattr(throughput, "timed", lambda run, device, clock: (next(seconds), None))
     row = throughput.compared(lambda: None, lambda: None, (2e12, 0.5e12), 3, CPU, peak=100.0)
     assert (row["ms"], row["ms_of_reference"]) == (200.0, 100.0)
     assert (row["tflops"], row["tflops_of_reference"]) == (20.0, 10.0)
     assert (row["share_of_peak"], row["share_of_peak_of_reference"]) == (0.2, 0.1)
     assert row["per_mac_ratio"] == 0.5
+
+
+def test_models_are_compared_with_those_of_their_size_for_each_number_of_threads(monkeypatch, tmp_path):
+    monkeypatch.setattr(throughput, "LARGE", {"cpu": 8})
+    monkeypatch.setattr(throughput, "WAYS", {"forward": throughput.forward_pass})
+    small = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|32,8@32"
+    words = f"throughput.py --models {small} asvit_seed --against asvit_seed@32 --threads 1 2 --rounds 1 --json"
+    monkeypatch.setattr(sys, "argv", [*words.split(), str(tmp_path / "t.json"), "--clock", "processor"])
+    threads = torch.get_num_threads()
+    try:
+        throughput.main()
+    finally:
+        torch.set_num_threads(threads)
+    record = json.loads((tmp_path / "t.json").read_text())
+    assert [(row["model"], row["against"], row["threads"]) for row in record["rows"]] == [
+        (small, "asvit_seed@32", 1),
+        (small, "asvit_seed@32", 2),
+    ]
+    task = Task(image_size=32)
+    macs = [Architecture.parse(text).macs(task) / 1e9 for text in (small.partition("@")[0], "seed")]
+    assert [record["rows"][0][key] for key in ("gmacs", "gmacs_of_reference")] == macs
+    assert record["clock"] == "processor"
+
+
+def test_swin_of_a_third_of_the_width_is_as_small_as_a_seed_network():
+    macs = [throughput.count_macs(*throughput.build(name)) / 1e6 for name in ("swin_third", "swin_third@96")]
+    assert macs == pytest.approx([533.5, 95.7], abs=0.1)
 
 
 def test_a_model_without_memory_stops_nothing(monkeypatch, tmp_path):

@@ -26,11 +26,7 @@ def plain_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> 
 
 def fused_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> Heads:
     """Attention by torch's fused kernel, which has no derivatives but those of first order in reverse mode."""
-    columns = q_BNLD.shape[-1]
-    if q_BNLD.device.type == "cpu":
-        q_BNLD, k_BNLD, v_BNLD = map(pad_columns, (q_BNLD, k_BNLD, v_BNLD))
-    out = F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, attn_mask=mask, scale=columns**-0.5)
-    return out[..., :columns]
+    return F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, attn_mask=mask)
 
 
 def pad_columns(x: Float[Tensor, "*heads D"]) -> Float[Tensor, "*heads padded"]:
@@ -75,7 +71,7 @@ class WindowAttention(nn.Module):
         if any(pad):  # F.pad copies even where it has nothing to add
             qkv, mask = F.pad(qkv, (0, 0, 0, pad[1], 0, pad[0])), padding_mask(x_BHWC, pad, window)
         windows = split_windows(qkv, window)
-        q, k, v = windows.unflatten(-1, (3, self.heads, self.head_dim)).permute(2, 0, 3, 1, 4)
+        q, k, v = (x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2) for x in windows.chunk(3, -1))
         out_BLC = self.attend(q, k, v, mask).transpose(1, 2).flatten(2)
         out_BHWC = join_windows(out_BLC, (height + pad[0], width + pad[1]), window)
         return self.proj(out_BHWC[:, :height, :width])
