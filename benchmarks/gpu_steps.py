@@ -172,7 +172,7 @@ def of_throughput(result: Mapping[str, Any]) -> str:
         if row["training"] != "out of memory"
     )
     return (
-        f"matrices reach {result['peak']['bfloat16_tflops']:.3g} TFLOP/s; a training step's time per MAC: "
+        f"matrices reach {result['peak']['tflops']:.3g} TFLOP/s; a training step's time per MAC: "
         + "; ".join(rows)
     )
 

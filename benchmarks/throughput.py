@@ -186,7 +186,7 @@ def main() -> None:
             "tf32": {"matmul": torch.backends.cuda.matmul.allow_tf32, "cudnn": torch.backends.cudnn.allow_tf32},
             "rounds": options.rounds,
             "clock": options.clock,
-            "peak": {"side": side, f"{PEAK_PRECISION[device.type]}_tflops": round(peak, 3)},
+            "peak": {"side": side, "precision": PEAK_PRECISION[device.type], "tflops": round(peak, 3)},
             "rows": rows,
         }
         options.json.write_text(json.dumps(record, indent=2) + "\n")
