@@ -171,10 +171,7 @@ def of_throughput(result: Mapping[str, Any]) -> str:
         for row in result["rows"]
         if row["training"] != "out of memory"
     )
-    return (
-        f"matrices reach {result['peak']['tflops']:.3g} TFLOP/s; a training step's time per MAC: "
-        + "; ".join(rows)
-    )
+    return f"matrices reach {result['peak']['tflops']:.3g} TFLOP/s; a training step's time per MAC: " + "; ".join(rows)
 
 
 def of_design(result: Mapping[str, Any]) -> str:

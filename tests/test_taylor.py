@@ -15,7 +15,7 @@ from asvit.measure.differentiable import remove_norms, write_out_attention, writ
 from asvit.measure.probe import orthonormal_pair
 from asvit.measure.settings import Initialisation, Output
 from asvit.measure.subject import ArchitectureSubject
-from asvit.measure.taylor import attend_jets, carry_jets, circle_jet
+from asvit.measure.taylor import JetFunction, JetGELU, attend_jets, carry_jets, circle_jet, moderate
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.attention import plain_attention
 
@@ -109,8 +109,11 @@ def test_velocity_agrees_with_one_backward_pass_a_channel():
     parts=st.sampled_from([2, 3]),
     masked=st.booleans(),
     block=st.sampled_from([1, 7, 40, 2**20]),
+    large=st.sampled_from([-1, 60]),
 )
-def test_jets_of_attention_agree_with_jvp_whatever_the_blocks(windows, heads, length, columns, parts, masked, block):
+def test_jets_of_attention_agree_with_jvp_whatever_the_blocks(
+    windows, heads, length, columns, parts, masked, block, large
+):
     generator = torch.Generator().manual_seed(length)
     q, k, v = torch.randn(3, parts, windows, heads, length, columns, dtype=DOUBLE, generator=generator)
     mask = (torch.arange(length) < torch.arange(1, windows + 1)[:, None])[:, None, None] if masked else None
@@ -131,6 +134,7 @@ def test_jets_of_attention_agree_with_jvp_whatever_the_blocks(windows, heads, le
     flat = (x.flatten(0, 1) for x in (q, k, v))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(asvit.measure.taylor.BLOCK, "cpu", block)
+        patch.setattr(asvit.measure.taylor, "LARGE", large)  # below 0 the largest score is always taken off
         found = attend_jets(*flat, jets_mask, parts=parts)
     torch.testing.assert_close(found.unflatten(0, (parts, -1)), torch.stack([*expected]), rtol=1e-9, atol=1e-11)
 
@@ -144,8 +148,16 @@ def test_a_layer_without_a_rule_is_refused(layer: nn.Module):
 def test_large_scores_do_not_overflow():
     q, k, v = 40 * torch.randn(3, 2, 2, 5, 8, dtype=torch.float32, generator=torch.Generator().manual_seed(0))
     found = attend_jets(q.double(), k.double(), v.double(), None, parts=2)
+    assert not moderate(q.flatten(0, 1), k.flatten(0, 1))
     assert attend_jets(q, k, v, None, parts=2).isfinite().all()
     assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_of_a_jet_is_its_jacobian_vector_product(approximate: str):
+    jet = torch.randn(4, 3, 5, dtype=DOUBLE, generator=torch.Generator().manual_seed(0))
+    found = JetGELU(approximate)(jet)
+    torch.testing.assert_close(found, JetFunction(nn.GELU(approximate), parts=2)(jet), **CLOSE)
 
 
 def test_the_circle_and_its_derivatives():

@@ -86,9 +86,8 @@ def tap(
             if layer in added:  # its gradients would have to be summed before they are multiplied
                 raise TypeError(f"{layer} is called more than once: use asvit.complexity.ntk.kernel")
             added.add(layer)
-            for name, gradients in gradients_of(layer, x, d_out):
-                if name in chosen:
-                    add_gram(gram, gradients.unflatten(0, gram.shape[:-1]))
+            for gradients in gradients_of(layer, chosen, x, d_out):
+                add_gram(gram, gradients.unflatten(0, gram.shape[:-1]))
 
         # Neither images nor parameters ask for a gradient: the backward pass ends at the first tapped layer's output.
         if not out.requires_grad:
@@ -117,32 +116,55 @@ class _Tap(torch.autograd.Function):
 
 
 def gradients_of(
-    layer: nn.Module, x: Float[Tensor, "n *input"], d_out: Float[Tensor, "n *output"]
-) -> Iterator[tuple[str, Gradients]]:
-    """Gradients by a layer's weight and bias for every image, from the layer's input and its output's gradient.
+    layer: nn.Module, chosen: Collection[str], x: Float[Tensor, "n *input"], d_out: Float[Tensor, "n *output"]
+) -> Iterator[Gradients]:
+    """Gradients by a layer's weight and bias, where chosen, for every image.
 
-    >>> gradients = gradients_of(nn.Linear(2, 1), torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]]))
-    >>> {name: gradient.tolist() for name, gradient in gradients}
-    {'weight': [[3.0, 6.0]], 'bias': [[3.0]]}
+    Args:
+        layer: linear layer, convolution or layer norm.
+        chosen: names out of weight and bias.
+        x: the layer's input.
+        d_out: gradient of its output.
+
+    >>> layer, x, d_out = nn.Linear(2, 1), torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]])
+    >>> [gradients.tolist() for gradients in gradients_of(layer, {"weight", "bias"}, x, d_out)]
+    [[[3.0, 6.0]], [[3.0]]]
     """
     match layer:
         case nn.Linear():
             # Layers behind the pooling see no tokens: for them an axis of one token is put in.
             x_nTC, d_nTD = (t.unflatten(0, (-1, 1)).flatten(1, -2) for t in (x, d_out))
-            yield "weight", (d_nTD.mT @ x_nTC).flatten(1)
-            yield "bias", d_nTD.sum(1)
+            if "weight" in chosen:
+                yield (d_nTD.mT @ x_nTC).flatten(1)
+            if "bias" in chosen:
+                yield d_nTD.sum(1)
         case nn.Conv2d(padding=(int(), int()) as padding, groups=1):
-            patches_nCT = F.unfold(x, layer.kernel_size, layer.dilation, padding, layer.stride)
             d_nDT = d_out.flatten(2)
-            yield "weight", (d_nDT @ patches_nCT.mT).flatten(1)
-            yield "bias", d_nDT.sum(2)
+            if "weight" in chosen:
+                patches_nCT = F.unfold(x, layer.kernel_size, layer.dilation, padding, layer.stride)
+                yield (d_nDT @ patches_nCT.mT).flatten(1)
+            if "bias" in chosen:
+                yield d_nDT.sum(2)
         case nn.LayerNorm():
-            normal = F.layer_norm(x, layer.normalized_shape, eps=layer.eps)
             tokens = tuple(range(1, x.ndim - len(layer.normalized_shape)))
-            yield "weight", summed(d_out * normal, tokens)
-            yield "bias", summed(d_out, tokens)
+            if "weight" in chosen:
+                yield summed(d_out * normalised(x, layer), tokens)
+            if "bias" in chosen:
+                yield summed(d_out, tokens)
         case _:
             raise TypeError(f"no rule for the gradients of {layer}: use asvit.complexity.ntk.kernel")
+
+
+def normalised(x: Float[Tensor, "*shape"], norm: nn.LayerNorm) -> Float[Tensor, "*shape"]:
+    """What a layer norm makes of its input before it scales and shifts.
+
+    >>> normalised(torch.tensor([1.0, 3.0]), nn.LayerNorm(2, eps=0.0)).tolist()
+    [-1.0, 1.0]
+    """
+    # With a scale and a shift of no effect a CPU takes half as long as without.
+    return F.layer_norm(
+        x, norm.normalized_shape, x.new_ones(norm.normalized_shape), x.new_zeros(norm.normalized_shape), norm.eps
+    )
 
 
 def summed(x: Float[Tensor, "n *axes"], tokens: tuple[int, ...]) -> Gradients:

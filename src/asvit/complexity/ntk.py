@@ -8,7 +8,7 @@ from torch import Tensor
 
 from asvit.complexity.precision import float64_device, in_float64
 
-COLUMNS = {"cpu": 2**16, "cuda": 2**20}
+COLUMNS = {"cpu": 2**13, "cuda": 2**20}
 """Gradient entries of an image that are in float64 at a time, by device: on a CPU they stay in its cache."""
 
 

@@ -26,7 +26,7 @@ from asvit.networks.architecture import Task
 from asvit.runs.devices import device_name
 from asvit.runs.pool import Begun, Pool
 
-VERSION = 2
+VERSION = 3
 """Number that grows whenever the same settings would give other values; a ledger keeps its entries under it."""
 TOGETHER = {"cuda"}
 """Kinds of devices that measure all repeats of an architecture at once (:mod:`asvit.measure.together`); a CPU is faster

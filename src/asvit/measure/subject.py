@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from asvit.complexity.cost import activation_bytes, count_macs, count_params
 from asvit.errors import NotAdmitted
+from asvit.measure.activations import kept_bytes
 from asvit.measure.settings import Output, Use
 from asvit.networks.architecture import Architecture, Initialisation, Task
 from asvit.networks.building import check_in_timm, create_in_timm
@@ -65,7 +66,7 @@ class Subject(ABC):
 
     @cached_property
     def activations(self) -> int:
-        """Bytes that the backward pass of one image keeps."""
+        """Bytes that the backward pass of one image keeps, counted on a network."""
         with refusing(self.name):
             return activation_bytes(self.network(0), torch.zeros(1, self.task.in_chans, *self.task.image_size))
 
@@ -141,6 +142,11 @@ class ArchitectureSubject(Subject):
     def macs(self) -> int:
         """Multiply-adds at full width."""
         return self.architecture.macs(self.task)
+
+    @cached_property
+    def activations(self) -> int:
+        """Bytes that the backward pass of one image through the network that is measured keeps, in closed form."""
+        return kept_bytes(self.architecture.proxy(self.width_divisor), self.task)
 
     def network(
         self, seed: int, *, output: Output = "features", initialisation: Initialisation = "normal"

@@ -29,17 +29,6 @@ def fused_attention(q_BNLD: Heads, k_BNLD: Heads, v_BNLD: Heads, mask: Mask) -> 
     return F.scaled_dot_product_attention(q_BNLD, k_BNLD, v_BNLD, attn_mask=mask)
 
 
-def pad_columns(x: Float[Tensor, "*heads D"]) -> Float[Tensor, "*heads padded"]:
-    """Zeros up to a multiple of 8 columns and at least 16, with which a CPU multiplies matrices at full speed.
-
-    >>> pad_columns(torch.zeros(3, 8)).shape, pad_columns(torch.zeros(3, 22)).shape
-    (torch.Size([3, 16]), torch.Size([3, 24]))
-    """
-    columns = x.shape[-1]
-    padded = max(16, -(-columns // 8) * 8)
-    return x if padded == columns else F.pad(x, (0, padded - columns))
-
-
 class WindowAttention(nn.Module):
     """Multi-head self-attention within windows of a map.
 
