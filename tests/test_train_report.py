@@ -109,10 +109,15 @@ def test_page_says_what_was_trained_and_found(coarse):
     assert "A classifier: tells 2 classes apart with 2.06M parameters and 4M multiply-adds (MACs) an image." in text
     assert "checkpoints/epoch-0009.safetensors" in text
     assert "Epoch 9 of 9, the best on the validation images" in text
-    assert "Top-5 98.0 %, loss 0.3750." in text
+    assert "that of another training. Loss 0.3750." in text  # five guesses among two classes are always right
     # 1 - (2 * 0.8 + 3 * 1.5 + 4 * 4) / (9 * 4)
     assert "Coarse tokens saved 38.6% of the multiply-adds and 25.0% of the time." in text
     assert "train.batch_size64" in text
+
+
+def test_five_guesses_are_told_of_where_there_are_more_classes(tmp_path):
+    text = text_of(page_of(tmp_path, result_of(1, classes=tuple("abcdef"))))
+    assert "Right with five guesses for 95.0 %. Loss" in text
 
 
 def test_stages_and_epochs_are_listed(coarse):
