@@ -117,6 +117,21 @@ def test_a_process_that_is_gone_is_told_in_one_line():
     pool = Pool(1, modules=NEEDED, worth_it=0.0)
     with pytest.raises(UserError, match=r"a process that measured is gone.* fewer --threads"):
         pool.begin(os._exit, 1).result()
+    with pytest.raises(UserError, match="a process that measured is gone"):
+        pool.begin(max, 1, 2)
+    pool.close()
+
+
+def test_what_was_told_before_the_pool_opens_is_begun_when_it_does():
+    pool = Pool(2, modules=NEEDED, worth_it=1e-9)
+    subjects = [subject_of(parse_network(name), TASK) for name in ("seed", "4,2,2|2,1,2|2,1,2|2,1,2|16")]
+    measure = measurer(pool, metrics=["length"])
+    measure.begin(subjects)
+    assert not measure._begun
+    measure.repeat(subjects[0], 0)  # here, which opens it
+    assert set(measure._begun) == {(subjects[0].key, 1), (subjects[1].key, 0), (subjects[1].key, 1)}
+    assert [measure(one) for one in subjects] == [measurer(None, metrics=["length"])(one) for one in subjects]
+    assert not measure._begun
     pool.close()
 
 

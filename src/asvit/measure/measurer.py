@@ -90,7 +90,9 @@ class Measurer:
         self.asked_memory = work_memory
         self.work_memory = share_of_memory(self.device, work_memory)
         self._pool: Pool | None = None
+        self._expected: list[Subject] = []
         self._begun: dict[tuple[str, int], tuple[Subject, list[Begun[Found]]]] = {}
+        self._reasons: dict[tuple[str, int], dict[str, str]] = {}
         self.remember_in(Ledger.in_memory())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -102,7 +104,8 @@ class Measurer:
     def work_with(self, pool: Pool | None) -> None:
         """Measure in the processes of a pool from now on; None: here alone. A GPU measures here whatever is said."""
         self._pool = pool if self.device.type == "cpu" else None
-        self._begun.clear()
+        for of_the_pool in (self._expected, self._begun, self._reasons):
+            of_the_pool.clear()
 
     def remember_in(self, ledger: Ledger) -> None:
         """Look for measurements in ``ledger`` and keep new ones there; until then nothing outlives this object."""
@@ -210,27 +213,41 @@ class Measurer:
     def begin(self, subjects: Iterable[Subject]) -> None:
         """Begin with all repeats of subjects that are measured next, where there is a pool for that.
 
-        A function of the user's own is measured here: it runs in one process, in order.
+        While the pool is not open they are remembered. A function of the user's own is measured here: it runs in one
+        process, in order.
         """
-        if self._pool is None or not self._pool.is_open:
+        if self._pool is not None:
+            self._expected += [subject for subject in subjects if subject.can_be_sent]
+            self._begin_expected(self._pool)
+
+    def _begin_expected(self, pool: Pool) -> None:
+        if not pool.is_open:
             return
-        sent = [subject for subject in subjects if subject.can_be_sent]
-        for subject in sent:
-            for repeat in range(self.settings.repeats):
-                missing = [metric.name for metric in self._missing(subject, repeat) if not metric.in_use]
-                if missing and (subject.key, repeat) not in self._begun:
-                    apart = self._pool.processes > len(sent) * self.settings.repeats
-                    parts = [
-                        self._pool.begin(_measured, pickle.dumps(self), subject, repeat, names)
-                        for names in (in_parts(missing) if apart else [missing])
-                    ]
-                    self._begun[subject.key, repeat] = (subject, parts)
+        expected, self._expected = self._expected, []
+        asked = {
+            (subject.key, repeat): (subject, missing)
+            for subject in expected
+            for repeat in range(self.settings.repeats)
+            if (missing := [metric.name for metric in self._missing(subject, repeat) if not metric.in_use])
+        }
+        new = {key: asked[key] for key in asked if key not in self._begun}
+        measurer, apart = pickle.dumps(self), pool.processes > len(new)
+        for (name, repeat), (subject, missing) in new.items():
+            parts = in_parts(missing) if apart else [missing]
+            begun = [pool.begin(_measured, measurer, subject, repeat, metrics) for metrics in parts]
+            self._begun[name, repeat] = (subject, begun)
+
+    def _keep(self, key: str, repeat: int) -> None:
+        """Wait for a repeat that was begun, and keep it whole, with what its network does not admit."""
+        subject, parts = self._begun.pop((key, repeat))
+        found = [part.result() for part in parts]
+        self._write(subject, {repeat: {name: entry for entries, _ in found for name, entry in entries.items()}})
+        self._reasons[key, repeat] = {name: reason for _, reasons in found for name, reason in reasons.items()}
 
     def _settle(self) -> None:
-        """Wait for all that was begun, and keep it: what is timed next wants the machine for itself."""
-        for (_, repeat), (subject, parts) in self._begun.items():
-            for part in parts:
-                self._write(subject, {repeat: part.result()[0]})
+        """Wait for all that was begun: what is timed next wants the machine for itself."""
+        for key, repeat in [*self._begun]:
+            self._keep(key, repeat)
 
     def repeat(
         self, subject: Subject, repeat: int, *, refused: MutableMapping[str, str] | None = None
@@ -246,12 +263,12 @@ class Measurer:
             NotAdmitted: a metric is not admitted, and there is no ``refused``.
         """
         left_out = {} if refused is None else refused
-        _, parts = self._begun.pop((subject.key, repeat), (subject, []))
-        for entries, reasons in [part.result() for part in parts]:
-            self._write(subject, {repeat: entries})
-            if reasons and refused is None:
-                raise NotAdmitted(next(iter(reasons.values())))
-            left_out.update(reasons)
+        if (subject.key, repeat) in self._begun:
+            self._keep(subject.key, repeat)
+        reasons = self._reasons.pop((subject.key, repeat), {})
+        if reasons and refused is None:
+            raise NotAdmitted(next(iter(reasons.values())))
+        left_out.update(reasons)
         missing = [metric for metric in self._missing(subject, repeat) if metric.name not in left_out]
         if any(metric.in_use for metric in missing):
             self._settle()
@@ -260,6 +277,7 @@ class Measurer:
             self._write(subject, {repeat: entries})
             if self._pool is not None:
                 self._pool.worked(math.fsum(entry.seconds for entry in entries.values()))
+                self._begin_expected(self._pool)
         return self._read(subject, repeat)
 
     def _measure_together(self, subject: Subject) -> None:

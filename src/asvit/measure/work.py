@@ -24,13 +24,11 @@ def share_of_memory(device: torch.device, asked: int | None = None) -> int:
     >>> share_of_memory(cpu), share_of_memory(cpu, 4 * 10**9), share_of_memory(cpu, 1000)
     (1000000000, 1000000000, 1000)
     """
-    match device.type:
-        case "cuda":
-            return memory(device) // 2 if asked is None else asked
-        case "mps":
-            return torch.mps.recommended_max_memory() // 2 if asked is None else asked
-        case _:
-            return A_PROCESS if asked is None else min(asked, A_PROCESS)
+    if device.type == "cpu":
+        return A_PROCESS if asked is None else min(asked, A_PROCESS)
+    if asked is not None:
+        return asked
+    return (memory(device) if device.type == "cuda" else torch.mps.recommended_max_memory()) // 2
 
 
 def processes_within(asked: int | None, threads: int) -> int:

@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from asvit.errors import UserError
 from asvit.runs.children import deaf_fork_server
+from asvit.runs.devices import use_threads
 
 T = TypeVar("T")
 WORTH_IT = 3.0
@@ -59,7 +60,7 @@ class Pool:
 
         The user's script is not loaded there: one that does all its work at once would begin anew.
         """
-        with _no_script():
+        with _no_script(), _alive():
             return Begun(self._started().submit(function, *arguments))
 
     def close(self) -> None:
@@ -95,13 +96,20 @@ class Begun(Generic[T]):
         Raises:
             UserError: the process is gone.
         """
-        try:
+        with _alive():
             return self._future.result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a process that measured is gone, as when a machine has too little memory: give fewer --threads, or a "
-                "smaller --work-memory, then repeat the command: what was measured is kept"
-            ) from error
+
+
+@contextmanager
+def _alive() -> Iterator[None]:
+    """Say in one line that a process is gone."""
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process that measured is gone, as when a machine has too little memory: give fewer --threads, or a "
+            "smaller --work-memory, then repeat the command: what was measured is kept"
+        ) from error
 
 
 @contextmanager
@@ -117,9 +125,7 @@ def _no_script() -> Iterator[None]:
 
 def _prepare(life: Connection) -> None:
     """Compute with one thread, in a process that ends when the other end of a pipe is closed."""
-    import torch
-
-    torch.set_num_threads(1)
+    use_threads(1)
     threading.Thread(target=_end_with, args=(life,), daemon=True).start()
 
 

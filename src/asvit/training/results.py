@@ -53,13 +53,17 @@ class Epoch(EpochRecord):
     """Validation images that could not be read."""
 
 
+GUESSES = 5
+"""Guesses of top-5; with no more classes one of them is always right, and nobody is told."""
+
+
 def accuracies(top1: float, top5: float, classes: int) -> str:
     """Both accuracies in words; of five classes or fewer the second is always 1, and left out.
 
     >>> accuracies(0.8125, 0.9875, 10), accuracies(0.8125, 1.0, 5)
     ('top-1 81.25%, top-5 98.75%', 'top-1 81.25%')
     """
-    return f"top-1 {top1:.2%}" + f", top-5 {top5:.2%}" * (classes > 5)
+    return f"top-1 {top1:.2%}" + f", top-5 {top5:.2%}" * (classes > GUESSES)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from asvit.report.markup import Markup, join, tag
 from asvit.report.parts import wrapped
 from asvit.report.training.answers import interval, wilson
 from asvit.report.training.record import TrainReport
+from asvit.training.results import GUESSES
 from asvit.units import count, format_size
 
 
@@ -46,6 +47,6 @@ def _how_known(report: TrainReport) -> Markup:
     words = f"Epoch {best.epoch} of {epochs}, the best on the validation images, which it never learned from"
     words += "; choosing the epoch by them flatters it a little" if epochs > 1 else ""
     words += ". The interval is Wilson's: it holds the chance of drawing these images, not that of another training. "
-    of_five = f"Right with five guesses for {100 * best.top5:.1f} %. " * (len(report.result.classes) > 5)
+    of_five = f"Right with five guesses for {100 * best.top5:.1f} %. " * (len(report.result.classes) > GUESSES)
     words += f"{of_five}Loss {best.loss:.4f}."
     return join([tag("strong", "How that was found out: "), words])
