@@ -7,7 +7,7 @@ Runs whole commands in turns, each in a new run directory, and takes their wall-
 their processes together:
 
 - design: the earlier version and this one, on a quiet machine and with another program that keeps one core busy, at
-  equal priority;
+  equal priority (`--conditions quiet` leaves the second out: the earlier version may take fifteen times as long then);
 - measure: 16 random topologies by recipe paper, with one process and with two.
 
 `--before` is the Python of an environment in which the earlier version is installed. Let nothing else run meanwhile.
@@ -36,6 +36,7 @@ from asvit.networks.space import TABLE_1
 LOOK = 0.5
 """Seconds between looks at the memory."""
 NETWORKS = 16
+CONDITIONS = ("quiet", "busy")
 
 
 def memory_of(session: int) -> int:
@@ -90,29 +91,29 @@ def in_turns(cases: dict[str, Callable[[], dict[str, float]]], rounds: int) -> d
     return found
 
 
-def designs(before: str, words: list[str], rounds: int) -> dict[str, Any]:
+def designs(before: str, words: list[str], conditions: list[str], rounds: int) -> dict[str, Any]:
     """The earlier version and this one, alone and beside another program."""
 
-    def case(python: str, busy: bool) -> Callable[[], dict[str, float]]:
+    def case(python: str, condition: str) -> Callable[[], dict[str, float]]:
         def timed() -> dict[str, float]:
-            with another_program(busy):
+            with another_program(condition == "busy"):
                 return run(python, ["design", *words])
 
         return timed
 
     pythons = {"before": before, "now": sys.executable}
     cases = {
-        f"{version}, {'busy' if busy else 'quiet'}": case(python, busy)
-        for busy in (False, True)
+        f"{version}, {condition}": case(python, condition)
+        for condition in conditions
         for version, python in pythons.items()
     }
     found = in_turns(cases, rounds)
     ratios = {
-        "now over before, quiet": ratio(found, "now, quiet", "before, quiet"),
-        "now over before, busy": ratio(found, "now, busy", "before, busy"),
-        "slowdown before": ratio(found, "before, busy", "before, quiet"),
-        "slowdown now": ratio(found, "now, busy", "now, quiet"),
+        f"now over before, {condition}": ratio(found, f"now, {condition}", f"before, {condition}")
+        for condition in conditions
     }
+    if set(conditions) == set(CONDITIONS):
+        ratios |= {f"slowdown {version}": ratio(found, f"{version}, busy", f"{version}, quiet") for version in pythons}
     return {"design": shlex.join(words), "runs": found, "ratios": ratios}
 
 
@@ -140,6 +141,7 @@ def main() -> None:
     parser.add_argument("what", nargs="*", choices=["design", "measure"], default=["design", "measure"])
     parser.add_argument("--before", help="Python of the environment of an earlier version, for design")
     parser.add_argument("--design", default="", help="options of asvit design (default: its defaults)")
+    parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=CONDITIONS)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -147,7 +149,7 @@ def main() -> None:
         parser.error("--before is missing: the Python of an environment of an earlier version")
     found: dict[str, Any] = provenance()
     if "design" in options.what:
-        found["designs"] = designs(options.before, shlex.split(options.design), options.rounds)
+        found["designs"] = designs(options.before, shlex.split(options.design), options.conditions, options.rounds)
     if "measure" in options.what:
         found["measurements"] = measurements(options.rounds)
     text = json.dumps(found, indent=2) + "\n"
