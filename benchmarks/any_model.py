@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     task = Task(image_size=(options.side, options.side), num_classes=10)
     settings = Settings(repeats=1, angles=2, kernel_images=4)
-    names = [name for name in METRICS if name not in ("depth", "expansion", "kernel")]
+    names = [name for name in METRICS if name not in ("depth", "width", "expansion", "kernel")]
     rows = []
     for model in options.models:
         row: dict[str, object] = {"model": model}

@@ -8,7 +8,8 @@ their processes together:
 
 - design: the earlier version and this one, on a quiet machine and with another program that keeps one core busy, at
   equal priority (`--conditions quiet` leaves the second out: the earlier version may take fifteen times as long then);
-- measure: 16 random topologies by recipe paper, with one process and with two.
+- measure: 16 random topologies by recipe paper, with one process, with two, and by two commands of one process at the
+  same time, which share nothing: no more can be had of the machine's two cores than these get done.
 
 `--before` is the Python of an environment in which the earlier version is installed. Let nothing else run meanwhile.
 Needs Linux, whose /proc tells memory: pages that processes share count once.
@@ -52,18 +53,22 @@ def memory_of(session: int) -> int:
     return total
 
 
-def run(python: str, words: list[str]) -> dict[str, float]:
-    """Run a command of asvit in a new folder: seconds, and the most memory of all its processes."""
+def run(python: str, words: list[str], *, times: int = 1) -> dict[str, float]:
+    """Run a command of asvit in a new folder, or several such at a time: seconds, and the most memory of all."""
     with tempfile.TemporaryDirectory() as folder:
         begin, most = time.perf_counter(), 0
-        command = [python, "-m", "asvit", *words, "--out", str(Path(folder) / "run")]
-        process = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, cwd=folder)
-        while process.poll() is None:
-            most = max(most, memory_of(process.pid))
+        commands = [[python, "-m", "asvit", *words, "--out", str(Path(folder) / f"run-{i}")] for i in range(times)]
+        processes = [
+            subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, cwd=folder)
+            for command in commands
+        ]
+        while any(process.poll() is None for process in processes):
+            most = max(most, sum(memory_of(process.pid) for process in processes))
             time.sleep(LOOK)
         seconds = time.perf_counter() - begin
-    if process.returncode:
-        sys.exit(f"{shlex.join(command)} ended with exit code {process.returncode}: the lines above say why")
+    for command, process in zip(commands, processes, strict=True):
+        if process.returncode:
+            sys.exit(f"{shlex.join(command)} ended with exit code {process.returncode}: the lines above say why")
     return {"seconds": round(seconds, 1), "gib": round(most / 2**30, 2)}
 
 
@@ -118,15 +123,23 @@ def designs(before: str, words: list[str], conditions: list[str], rounds: int) -
 
 
 def measurements(rounds: int) -> dict[str, Any]:
-    """One process and two."""
+    """One process and two, and two commands at a time."""
     rng = np.random.default_rng(0)
     words = ["measure", *(str(TABLE_1.sample(rng)) for _ in range(NETWORKS)), "--recipe", "paper"]
-    cases = {
+    cases: dict[str, Callable[[], dict[str, float]]] = {
         f"{count} processes": lambda count=count: run(sys.executable, [*words, "--threads", str(count)])
         for count in (1, 2)
     }
+    cases["2 commands"] = lambda: run(sys.executable, [*words, "--threads", "1"], times=2)
     found = in_turns(cases, rounds)
-    return {"runs": found, "ratios": {"faster": ratio(found, "1 processes", "2 processes")}}
+    twice = {"twice": [{"seconds": 2 * one["seconds"]} for one in found["1 processes"]]}
+    return {
+        "runs": found,
+        "ratios": {
+            "faster": ratio(found, "1 processes", "2 processes"),
+            "two commands do more": ratio(found | twice, "twice", "2 commands"),
+        },
+    }
 
 
 def ratio(found: dict[str, list[dict[str, float]]], one: str, other: str) -> dict[str, float]:

@@ -36,6 +36,7 @@ from asvit.runs.records import write_file
 from asvit.study.job import TOPOLOGIES
 from asvit.study.plan import PlanSettings, planned
 from asvit.study.recipes import RECIPES
+from asvit.study.sample import sample_topologies
 
 FEWEST, MOST = 2, 30
 """Epochs."""
@@ -84,7 +85,8 @@ def decide(options: argparse.Namespace, data: str) -> dict[str, Any]:
     """Run the pilot, and begin the record with what all days have in common."""
     recipe = RECIPES[options.recipe]
     topologies = options.topologies or recipe.topologies
-    plan = planned(PlanSettings.of(topologies=topologies, seeds=recipe.seeds, seed=0))
+    settings = PlanSettings.of(topologies=topologies, seeds=recipe.seeds, seed=0)
+    plan = planned(settings, sample_topologies(topologies, settings.seed))
     precision: Precision = "float32" if options.device == "cpu" else "bfloat16"
     question = Question(
         recipe=options.recipe,

@@ -113,7 +113,7 @@ def of_score(
     variant: str, score: Score, accuracy: np.ndarray, counts: dict[str, Score], reliability: float
 ) -> dict[str, Any]:
     """A row of the table."""
-    scored = judge(score, accuracy, counts["params"].values, reliability)
+    scored = judge(score, accuracy, counts["params"], reliability)
     valid = np.isfinite(score.values)
     between = None
     if score.repeats is not None and score.repeats.shape[1] > 1:
@@ -144,7 +144,7 @@ def line(row: dict[str, Any]) -> str:
 
     between = "-" if row["between_repeats"] is None else f"{row['between_repeats']:.2f}"
     return (
-        f"{row['variant']:30} {row['symbol']:8} τ {shown(row['tau'])}  given #params {shown(row['beyond_params'])}  "
+        f"{row['variant']:30} {row['symbol']:8} τ {shown(row['tau'])}  given #params {shown(row['beyond_baseline'])}  "
         f"with #params {row['with_params']:+.2f}  with ΣK {row['with_kernel']:+.2f}  between repeats {between}"
     )
 

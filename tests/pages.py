@@ -17,9 +17,12 @@ from asvit.design.family import FamilySettings, grow_family
 from asvit.design.results import DesignResult
 from asvit.detection.recipe import RECIPES as DETECT_RECIPES
 from asvit.detection.results import TWELVE, CocoScores, DetectEpoch, DetectResult, PartCost, best_of
+from asvit.measure.compared import Cell, Row
 from asvit.measure.estimates import Estimate
+from asvit.measure.measurer import Measurer
 from asvit.measure.metrics import METRICS
 from asvit.measure.settings import Settings
+from asvit.measure.side_by_side import Entrant
 from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import TABLE_1, Topology
@@ -36,6 +39,7 @@ from asvit.study.recipes import RECIPES as STUDY_RECIPES
 from asvit.study.results import StudyResult, Trained, by_network
 from asvit.study.rivals import SEARCHERS
 from asvit.study.scaling_rules import RandomScaling, scaled_by
+from asvit.study.table import judge_table
 from asvit.study.verdict import judge, mean_accuracies, score_of, sentence, together
 from asvit.training.mistakes import thumbnail
 
@@ -162,12 +166,16 @@ def studied(folder: Path) -> Path:
     scores.append(together([by_name["length"], by_name["ntk"]]))
     accuracy = mean_accuracies(done, list(map(str, topologies)))
     variance = variance_of(by_network(done))
-    rows = tuple(judge(score, accuracy, by_name["params"].values, 0.8) for score in scores)
-    points = tuple(point_of(subject, done, row) for subject, row in zip(subjects, measured, strict=True))
+    rows = tuple(judge(score, accuracy, by_name["params"], 0.8) for score in scores)
+    points = tuple(
+        point_of(str(topology), subject, done, row)
+        for topology, subject, row in zip(topologies, subjects, measured, strict=True)
+    )
     result = StudyResult(
         task=TASK,
         measuring={"measure": asdict(Settings())},
-        sentence=sentence({row.name: row for row in rows}, variance),
+        baseline="params",
+        sentence=sentence({row.name: row for row in rows}, "params", variance),
         pilot=variance,
         variance=variance,
         scores=rows,
@@ -179,6 +187,22 @@ def studied(folder: Path) -> Path:
     return written(folder, "study", result, plan=plan, **TRAINED_SHORTLY)
 
 
+def table_judged(folder: Path) -> Path:
+    """Accuracies of twelve networks, two of them with seeds, and two that could not be measured."""
+    rng = np.random.default_rng(1)
+    networks = [f"timm:network_{i}" for i in range(12)]
+    rows = [
+        Row(n, n, None, {m: Cell(Estimate.of(rng.uniform(1e3, 5e3, 3).tolist())) for m in MEASURES}) for n in networks
+    ]
+    accuracies = {network: rng.uniform(0.6, 0.8, 1 + (i < 2)).tolist() for i, network in enumerate(networks)}
+    entrants = [Entrant(row.name, ArchitectureSubject(Architecture(SEED), TASK)) for row in rows]
+    missing = {"timm:nothing": "timm has no classifier nothing", "<b>bold": "no network"}
+    measurer = Measurer(task=TASK, metrics=MEASURES)
+    result = judge_table("<i>table.csv", list(zip(entrants, rows, strict=True)), accuracies, missing, measurer)
+    return written(folder, "study-table", result)
+
+
+MEASURES = ("length", "ntk", "params", "macs")
 MEASURE = fake_measure(
     lambda architecture: architecture.params() / 1e6 + sum(architecture.topology.expansions),
     lambda architecture: 100.0 * sum(architecture.topology.kernels) + sum(architecture.depths),
@@ -246,6 +270,7 @@ PAGES: dict[str, Callable[[Path], Path]] = {
     "train": trained,
     "detect": detected,
     "study": studied,
+    "study-table": table_judged,
     "study-search": searches_compared,
     "study-scaling": rules_compared,
 }

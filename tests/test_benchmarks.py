@@ -25,6 +25,7 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
 import busy
 import decoding
+import default_score
 import design
 import ground_truth
 import machine
@@ -47,6 +48,49 @@ def images(tmp_path_factory) -> Path:
 def test_ratios_of_whole_commands_are_taken_round_by_round():
     found = {"now": [{"seconds": 1.0}, {"seconds": 3.0}, {"seconds": 4.0}], "before": [{"seconds": 2.0}] * 3}
     assert busy.ratio(found, "now", "before") == {"median": 1.5, "least": 0.5, "most": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("length", "ntk", "curvature", "score"),
+    [
+        (0.0, 0.0, 0.0, "length"),
+        (0.0, 3.0, 9.0, "curvature"),
+        (0.0, 9.0, 0.0, "ntk"),
+        (3.0, 3.0, 3.0, "length+ntk"),
+    ],
+)
+def test_the_default_score_follows_the_rule(length, ntk, curvature, score):
+    """Scores are accuracies with noise; the other data set is the same one with other noise."""
+    rng = np.random.default_rng(5)
+
+    def study() -> default_score.Study:
+        accuracy = rng.permutation(40) / 40
+        values = {
+            name: share * accuracy + rng.standard_normal(40)
+            for name, share in {
+                "length": length,
+                "ntk": ntk,
+                "curvature": curvature,
+                "macs": 0.0,
+                "params": 0.5,
+            }.items()
+        }
+        both = default_score.rank_sum([values["length"], values["ntk"]])
+        return default_score.Study("a set", accuracy, values | {default_score.PAPERS: both})
+
+    found = default_score.decide([study(), study()])
+    assert found["score"] == score
+
+
+def test_a_score_that_is_better_on_one_data_set_alone_is_not_chosen():
+    accuracy, noise = np.arange(40) / 40, np.random.default_rng(0).permutation(40) / 40
+
+    def study(ntk: np.ndarray) -> default_score.Study:
+        scores = {"length": noise, "ntk": ntk, "params": noise, default_score.PAPERS: noise}
+        return default_score.Study("a set", accuracy, scores)
+
+    assert default_score.decide([study(accuracy), study(accuracy)])["score"] == "ntk"
+    assert default_score.decide([study(accuracy), study(-accuracy)])["score"] == "length"
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from /proc")

@@ -18,6 +18,7 @@ from asvit.report.kinds import KINDS
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
 
 WIDTHS = (390, 1280)
+PHONE = {"width": 390, "height": 844}
 BOTH = ("light", "dark")
 ROOT = Path(__file__).parents[1]
 DOCS = sorted(page.relative_to(ROOT / "docs") for page in (ROOT / "docs").rglob("*.md"))
@@ -86,6 +87,13 @@ def test_words_of_a_chart_neither_meet_nor_are_cut(seen):
 
 def test_marks_say_what_they_are_where_one_points(seen):
     nothing(seen.tooltips)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_screen_of_a_phone_reaches_what_is_next(browser, page_of, kind):
+    with browser.new_page(viewport=PHONE) as page:
+        page.goto(page_of(kind).as_uri())
+        assert page.locator(".next .command").first.bounding_box()["y"] < PHONE["height"]
 
 
 FAULTY = f"""<!doctype html><body><p style="width: 500px">wide</p>

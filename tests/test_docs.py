@@ -32,6 +32,7 @@ SAYS = {
     "index.md": ["500k parameters 6,4,6,", "Estimate(mean="],
     "method.md": ["4,556,250 topologies", "15.332 nats", "L^E = ", "| 8 | 2 | 784 | 60 |", "saves "],
     "export.md": [],
+    "guide-study.md": [],
     "python.md": ["500k parameters: 6,4,6,", "read True", "length: ", " ± "],
     "extend/metric.md": ["feature_spread", "best: "],
     "extend/space.md": ["810,000 of 4,556,250 topologies", "best ranked: "],

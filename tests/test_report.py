@@ -162,9 +162,9 @@ def test_page_answers_first(run):
     answer = text[: text.index("recipe quick · seed")]
     good = "Is it good? A good candidate, not a proven best."
     assert good in answer
-    assert "Kendall τ 0.55 [0.35, 0.69] against 0.49 [0.30, 0.65]" in answer
+    assert "Kendall τ of the score 0.55 [0.35, 0.69], of the number of parameters 0.49 [0.30, 0.65]" in answer
     assert "ranked networks no better than counting their parameters" in answer
-    assert ("Searching paid" in answer) == bool(searches_of(result))
+    assert ("Searching by it paid" in answer) == bool(searches_of(result))
     assert ("Growing by it was no better than growing at random" in answer) == hasattr(result, "growth")
     for member in getattr(result, "family", ()):
         size = f"{format_size(member.params)} parameters, {format_size(member.macs)} multiply-adds (MACs) an image"

@@ -84,7 +84,7 @@ def few(directory: Path, topologies: int) -> Path:
     result = read_record(directory / RESULT, StudyResult)
     points = result.points[:topologies]
     kept = {point.topology for point in points}
-    nothing = dict.fromkeys(("tau", "beyond_params", "within_bands", "over_params", "regret", "ceiling"))
+    nothing = dict.fromkeys(("tau", "beyond_baseline", "within_bands", "over_baseline", "regret", "ceiling"))
     scores = tuple(replace(score, topologies=min(score.topologies, topologies), **nothing) for score in result.scores)
     trained = tuple(training for training in result.trained if training.network in kept)
     sentence = f"No score is judged: this study trained {topologies} topologies, and it takes {FEWEST} at least."

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asvit.complexity.activity import attention_entropy, mean_entropy, naswot, token_entropy
+from asvit.complexity.activity import attention_entropy, layer_entropy, mean_entropy, naswot, token_entropy
 from asvit.complexity.ntk import SingularKernel
 from asvit.complexity.scores import NothingToScore, dss, gradient_norm, snip, synflow, zico
 from asvit.errors import UserError
@@ -25,7 +25,8 @@ DOUBLE = torch.float64
 TASK = Task(image_size=(64, 64), num_classes=10)
 SETTINGS = Settings(repeats=2, kernel_images=4)
 SCORES = ["gradient_norm", "snip", "synflow", "naswot", "zico", "dss", "attention_entropy", "token_entropy"]
-COUNTS = ["depth", "expansion", "kernel"]
+SCORES += ["layer_entropy"]
+COUNTS = ["depth", "width", "expansion", "kernel"]
 TINY = ArchitectureSubject(Architecture.parse("8,2,3,2|4,1,2,1|2,1,4,1|3,1,6,1|16,16"), TASK)
 
 
@@ -235,6 +236,28 @@ def test_token_entropy_is_that_of_the_singular_values():
     assert math.isnan(token_entropy(torch.full((2, 3, 4), torch.inf)))
 
 
+def test_layer_entropy_is_the_mean_of_all_linear_layers_by_hand():
+    first, second = nn.Linear(4, 3).double(), nn.Linear(3, 5).double()
+    images = random(6, 7, 4)
+    tokens = first(images).flatten(0, 1), second(first(images).tanh()).flatten(0, 1)
+    expected = sum(token_entropy(rows[None]) for rows in tokens) / 2
+    network = nn.Sequential(first, nn.Tanh(), second)
+    assert layer_entropy(network, images) == pytest.approx(expected, rel=1e-12)
+    assert not any(module._forward_hooks for module in network.modules())
+    with pytest.raises(NothingToScore, match="the network has no linear layer"):
+        layer_entropy(nn.Tanh(), images)
+
+
+def test_length_with_norms_is_the_length_of_a_measurement_that_keeps_them():
+    values = []
+    for norm, name in (("identity", "length_with_norms"), ("layer", "length"), ("layer", "length_with_norms")):
+        measure = Measurer(Settings(repeats=1, angles=3, norm=norm), TASK, metrics=[name, "params"])
+        values.append(measure(TINY).estimates[name].mean)
+    assert values[0] == values[1] == values[2]
+    plain = Measurer(Settings(repeats=1, angles=3), TASK, metrics=["length"])(TINY).estimates["length"].mean
+    assert plain != pytest.approx(values[0], rel=0.01)
+
+
 @pytest.mark.parametrize("name", ["tiny", "vit_tiny_patch16_224"])
 def test_every_score_is_measured_and_repeats_bit_for_bit(name: str):
     subject: Subject = TINY if name == "tiny" else TimmSubject(TimmModel(name), TASK)
@@ -249,8 +272,8 @@ def test_every_score_is_measured_and_repeats_bit_for_bit(name: str):
 
 def test_counts_of_an_architecture():
     found = Measurer(SETTINGS, TASK, metrics=COUNTS)(TINY)
-    assert [found.estimates[name].mean for name in COUNTS] == [5, 15, 17]
-    with pytest.raises(UserError, match="timm:resnet18 has no depth, expansion and kernel"):
+    assert [found.estimates[name].mean for name in COUNTS] == [5, 16, 15, 17]
+    with pytest.raises(UserError, match="timm:resnet18 has no depth, width, expansion and kernel"):
         Measurer(SETTINGS, TASK, metrics=["depth"])(TimmSubject(TimmModel("resnet18"), TASK))
 
 

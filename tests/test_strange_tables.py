@@ -17,6 +17,7 @@ from asvit.runs.urls import hide_passwords, shown_url, without_passwords
 from asvit.study.plan import PlanSettings, planned
 from asvit.study.queue import Queue
 from asvit.study.results import Trained, as_csv, read_csv
+from asvit.study.sample import sample_topologies
 
 PROVENANCE = {"image_size": "32x32", "epochs": "2", "settings": "0123456789ab"}
 TRAINED = [
@@ -233,7 +234,7 @@ def test_passwords_are_shown_nowhere(capsys, name):
 
 @pytest.mark.parametrize("name", URLS)
 def test_a_storage_with_a_password_is_refused_without_it(name):
-    plan = planned(PlanSettings(topologies=7, seeds=2, repeated=6, seed=0))
+    plan = planned(PlanSettings(topologies=7, seeds=2, repeated=6, seed=0), sample_topologies(7, seed=0))
     with pytest.raises(UserError) as refused:
         Queue(URLS[name], "study", plan, {}, heartbeat=60)
     assert SECRET not in str(refused.value)

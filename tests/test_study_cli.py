@@ -21,6 +21,7 @@ from asvit.networks.named import parse_network
 from asvit.networks.space import Topology
 from asvit.study.plan import PlanSettings, planned
 from asvit.study.recipes import RECIPES
+from asvit.study.sample import sample_topologies
 from asvit.study.settings import StudySettings
 from asvit.study.setup import images_used
 from asvit.training.classifier import ClassifierTraining
@@ -31,7 +32,7 @@ from asvit.training.settings import ImageData
 BARE = ("study", "--data", "digits", "--recipe", "smoke", "--threads", "1")
 STUDY = (*BARE, "--metrics", "length,ntk,params")
 SOON = ("--heartbeat", "2")  # seconds; twice that after a worker was killed, its training is given back
-PLAN = planned(PlanSettings(topologies=4, seeds=2, repeated=4, seed=0))
+PLAN = planned(PlanSettings(topologies=4, seeds=2, repeated=4, seed=0), sample_topologies(4, seed=0))
 
 
 def workers_of(parent: int) -> list[int]:
@@ -137,6 +138,30 @@ def test_a_study_continues_from_what_a_killed_one_had_written(finished, tmp_path
     ours, theirs = json.loads(said.stdout), json.loads((finished / "result.json").read_text())
     assert [one["top1"] for one in ours["trained"]] == [one["top1"] for one in theirs["trained"]]
     assert [score["tau"] for score in ours["scores"]] == [score["tau"] for score in theirs["scores"]]
+
+
+def test_a_study_at_a_budget_fills_it_and_goes_on_with_the_same_networks(tmp_path):
+    budget = ("--params", "150k", "--macs", "9M", "--base-stride", "2", "--metrics", "length,ntk,params,macs,depth")
+    arguments = (*BARE, *budget, "--least-ratio", "0", "--topologies", "10", "--repeated", "6", "--out", "run")
+    said = asvit(*arguments, "--json", cwd=tmp_path)
+    result = json.loads(said.stdout)
+    assert len(result["points"]) == 10
+    assert len(result["trained"]) == 16
+    for point in result["points"]:
+        assert Architecture.parse(point["topology"]).topology.base_stride == 2
+        assert 0.97 <= max(point["params"] / 150e3, point["macs"] / 9e6) <= 1
+    assert result["baseline"] in ("params", "macs", "depth")
+    assert " the best plain number, " in result["sentence"] or result["baseline"] == "params"
+    again = asvit(*arguments, "--workers", "1", cwd=tmp_path)
+    assert "10 of 10" in again.stderr
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["trained"] == result["trained"]
+    best = max(result["points"], key=lambda point: point["top1"])["topology"]
+    assert f"asvit train '{best}' --data digits --image-size 32" in again.stderr
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Random networks that fill 150k parameters and 9M MACs, in topology, blocks and width" in page
+    refused = asvit(*BARE, "--latency", "9ms", "--storage", "sqlite:///s.sqlite3", "--out", "b", cwd=tmp_path, check=2)
+    assert "are sampled by what this machine measures" in refused.stderr
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_recipe_takes_as_many_images_as_there_are():

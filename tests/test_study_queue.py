@@ -18,10 +18,11 @@ from asvit.study import storage
 from asvit.study.plan import PlanSettings, pilot_of, planned
 from asvit.study.queue import Queue
 from asvit.study.results import Trained
+from asvit.study.sample import sample_topologies
 from asvit.study.worker import Pilot, work
 
 SETTINGS = PlanSettings(topologies=7, seeds=2, repeated=6, seed=0)
-PLAN = planned(SETTINGS)
+PLAN = planned(SETTINGS, sample_topologies(SETTINGS.topologies, SETTINGS.seed))
 CONFIG = {"recipe": "smoke", "train": {"epochs": 1}}
 
 

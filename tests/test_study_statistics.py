@@ -11,7 +11,7 @@ from scipy import stats
 
 from asvit.study.correlation import Interval, kendall, mean_of_top, partial, rank_sum, resamples, same_band
 from asvit.study.noise import Variance, ceiling, measurement_reliability, variance_of
-from asvit.study.verdict import Score, judge, sentence, together
+from asvit.study.verdict import Score, best_plain, judge, sentence, together
 
 ONCE = lambda n: np.ones((1, n))  # noqa: E731
 small_numbers = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=12)
@@ -177,39 +177,44 @@ PARAMS = np.arange(11.0)
 PILOT = variance_of({"a": [0.0, 1.0], "b": [5.0, 6.0]})
 
 
+def judged(of, accuracy, baseline):
+    """A score judged beside counting parameters, by accuracies without noise."""
+    return judge(of, accuracy, score("params", baseline), 1.0)
+
+
 @pytest.mark.parametrize("valid", [0, 1, 3, 9])
 def test_a_score_that_is_valid_for_fewer_than_ten_topologies_is_not_judged(valid):
     values = np.where(np.arange(11) < valid, PARAMS, np.nan)
-    found = judge(score("x", values, np.ones((11, 2))), ACCURACY, PARAMS, 1.0)
+    found = judged(score("x", values, np.ones((11, 2))), ACCURACY, PARAMS)
     nothing = (found.tau, found.within_bands, found.regret, found.ceiling)
     assert (found.topologies, *nothing) == (valid, None, None, None, None)
-    params = judge(score("params", PARAMS), ACCURACY, PARAMS, 1.0)
+    params = judged(score("params", PARAMS), ACCURACY, PARAMS)
     assert params.tau is not None
-    said = sentence({"length": found, "params": params}, PILOT)
+    said = sentence({"length": found, "params": params}, "params", PILOT)
     assert said.startswith(
         f"On this data nothing can be said of length distortion: it is valid for {valid} of 11 topologies"
     )
 
 
 def test_a_study_of_fewer_than_ten_topologies_judges_nothing():
-    found = judge(score("x", PARAMS[:9]), ACCURACY[:9], PARAMS[:9], 1.0)
+    found = judged(score("x", PARAMS[:9]), ACCURACY[:9], PARAMS[:9])
     assert found.tau is None
-    said = sentence({"length": found, "params": found}, PILOT)
+    said = sentence({"length": found, "params": found}, "params", PILOT)
     assert said == "No score is judged: this study trained 9 topologies, and it takes 10 at least."
-    assert judge(score("x", PARAMS[:10]), ACCURACY[:10], PARAMS[:10], 1.0).tau is not None
+    assert judged(score("x", PARAMS[:10]), ACCURACY[:10], PARAMS[:10]).tau is not None
 
 
 def test_a_score_that_is_the_same_for_all_says_nothing():
-    params = judge(score("params", PARAMS), ACCURACY, PARAMS, 1.0)
-    same = judge(score("length", np.ones(11)), ACCURACY, PARAMS, 1.0)
-    said = sentence({"length": same, "params": params}, PILOT)
-    assert "all topologies have the same length distortion or as many parameters" in said
+    params = judged(score("params", PARAMS), ACCURACY, PARAMS)
+    same = judged(score("length", np.ones(11)), ACCURACY, PARAMS)
+    said = sentence({"length": same, "params": params}, "params", PILOT)
+    assert "nothing can be said: length distortion or counting parameters is the same for all" in said
 
 
 def test_regret_is_against_the_best_of_all():
     values = PARAMS.copy()
     values[2], values[3] = 99.0, np.nan  # the best of the valid ones, and the best of all
-    found = judge(score("x", values), ACCURACY, PARAMS, 1.0)
+    found = judged(score("x", values), ACCURACY, PARAMS)
     assert found.topologies == 10
     assert found.regret == pytest.approx(0.2)
 
@@ -220,7 +225,7 @@ def test_what_two_scores_have_together_is_as_noisy_as_they_are():
     both = together([score("a", noise.mean(1), noise), score("b", -noise.mean(1), rng.standard_normal((30, 4)))])
     assert both.repeats is not None
     assert both.repeats.shape == (30, 4)
-    assert judge(both, rng.standard_normal(30), np.arange(30.0), 1.0).ceiling == pytest.approx(0.0, abs=0.45)
+    assert judged(both, rng.standard_normal(30), np.arange(30.0)).ceiling == pytest.approx(0.0, abs=0.45)
 
 
 def test_the_sentence_says_what_the_intervals_say():
@@ -228,15 +233,30 @@ def test_the_sentence_says_what_the_intervals_say():
     n = 40
     accuracy = np.arange(n) / n
     shuffled = np.random.default_rng(0).permutation(n).astype(float)
-    params, length = judge(score("params", shuffled), accuracy, shuffled, 1.0), score("length", accuracy)
-    better = {"length": judge(length, accuracy, shuffled, 1.0), "params": params}
-    assert "ranks better than counting parameters" in sentence(better, pilot)
+    params, length = judged(score("params", shuffled), accuracy, shuffled), score("length", accuracy)
+    better = {"length": judged(length, accuracy, shuffled), "params": params}
+    assert "ranks better than counting parameters" in sentence(better, "params", pilot)
     worse = {
-        "length": judge(score("length", -accuracy), accuracy, accuracy, 1.0),
-        "params": judge(score("params", accuracy), accuracy, accuracy, 1.0),
+        "length": judged(score("length", -accuracy), accuracy, accuracy),
+        "params": judged(score("params", accuracy), accuracy, accuracy),
     }
-    assert "ranks worse than counting parameters" in sentence(worse, pilot)
-    same = {"length": judge(score("length", shuffled), accuracy, shuffled, 1.0), "params": params}
-    assert "ranks no better than counting parameters" in sentence(same, pilot)
-    assert "decide little" not in sentence(same, pilot)
-    assert "they decide little" in sentence(same, variance_of({"a": [0.0, 1.0], "b": [0.5, 1.5]}))
+    assert "ranks worse than counting parameters" in sentence(worse, "params", pilot)
+    same = {"length": judged(score("length", shuffled), accuracy, shuffled), "params": params}
+    assert "ranks no better than counting parameters" in sentence(same, "params", pilot)
+    assert "decide little" not in sentence(same, "params", pilot)
+    assert "they decide little" in sentence(same, "params", variance_of({"a": [0.0, 1.0], "b": [0.5, 1.5]}))
+
+
+def test_at_a_budget_measures_are_compared_with_the_plain_number_that_ranks_best():
+    macs = np.array([0, 1, 2, 4, 3, 5, 6, 7, 8, 9, 10.0])
+    plain = [score("params", PARAMS), score("macs", -macs), score("depth", macs), score("width", np.ones(11))]
+    missing = score("kernel", np.where(PARAMS < 3, np.nan, ACCURACY))
+    best = best_plain([*plain, missing, score("length", ACCURACY)], macs)
+    assert best.name == "depth"
+    length = judge(score("length", PARAMS), macs, best, 1.0)
+    itself = judge(best, macs, best, 1.0)
+    assert itself.over_baseline is None
+    assert length.over_baseline is not None
+    assert length.over_baseline.value == pytest.approx(stats.kendalltau(PARAMS, macs).statistic - 1)
+    said = sentence({"length": length, "depth": itself}, "depth", PILOT)
+    assert "the best plain number, depth: τ" in said

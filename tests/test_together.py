@@ -41,12 +41,18 @@ def subject(text: str, divisor: int = 1) -> ArchitectureSubject:
     ],
 )
 def test_values_are_those_of_one_by_one(text, settings, monkeypatch):
-    metrics = ["length", "curvature", "length_of_curvature", "ntk"]
+    metrics = ["length", "length_with_norms", "curvature", "length_of_curvature", "ntk"]
     expected = Measurer(settings, TASK, metrics=metrics)(subject(text))
     monkeypatch.setattr(measuring, "TOGETHER", {"cpu"})
     monkeypatch.setattr(Measurer, "evaluate", None)
     found = Measurer(settings, TASK, metrics=metrics)(subject(text))
-    for name, tolerance in (("length", 1e-5), ("curvature", 1e-4), ("length_of_curvature", 1e-4), ("ntk", 1e-3)):
+    for name, tolerance in (
+        ("length", 1e-5),
+        ("length_with_norms", 1e-5),
+        ("curvature", 1e-4),
+        ("length_of_curvature", 1e-4),
+        ("ntk", 1e-3),
+    ):
         assert found.estimates[name].values == pytest.approx(expected.estimates[name].values, rel=tolerance)
         assert len(set(found.estimates[name].values)) == settings.repeats
 

@@ -18,6 +18,7 @@ from asvit.networks.named import parse_network
 from asvit.runs.devices import device_name
 from asvit.study.plan import PlanSettings, planned
 from asvit.study.recipes import RECIPES
+from asvit.study.sample import sample_topologies
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.recipe import TrainRecipe
 from asvit.training.resident import Resident, stored_size
@@ -26,7 +27,7 @@ from asvit.training.settings import Running
 
 pytestmark = ON_DEVICE
 
-PLAN = planned(PlanSettings(topologies=3, seeds=2, repeated=3, seed=0))
+PLAN = planned(PlanSettings(topologies=3, seeds=2, repeated=3, seed=0), sample_topologies(3, seed=0))
 
 
 @pytest.fixture(scope="module")

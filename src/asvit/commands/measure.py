@@ -74,9 +74,10 @@ def measure(
         is called with those of num_classes, in_chans, img_size and image_size (pixels of a side, or (height, width))
         that its signature names.
     metrics
-        Several with commas: length, ntk, curvature, length_of_curvature; scores of others: gradient_norm, snip,
-        synflow, naswot, zico, dss, attention_entropy, token_entropy; counts: params, macs, depth, expansion, kernel;
-        of the network in use on this device: latency, throughput, memory.
+        Several with commas: length, length_with_norms, ntk, curvature, length_of_curvature; scores of others:
+        gradient_norm, snip, synflow, naswot, zico, dss, attention_entropy, token_entropy, layer_entropy; counts:
+        params, macs, depth, width, expansion, kernel; of the network in use on this device: latency, throughput,
+        memory.
     recipe
         Recipe whose repeats, angles and images are taken where they are not given.
     """

@@ -82,11 +82,12 @@ class DesignTaskOptions(
     """What networks are designed or measured for, where images may say it."""
 
 
-OF_CURVE = ("length", "curvature", "length_of_curvature")
-OF_IMAGES = ("ntk", "gradient_norm", "snip", "naswot", "zico", "attention_entropy", "token_entropy")
+WITHOUT_NORMS = ("length", "curvature", "length_of_curvature")
+OF_CURVE = (*WITHOUT_NORMS, "length_with_norms")
+OF_IMAGES = ("ntk", "gradient_norm", "snip", "naswot", "zico", "attention_entropy", "token_entropy", "layer_entropy")
 CHANGED: Mapping[str, tuple[str, ...]] = {
     "angles": OF_CURVE,
-    "norm": OF_CURVE,
+    "norm": WITHOUT_NORMS,
     "radius": OF_CURVE,
     "output": (*OF_CURVE, "ntk"),
     "kernel_images": OF_IMAGES,

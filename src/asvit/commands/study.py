@@ -1,5 +1,7 @@
 """The commands of `asvit study`. Imports torch only in jobs that compute."""
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,14 +10,28 @@ from cyclopts import App, Group, Parameter
 from asvit.commands.groups import Options
 from asvit.commands.hand_over import hand_over
 from asvit.commands.help import helped
-from asvit.commands.options import RECIPES_OWN, MeasureOptions, RunOptions, ScoreOptions, SpaceOptions, split_names
+from asvit.commands.options import (
+    BUDGET,
+    RECIPES_OWN,
+    DesignTaskOptions,
+    MeasureOptions,
+    MeasureOwnOptions,
+    RecipeName,
+    RunOptions,
+    ScoreOptions,
+    SpaceOptions,
+    split_names,
+)
 from asvit.commands.train_options import DataOptions, PrecisionOptions, TrainOptions
 from asvit.design.budget import Budget
+from asvit.design.recipes import RECIPES as DESIGN_RECIPES
 from asvit.errors import from_extra
+from asvit.measure.metrics import METRICS
 from asvit.networks.named import read_architecture
 from asvit.study.plan import LEAST_RATIO, PlanSettings
 from asvit.study.recipes import RECIPES, StudyRecipe
 from asvit.study.settings import Contest, SearchMethod, StudySettings, Workers
+from asvit.units import Kind
 
 StudyRecipeName = Literal["paper", "cifar10", "cifar10-laptop", "smoke"]
 
@@ -36,7 +52,8 @@ study = App(
         "study",
         "asvit study --data digits --recipe smoke --least-ratio 0",
         "asvit study --data path/to/images --recipe cifar10-laptop --out runs/study",
-        first=("data", "in-chans", "recipe", "topologies", "least-ratio", "so-far", *WORKING),
+        "asvit study --data path/to/images --params 2M --base-stride 2",
+        first=("data", "in-chans", "recipe", "params", "topologies", "least-ratio", "so-far", *WORKING),
     ),
 )
 
@@ -62,6 +79,32 @@ class SampleOptions(
     def plan(self, recipe: StudyRecipe, seed: int) -> PlanSettings:
         """How many trainings."""
         return PlanSettings.of(**{"topologies": recipe.topologies, "seeds": recipe.seeds} | self.given, seed=seed)
+
+
+class FilledOptions(Options, group=BUDGET):
+    """What every network of the sample fills to 97 % or more; given together, they hold together."""
+
+    params: str | None = None
+    """Parameters, such as 2M: random topologies with random blocks, as wide as that admits (default: one block a stage
+    and C = 32, whatever it costs, as in the paper)."""
+    macs: str | None = None
+    """Multiply-adds for one image, such as 100M."""
+    latency: str | None = None
+    """Time of a forward pass of one image on this device, such as 8ms: the median over passes."""
+    memory: str | None = None
+    """Memory of a forward pass of one image on this device, such as 50MB."""
+
+    @property
+    def budget(self) -> Budget | None:
+        """What every network fills."""
+        texts: dict[Kind, str | None] = {
+            "params": self.params,
+            "macs": self.macs,
+            "latency": self.latency,
+            "memory": self.memory,
+        }
+        bounds = [Budget.parse(kind, text) for kind, text in texts.items() if text is not None]
+        return Budget.together(bounds) if bounds else None
 
 
 def study_settings(
@@ -93,6 +136,7 @@ def run(
     recipe: StudyRecipeName = "cifar10",
     metrics: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     sampling: SampleOptions = SampleOptions(),
+    filled: FilledOptions = FilledOptions(),
     workers: Working = Workers(),
     sampled: SpaceOptions = SpaceOptions(),
     training: TrainOptions = TrainOptions(),
@@ -100,7 +144,7 @@ def run(
     computing: PrecisionOptions = PrecisionOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
-    """Train sampled topologies, and judge every measure, and counting parameters, by their accuracies.
+    """Train sampled networks, and judge every measure, and counting parameters, by their accuracies.
 
     Parameters
     ----------
@@ -108,7 +152,7 @@ def run(
         paper: 87 topologies, 300 epochs. cifar10: small photographs on a GPU. cifar10-laptop: hours on a CPU. smoke:
         seconds.
     metrics
-        Metrics to judge, with commas (default: all).
+        Metrics to judge, with commas (default: all of the untrained network; at a budget the latency too).
     """
     settings = study_settings(recipe, data, workers, training, measuring, computing)
     with from_extra("study"):
@@ -119,12 +163,57 @@ def run(
         settings,
         sampling.plan(RECIPES[recipe], run.job.seed),
         split_names(metrics),
+        budget=filled.budget,
         base_stride=sampled.base_stride,
         least_ratio=sampling.least_ratio,
         so_far=sampling.so_far,
         job=run.job,
     )
     hand_over(finished, show_study, as_json=run.json)
+
+
+@study.command(
+    **helped(
+        "study table",
+        "asvit study table accuracies.csv --image-size 224",
+        first=("metrics", "image-size", "in-chans", "num-classes", "recipe", "device", "threads", "out"),
+        usage="FILE",
+    )
+)
+def table(
+    file: Path,
+    /,
+    *,
+    metrics: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    recipe: RecipeName = "quick",
+    task: DesignTaskOptions = DesignTaskOptions(),
+    measuring: MeasureOwnOptions = MeasureOwnOptions(),
+    run: RunOptions = RunOptions(),
+) -> None:
+    """Judge every measure by accuracies that somebody else made: nothing is trained.
+
+    Parameters
+    ----------
+    file
+        CSV file with a column network, of names as asvit measure takes them, or a column model, of timm's names; and a
+        column top1, in shares or per cent. A network in several rows has several accuracies, such as those of its
+        seeds; other columns do not count.
+    metrics
+        Metrics to judge, with commas (default: all of the untrained network).
+    recipe
+        How carefully to measure.
+    """
+    chosen, names = DESIGN_RECIPES[recipe], split_names(metrics)
+    measured = measuring.own(chosen, names or [*METRICS])
+    with from_extra("study"):
+        from asvit.commands.study_show import show_verdict
+        from asvit.measure.job import task_of
+        from asvit.study.table import run_table
+
+    images = task_of(task.given, measured, stored=None, default=chosen.task)
+    with redirect_stdout(sys.stderr):  # for what functions of users print
+        finished = run_table(file, names, recipe=recipe, task=images, measuring=measured, job=run.job)
+    hand_over(finished, show_verdict, as_json=run.json)
 
 
 @study.command(

@@ -7,31 +7,36 @@ from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_estimate, in_per_cent, or_dash
 from asvit.study.contest import ScalingContest, SearchContest
 from asvit.study.contest_verdict import sentences_of_rules, sentences_of_searches
-from asvit.study.results import StudyResult
+from asvit.study.results import StudyResult, Verdict
 from asvit.units import format_size
 
 
-def show_study(result: StudyResult) -> None:
-    """Print the sentence, a row a score where any is judged, and the pilot."""
+def show_verdict(result: Verdict) -> None:
+    """Print the sentence, and a row a score where any is judged."""
     if result.judged:
         print_table(_scores(result))
     else:
         say(result.sentence)
+
+
+def show_study(result: StudyResult) -> None:
+    """Print the verdict, and the pilot."""
+    show_verdict(result)
     say(
         f"pilot: variance between topologies {result.pilot} times that between seeds; "
         f"{len(result.trained)} of {result.planned} trainings"
     )
 
 
-def _scores(result: StudyResult) -> Table:
+def _scores(result: Verdict) -> Table:
     table = new_table(result.sentence)
     table.add_column("score", overflow="fold")
-    for header in ("τ", "given params", "within bands", "ceiling", "regret", "of five", "seconds"):
+    for header in ("τ", f"given {result.baseline}", "within bands", "ceiling", "regret", "of five", "seconds"):
         table.add_column(header, justify="right")
     for score in result.scores:
         table.add_row(
             score.name,
-            *map(or_dash, (score.tau, score.beyond_params, score.within_bands)),
+            *map(or_dash, (score.tau, score.beyond_baseline, score.within_bands)),
             or_dash(score.ceiling, ".2f"),
             or_dash(score.regret, ".2%"),
             or_dash(score.regret_of_five, ".2%"),

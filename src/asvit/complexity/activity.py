@@ -133,6 +133,41 @@ def mean_entropy(
     return entropies / rows
 
 
+def layer_entropy(network: nn.Module, images: Images) -> float:
+    """Mean of :func:`token_entropy` over the outputs of all linear layers, in nats; each layer counts alike.
+
+    Rows of an output are its tokens, of all images together, whatever axes they have; a layer that is called several
+    times counts as often.
+
+    Args:
+        network: classifier that has ``nn.Linear`` layers.
+        images: images that it sees.
+
+    Raises:
+        NothingToScore: the network calls no linear layer.
+
+    >>> network = nn.Linear(4, 4, bias=False)
+    >>> _ = nn.init.eye_(network.weight)
+    >>> round(layer_entropy(network, torch.eye(4)) / torch.tensor(4.0).log().item(), 6)
+    1.0
+    """
+    entropies: list[float] = []
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    hooks = [
+        layer.register_forward_hook(lambda *call: entropies.append(token_entropy(call[-1].flatten(0, -2)[None])))
+        for layer in layers
+    ]
+    try:
+        with torch.no_grad():
+            network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not entropies:
+        raise NothingToScore("the network has no linear layer")
+    return sum(entropies) / len(entropies)
+
+
 def token_entropy(tokens: Float[Tensor, "n T C"]) -> float:
     """Logarithm of the effective rank of the tokens, ``-Σ p ln p`` in nats (Roy & Vetterli, EUSIPCO 2007).
 

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from asvit.design.costs import Costs
 from asvit.design.family import FamilySettings, narrowest
-from asvit.design.forecast import Forecast, growth_ahead, scaled_by_macs, work_of, work_of_choices
+from asvit.design.forecast import Forecast, growth_ahead, middle_choice, scaled_by_macs, work_of, work_of_choices
 from asvit.design.grow import OnMeasured
 from asvit.design.search import SearchSettings, SearchStep
 from asvit.design.words import undecided_in_words
@@ -121,7 +121,7 @@ class DesignDisplay:
             nonlocal start
             start = start or current
             self._learn(choices[done - 1], width_divisor=family.growth.width_divisor)
-            ahead = work_of_choices(choices[done:], family) + after(choices[len(choices) // 2])
+            ahead = work_of_choices(choices[done:], family) + after(middle_choice(choices))
             ahead /= self.measurer.side_by_side(USUAL_CHOICES)
             self.display.update(
                 "growth",

@@ -71,7 +71,7 @@ def _count(number: Callable[[Architecture], int]) -> Callable[[Probe], float]:
     def count(probe: Probe) -> float:
         if not isinstance(probe.subject, ArchitectureSubject):
             raise NotAdmitted(
-                f"{probe.subject.name} has no depth, expansion and kernel in the sense of Table 1: expected an "
+                f"{probe.subject.name} has no depth, width, expansion and kernel in the sense of Table 1: expected an "
                 "architecture of asvit; leave these metrics out, or measure the model by itself"
             )
         return float(number(probe.subject.architecture))
@@ -81,6 +81,7 @@ def _count(number: Callable[[Architecture], int]) -> Callable[[Probe], float]:
 
 FUNCTIONS: dict[str, MetricFunction] = {
     "length": lambda probe: curve.length(probe.velocity).item(),
+    "length_with_norms": lambda probe: curve.length(probe.with_norms.velocity).item(),
     "ntk": _condition_number,
     "curvature": _curvature,
     "length_of_curvature": _length_of_curvature,
@@ -90,6 +91,7 @@ FUNCTIONS: dict[str, MetricFunction] = {
     "throughput": lambda probe: probe.usage.throughput,
     "memory": lambda probe: float(probe.usage.memory),
     "depth": _count(lambda architecture: sum(architecture.depths)),
+    "width": _count(lambda architecture: architecture.width),
     "expansion": _count(lambda architecture: sum(architecture.topology.expansions)),
     "kernel": _count(lambda architecture: sum(architecture.topology.kernels)),
     "gradient_norm": _of_loss(scores.gradient_norm),
@@ -100,6 +102,7 @@ FUNCTIONS: dict[str, MetricFunction] = {
     "dss": _dss,
     "attention_entropy": _of_images(activity.attention_entropy),
     "token_entropy": _token_entropy,
+    "layer_entropy": _of_images(activity.layer_entropy),
 }
 """Function of every measure in :data:`~asvit.measure.metrics.METRICS`, by the measure's name."""
 

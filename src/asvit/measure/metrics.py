@@ -41,6 +41,15 @@ class Metric:
         return self.symbol if self.in_use else self.name
 
     @property
+    def plain(self) -> bool:
+        """Whether it is a plain number: a count, or the network in use. Every other measure has to beat these.
+
+        >>> METRICS["macs"].plain, METRICS["latency"].plain, METRICS["length"].plain
+        (True, True, False)
+        """
+        return self.counted or self.in_use
+
+    @property
     def sign(self) -> int:
         """+1 where higher is better, -1 where lower is."""
         return 1 if self.better == "higher" else -1
@@ -53,6 +62,13 @@ _METRICS = (
         title="length distortion",
         better="higher",
         source="Section 3.2, item 2",
+    ),
+    Metric(
+        name="length_with_norms",
+        symbol="L^E_norms",
+        title="length distortion with norms",
+        better="higher",
+        source="Section 3.2, item 2, with the network's norms kept",
     ),
     Metric(
         name="ntk",
@@ -121,6 +137,14 @@ _METRICS = (
         name="depth",
         symbol="depth",
         title="attention blocks",
+        better="higher",
+        source="plain baseline",
+        counted=True,
+    ),
+    Metric(
+        name="width",
+        symbol="C",
+        title="channels of the first stage",
         better="higher",
         source="plain baseline",
         counted=True,
@@ -196,6 +220,13 @@ _METRICS = (
         title="spectral entropy of the last map's tokens",
         better="higher",
         source="Roy & Vetterli 2007 (effective rank)",
+    ),
+    Metric(
+        name="layer_entropy",
+        symbol="H_layers",
+        title="spectral entropy of the tokens of all linear layers",
+        better="higher",
+        source="Roy & Vetterli 2007 (effective rank), mean over layers",
     ),
 )
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -183,6 +183,11 @@ class Probe:
         return v, a
 
     @cached_property
+    def with_norms(self) -> "Probe":
+        """This probe, its network's norms kept; the probe itself where they are."""
+        return self if self.settings.norm == "layer" else replace(self, settings=with_norms(self.settings))
+
+    @cached_property
     def kernel(self) -> Float64[Tensor, "n n"]:
         """Neural tangent kernel of the sum of the outputs, on the draw's images."""
         weights = kernel_parameters(self.network, self.settings)
@@ -235,6 +240,11 @@ def without_gradients(network: NetworkT, settings: Settings, order: Literal[1, 2
     elif order == 2:
         write_out_norms(network)
     return network
+
+
+def with_norms(settings: Settings) -> Settings:
+    """These settings, but that norms are kept while the curve is measured."""
+    return replace(settings, norm="layer")
 
 
 def circle_radius(settings: Settings, inputs: int) -> float:

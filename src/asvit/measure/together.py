@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from asvit.complexity import curve
 from asvit.complexity.cost import activation_bytes
 from asvit.complexity.layerwise import layerwise_kernel
-from asvit.measure.probe import Draw, Probe, circle_radius, kernel_parameters, without_gradients
+from asvit.measure.probe import Draw, Probe, circle_radius, kernel_parameters, with_norms, without_gradients
 from asvit.measure.settings import Settings, Use
 from asvit.measure.stacked import stack_into
 from asvit.measure.subject import ArchitectureSubject, MeasuredAsViT
@@ -103,6 +103,11 @@ class Together:
         return v, a
 
     @cached_property
+    def with_norms(self) -> "Together":
+        """These networks, their norms kept."""
+        return replace(self, settings=with_norms(self.settings))
+
+    @cached_property
     def kernel(self) -> Float64[Tensor, "R n n"]:
         """Neural tangent kernel of every draw."""
         names = kernel_parameters(self.network, self.settings)
@@ -149,6 +154,13 @@ class ProbeTogether(Probe):
         """Velocity ``v(θ)`` and acceleration ``a(θ)`` of the circle's image."""
         v, a = self.together.velocity_and_acceleration
         return v[self.place], a[self.place]
+
+    @cached_property
+    def with_norms(self) -> Probe:
+        """This probe, its network's norms kept; the probe itself where they are."""
+        if self.settings.norm == "layer":
+            return self
+        return replace(self, settings=with_norms(self.settings), together=self.together.with_norms)
 
     @cached_property
     def kernel(self) -> Float64[Tensor, "n n"]:

@@ -53,6 +53,13 @@ def _study() -> Kind:
     return Kind(study_page, study_panels)
 
 
+def _table() -> Kind:
+    with from_extra("study"):
+        from asvit.report.study.table import table_page, table_panels
+
+    return Kind(table_page, table_panels)
+
+
 def _search_contest() -> Kind:
     with from_extra("study"):
         from asvit.report.study.contests import search_contest_page, search_contest_panels
@@ -72,6 +79,7 @@ KINDS: Mapping[str, Callable[[], Kind]] = {
     "train": _training,
     "detect": _detection,
     "study": _study,
+    "study-table": _table,
     "study-search": _search_contest,
     "study-scaling": _scaling_contest,
 }

@@ -14,7 +14,7 @@ def marked_symbols() -> list[str]:
     """Symbols that are written with ``^`` or ``_`` in plain text, the longest first.
 
     >>> marked_symbols()[:2], "L^E" in marked_symbols(), "κ" in marked_symbols()
-    (['H_tokens', 'H_attn'], True, False)
+    (['L^E_norms', 'H_layers'], True, False)
     """
     marked = {metric.symbol for metric in METRICS.values() if re.search(r"[\^_]", metric.symbol)}
     return sorted(marked, key=lambda symbol: (-len(symbol), symbol))

@@ -46,9 +46,12 @@ def _after(run: Path, asked: Json) -> Iterator[Step]:
             yield from after_training(run, config.get("data", IMAGES))
         case "detect":
             yield from after_detection(run, config.get("data", COCO))
+        case "study-table":
+            yield "its verdict, with intervals, in a browser", str(run / REPORT)
+            yield from after_table()
         case "study" | "study-search" | "study-scaling" as job:
             yield "its verdict, with intervals, in a browser", str(run / REPORT)
-            yield from after_study(asked) if job == "study" else after_contest(run, asked)
+            yield from after_study(run, asked) if job == "study" else after_contest(run, asked)
 
 
 def after_search(run: Path) -> Iterator[Step]:
@@ -104,17 +107,53 @@ def after_scoring(detector: Path) -> Iterator[Step]:
     yield "pictures with what is found", command("asvit", "detect", "predict", detector, "image.jpg")
 
 
-def after_study(asked: Json) -> Iterator[Step]:
-    """Ask what a score is worth in use.
+@dataclass(frozen=True)
+class _Point:
+    """What is read here of a network of a study."""
+
+    topology: str
+    top1: float
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What is read here of a study's result."""
+
+    points: tuple[_Point, ...]
+
+
+def after_study(run: Path, asked: Json) -> Iterator[Step]:
+    """Ask what a score is worth in use; at a budget, train the most accurate network for longer.
 
     Args:
+        run: run directory.
         asked: content of ``run.json``.
+
+    Raises:
+        UserError: the result is damaged.
     """
-    recipe = asked["config"].get("recipe", "cifar10-laptop")
-    of_it = ("--data", asked.get("data", IMAGES), "--recipe", recipe, "--trainings", "1")
+    config, data = asked["config"], asked.get("data", IMAGES)
+    if config.get("budget") is not None:
+        best = max(read_record(run / RESULT, _Study).points, key=lambda point: point.top1)
+        yield "train the most accurate network for longer", _train(best.topology, data, config)
+        return
+    of_it = ("--data", data, "--recipe", config.get("recipe", "cifar10-laptop"), "--trainings", "1")
     yield "do searches by scores find better networks than chance?", command("asvit", "study", "search", *of_it)
     scaling = command("asvit", "study", "scaling", "seed", "--params", "5M", *of_it)
     yield "does growth by scores give better ones than chance?", scaling
+
+
+def after_table() -> Iterator[Step]:
+    """Ask the same of one's own images."""
+    words = command("asvit", "study", "--data", IMAGES, "--recipe", "cifar10-laptop")
+    yield "ask it of your own images: 30 trainings", words
+
+
+def _train(network: str, data: str, config: Json) -> str:
+    """The command that trains a network of a study or contest, at the size of its images."""
+    height, width = config["train"]["image_size"]
+    size = f"{height}" if height == width else f"{height}x{width}"
+    return command("asvit", "train", network, "--data", data, "--image-size", size)
 
 
 @dataclass(frozen=True)
@@ -152,7 +191,7 @@ def after_contest(run: Path, asked: Json) -> Iterator[Step]:
     if asked["job"] == "study-search":
         yield "grow the most accurate topology to your budget", command("asvit", "grow", best, "--params", "3M")
     else:
-        words = command("asvit", "train", best, "--data", asked.get("data", IMAGES))
+        words = _train(best, asked.get("data", IMAGES), asked["config"])
         yield "train the most accurate network for longer", words
 
 

@@ -1,12 +1,9 @@
-"""Which topologies a study trains, with which seeds, and in which order."""
+"""How many networks a study trains, with which seeds, and in which order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from asvit.errors import UserError, check_whole
-from asvit.networks.space import TABLE_1, Space
 
 PILOT_TOPOLOGIES, PILOT_SEEDS = 6, 2
 """What a study begins with, to learn whether its accuracies differ by more than chance."""
@@ -29,11 +26,11 @@ class PlanSettings:
     """How many trainings."""
 
     topologies: int
-    """Topologies, sampled uniformly (paper: 87)."""
+    """Topologies, or networks at a budget, sampled at random (paper: 87)."""
     seeds: int
-    """Trainings of each topology that is trained repeatedly."""
+    """Trainings of each that is trained repeatedly."""
     repeated: int
-    """Topologies that are trained repeatedly, the pilot's among them; the others are trained once."""
+    """Those that are trained repeatedly, the pilot's among them; the others are trained once."""
     seed: int
     """Random seed of the sample."""
 
@@ -68,38 +65,19 @@ class PlanSettings:
         return min(PILOT_TOPOLOGIES, self.topologies)
 
 
-def sample_topologies(count: int, seed: int, space: Space = TABLE_1) -> list[str]:
-    """Different topologies drawn uniformly from a space; a longer sample begins with the shorter one.
+def planned(settings: PlanSettings, networks: Sequence[str]) -> list[Planned]:
+    """All trainings of a sample: the pilot, then everything once, then the further seeds.
 
-    >>> sample_topologies(3, seed=0) == sample_topologies(5, seed=0)[:3]
-    True
-
-    Raises:
-        UserError: the space has fewer.
-    """
-    if count > space.size():
-        raise UserError(f"{count} different topologies are to be drawn from a space of {space.size()}: choose fewer")
-    rng = np.random.default_rng(seed)
-    sample: dict[str, None] = {}
-    while len(sample) < count:
-        sample[str(space.sample(rng))] = None
-    return list(sample)
-
-
-def planned(settings: PlanSettings, space: Space = TABLE_1) -> list[Planned]:
-    """All trainings: the pilot, then every topology once, then the further seeds.
-
-    >>> plan = planned(PlanSettings(topologies=7, seeds=2, repeated=7, seed=0))
+    >>> plan = planned(PlanSettings(topologies=7, seeds=2, repeated=7, seed=0), [f"network {i}" for i in range(7)])
     >>> [training.seed for training in plan]
     [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 0, 1]
     """
-    topologies = sample_topologies(settings.topologies, settings.seed, space)
     rounds = [
-        (topologies[: settings.pilot], range(PILOT_SEEDS)),
-        (topologies, range(1)),
-        (topologies[: settings.repeated], range(1, settings.seeds)),
+        (networks[: settings.pilot], range(PILOT_SEEDS)),
+        (networks, range(1)),
+        (networks[: settings.repeated], range(1, settings.seeds)),
     ]
-    in_order = [Planned(topology, seed) for part, seeds in rounds for seed in seeds for topology in part]
+    in_order = [Planned(network, seed) for part, seeds in rounds for seed in seeds for network in part]
     return list(dict.fromkeys(in_order))
 
 

@@ -63,12 +63,12 @@ class Scored:
     """Topologies for which the score is valid."""
     tau: Interval | None
     """Kendall τ_b; None where the score is the same for all."""
-    beyond_params: Interval | None
-    """Partial τ given #params."""
+    beyond_baseline: Interval | None
+    """Partial τ given the baseline."""
     within_bands: Interval | None
-    """τ among topologies of about equal #params."""
-    over_params: Interval | None
-    """τ less that of #params, on the same resamples."""
+    """τ among topologies with about equal values of the baseline."""
+    over_baseline: Interval | None
+    """τ less that of the baseline, on the same resamples."""
     regret: float | None
     """Accuracy lost by taking the topology of the highest score instead of the best of all; None where the score is
     valid for too few topologies, as are all other statistics then."""
@@ -83,11 +83,13 @@ class Scored:
 
 @dataclass(frozen=True)
 class Point:
-    """A topology with what was found of it."""
+    """A topology, or a network at a budget, with what was found of it."""
 
     topology: str
+    """Text form."""
     params: int
-    macs: int
+    macs: int | None
+    """Multiply-adds; None where a network of somebody else's table admits no count."""
     top1: float
     """Mean top-1 accuracy over its trainings."""
     trainings: int
@@ -98,28 +100,48 @@ class Point:
 
 
 @dataclass(frozen=True)
-class StudyResult:
-    """The verdict of a study."""
+class Verdict:
+    """How well every score ranks networks by accuracy."""
 
     task: Task
     measuring: Json
     """How it was measured: settings, and a digest of the photographs."""
+    baseline: str
+    """Name of the metric that scores are compared with: #params; at a budget the plain number that ranks best."""
     sentence: str
     """Whether length distortion ranks better than counting parameters, in words."""
-    pilot: Variance
-    variance: Variance
-    """Variance of all topologies that were trained repeatedly."""
     scores: tuple[Scored, ...]
     points: tuple[Point, ...]
-    planned: int
-    """Number of planned trainings; more than were done where a study is looked at on the way."""
-    trained: tuple[Trained, ...]
 
     @property
     def judged(self) -> list[Scored]:
         """Scores of which something can be said, the highest τ first."""
         judged = ((score.tau.value, score) for score in self.scores if score.tau is not None)
         return [score for _, score in sorted(judged, key=lambda pair: -pair[0])]
+
+
+@dataclass(frozen=True)
+class StudyResult(Verdict):
+    """The verdict of a study."""
+
+    pilot: Variance
+    variance: Variance
+    """Variance of all topologies that were trained repeatedly."""
+    planned: int
+    """Number of planned trainings; more than were done where a study is looked at on the way."""
+    trained: tuple[Trained, ...]
+
+
+@dataclass(frozen=True)
+class TableResult(Verdict):
+    """The verdict on accuracies that somebody else made."""
+
+    table: str
+    """Name of the file."""
+    variance: Variance | None
+    """Variance of networks with several accuracies; None where there are fewer than two."""
+    missing: Mapping[str, str]
+    """Networks that could not be measured, with the reason."""
 
 
 def by_network(trained: Sequence[Trained]) -> dict[str, list[float]]:

@@ -12,6 +12,7 @@ from asvit.errors import UserError
 from asvit.images import UNREADABLE, to_tensor
 from asvit.measure.job import prepare
 from asvit.measure.measurer import Measurer
+from asvit.measure.metrics import METRICS
 from asvit.measure.work import share_of_memory
 from asvit.networks.architecture import Task
 from asvit.runs.devices import choose_device, usable_cores
@@ -71,13 +72,20 @@ class Setup:
         config = self.config | self.extra | {"heartbeat": workers.heartbeat}  # all must agree who counts as dead
         return Queue(url, workers.name, plan, config, heartbeat=workers.heartbeat)
 
-    def measurer(self, device: str, number: int = 0) -> Measurer:
-        """Measurer of all metrics, with the draws of a run; workers on one GPU share its memory."""
+    def measurer(self, device: str, number: int = 0, *, in_use: bool = True) -> Measurer:
+        """Measurer of all metrics, with the draws of a run; workers on one GPU share its memory.
+
+        Args:
+            device: device to measure on.
+            number: number of the run.
+            in_use: whether metrics of networks in use, such as the latency, are among them.
+        """
         measuring, chosen = self.settings.measuring, choose_device(device)
         if chosen.type == "cuda" and measuring.work_memory is None:
             measuring = replace(measuring, work_memory=share_of_memory(chosen) // self.devices.count(device))
         job = Job(device=device, seed=self.job.seed + number)
-        return prepare(measuring, self.task, job, metrics=self.metrics)
+        metrics = [name for name in self.metrics if in_use or not METRICS[name].in_use]
+        return prepare(measuring, self.task, job, metrics=metrics)
 
     def source(self, split: Split) -> Source:
         """Training or validation images."""

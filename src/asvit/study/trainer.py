@@ -112,8 +112,8 @@ class Trainer:
 
     @cached_property
     def measurer(self) -> Measurer:
-        """Measurer that writes into the ledger of the run directory."""
-        measurer = self.setup.measurer(str(self.device))
+        """Measurer that writes into the ledger of the run directory; what is timed waits until nothing is trained."""
+        measurer = self.setup.measurer(str(self.device), in_use=False)
         measurer.remember_in(Ledger(self.setup.path / LEDGER))
         return measurer
 

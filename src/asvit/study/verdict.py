@@ -14,9 +14,8 @@ from asvit.study.noise import Variance, ceiling, measurement_reliability
 from asvit.study.plan import LEAST_RATIO
 from asvit.study.results import Scored, Trained
 
-BASELINE = METRICS["params"]
 BANDS = 3
-"""Number of bands of parameters, with equally many topologies each."""
+"""Number of bands of the baseline, with equally many topologies each."""
 FEWEST = 10
 """Topologies below which no score is judged: intervals over so few are no intervals, and bands hold a pair or two."""
 
@@ -74,23 +73,40 @@ def mean_accuracies(trained: Sequence[Trained], topologies: Sequence[str]) -> Fl
     )
 
 
+def best_plain(scores: Sequence[Score], accuracy: Float[np.ndarray, " n"]) -> Score:
+    """The plain number that ranks best, of those that are known of all networks: what a measure has to beat.
+
+    It was picked by the same accuracies, which flatter it: a measure that is better is so in spite of that.
+    """
+    known = [score for score in scores if METRICS[score.name].plain and np.isfinite(score.values).all()]
+    whole = np.ones((1, len(accuracy)), int)
+    return max(known, key=lambda score: np.nan_to_num(kendall(score.values, accuracy, whole)[0], nan=-1.0))
+
+
 def judge(
-    score: Score, accuracy: Float[np.ndarray, " n"], params: Float[np.ndarray, " n"], accuracy_reliability: float
+    score: Score, accuracy: Float[np.ndarray, " n"], baseline: Score, accuracy_reliability: float | None
 ) -> Scored:
-    """All that the table says of a score, on the topologies for which it is valid; nothing where these are too few."""
+    """All that the table says of a score, on the topologies for which it is valid; nothing where these are too few.
+
+    Args:
+        score: what ranks the topologies.
+        accuracy: accuracies by topology.
+        baseline: what the score is compared with.
+        accuracy_reliability: share of true variance in that of the accuracies; None where nobody knows.
+    """
     valid = np.isfinite(score.values)
     if valid.sum() < FEWEST:
         return _of(score, int(valid.sum()))
-    x, y, z = score.values[valid], accuracy[valid], params[valid]
+    x, y, z = score.values[valid], accuracy[valid], baseline.values[valid]
     counts = resamples(len(x))
     xy, xz, yz = kendall(x, y, counts), kendall(x, z, counts), kendall(z, y, counts)
-    baseline = score.name == BASELINE.name
+    itself = score.name == baseline.name
     return replace(
         _of(score, int(valid.sum())),
         tau=Interval.of(xy),
-        beyond_params=None if baseline else Interval.of(partial(xy, xz, yz)),
+        beyond_baseline=None if itself else Interval.of(partial(xy, xz, yz)),
         within_bands=Interval.of(kendall(x, y, counts, same_band(z, BANDS))),
-        over_params=None if baseline else Interval.of(xy - yz),
+        over_baseline=None if itself else Interval.of(xy - yz),
         regret=float(accuracy.max()) - mean_of_top(x, y, 1),
         regret_of_five=float(accuracy.max()) - mean_of_top(x, y, 5),
         ceiling=_ceiling(score, valid, accuracy_reliability),
@@ -107,9 +123,9 @@ def _of(score: Score, topologies: int) -> Scored:
         source=score.source,
         topologies=topologies,
         tau=None,
-        beyond_params=None,
+        beyond_baseline=None,
         within_bands=None,
-        over_params=None,
+        over_baseline=None,
         regret=None,
         regret_of_five=None,
         ceiling=None,
@@ -117,32 +133,36 @@ def _of(score: Score, topologies: int) -> Scored:
     )
 
 
-def _ceiling(score: Score, valid: Bool[np.ndarray, " n"], accuracy_reliability: float) -> float | None:
+def _ceiling(score: Score, valid: Bool[np.ndarray, " n"], accuracy_reliability: float | None) -> float | None:
+    if accuracy_reliability is None:
+        return None
     if score.repeats is None:
         return ceiling(accuracy_reliability)
     reliability = measurement_reliability(score.repeats[valid])
     return None if reliability is None else ceiling(accuracy_reliability, reliability)
 
 
-def sentence(scores: Mapping[str, Scored], pilot: Variance) -> str:
-    """Whether the paper's measure ranks better than counting parameters, and whether there was anything to rank."""
-    length, params = scores["length"], scores[BASELINE.name]
-    if params.topologies < FEWEST:
-        return f"No score is judged: this study trained {params.topologies} topologies, and it takes {FEWEST} at least."
-    return f"{_comparison(length, params)} {_gate(pilot)}"
+def sentence(scores: Mapping[str, Scored], baseline: str, pilot: Variance) -> str:
+    """Whether the paper's measure ranks better than the baseline, and whether there was anything to rank."""
+    length, plain = scores["length"], scores[baseline]
+    if plain.topologies < FEWEST:
+        return f"No score is judged: this study trained {plain.topologies} topologies, and it takes {FEWEST} at least."
+    return f"{comparison(length, plain)} {_gate(pilot)}"
 
 
-def _comparison(length: Scored, params: Scored) -> str:
+def comparison(length: Scored, plain: Scored) -> str:
+    """Whether the paper's measure ranks better than the baseline."""
     if length.topologies < FEWEST:
-        valid = f"it is valid for {length.topologies} of {params.topologies} topologies"
+        valid = f"it is valid for {length.topologies} of {plain.topologies} topologies"
         return f"On this data nothing can be said of length distortion: {valid}, and it takes {FEWEST} at least."
-    difference = length.over_params
-    if length.tau is None or params.tau is None or difference is None:
-        return "On this data nothing can be said: all topologies have the same length distortion or as many parameters."
+    difference = length.over_baseline
+    counted = "counting parameters" if plain.name == "params" else f"the best plain number, {plain.title}"
+    if length.tau is None or plain.tau is None or difference is None:
+        return f"On this data nothing can be said: length distortion or {counted} is the same for all."
     word = "better than" if difference.low > 0 else "worse than" if difference.high < 0 else "no better than"
     return (
-        f"On this data, length distortion ranks {word} counting parameters: "
-        f"τ {length.tau} against {params.tau}, difference {difference}, {length.topologies} topologies."
+        f"On this data, length distortion ranks {word} {counted}: "
+        f"τ {length.tau} against {plain.tau}, difference {difference}, {length.topologies} topologies."
     )
 
 

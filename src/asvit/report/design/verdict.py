@@ -8,13 +8,14 @@ from asvit.design.words import undecided_in_words
 from asvit.measure.metrics import METRICS, Metric
 from asvit.measure.words import format_usage
 from asvit.networks.architecture import Architecture
-from asvit.report.design.evidence import OF_PARAMS, STUDY, evidence_of
+from asvit.report.design.evidence import OF_PARAMS, STUDY, Evidence, evidence_of
 from asvit.report.design.search_charts import space_of
 from asvit.report.markup import Markup, architecture, join, symbol, tag
+from asvit.report.parts import folded
 from asvit.units import count, format_size
 
 NUMBERS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
-SEARCH_PAID = "Searching paid: topologies found reached 48.5 to 50.5 % accuracy, random ones 41.1 to 49.8 %. "
+SEARCH_PAID = "Searching by it paid: topologies found reached 48.5 to 50.5 % accuracy, random ones 41.1 to 49.8 %. "
 GROWTH_DID_NOT = "Growing by it was no better than growing at random: 49.4 and 50.1 %. "
 """What the same study found of searches and growth by the paper's score."""
 
@@ -118,25 +119,28 @@ def in_use(usage: Usage | None) -> str:
 
 
 def is_it_good(report: DesignReport) -> Markup:
-    """What is known of networks that were chosen this way."""
+    """What is known of networks that were chosen this way, its numbers folded away."""
     if report.run.config.recipe == "smoke":
         words = " The recipe smoke shows all steps within seconds: what it finds means nothing. Leave --recipe out for "
         return tag("p", tag("strong", "Is it good? No."), words + "one that searches.")
-    return tag("p", tag("strong", "Is it good? A good candidate, not a proven best. "), _known(report))
-
-
-def _known(report: DesignReport) -> str:
+    candidate = tag("strong", "Is it good? A good candidate, not a proven best. ")
     known = evidence_of(report.score, report.run.config.measure)
     if known is None:
         words = "No study has asked yet how well this score, measured this way, ranks networks. "
-    else:
-        words = f"In the one study so far ({STUDY}), the score ranked networks {known.verdict} counting "
-        words += f"their parameters: Kendall τ {known.tau} against {OF_PARAMS}, where 1 is the order of their "
-        words += "accuracies and 0 a random one. "
-        words += "It was picked out of many, and so looks better than it is. " if known.picked else ""
-    if known is not None and {objective.name for objective in report.score} == {"length", "ntk"}:
+        return tag("p", candidate, words + _advice(report.grown))
+    words = f"In the one study so far, its score ranked networks {known.verdict} counting their parameters. "
+    numbers = folded("The numbers of the study", tag("p", _numbers(report, known)))
+    return join([tag("p", candidate, words, _advice(report.grown)), numbers])
+
+
+def _numbers(report: DesignReport, known: Evidence) -> str:
+    """What the study found, with intervals."""
+    words = f"{STUDY}. Kendall τ of the score {known.tau}, of the number of parameters {OF_PARAMS}: 1 is the order of "
+    words += "their accuracies and 0 a random one. "
+    words += "The score was picked out of many, and so looks better than it is. " if known.picked else ""
+    if {objective.name for objective in report.score} == {"length", "ntk"}:
         words += SEARCH_PAID * bool(report.searches) + GROWTH_DID_NOT * (report.grown is not None)
-    return words + _advice(report.grown)
+    return words
 
 
 def _advice(grown: Grown | None) -> str:

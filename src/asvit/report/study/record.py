@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from asvit.design.budget import Budget
 from asvit.report.asked import ImageCounts
 from asvit.runs.read import Config, RunFile, damaged, read_result, read_run
 from asvit.runs.records import RESULT
@@ -38,6 +39,15 @@ class StudyConfig(TrainingConfig):
     """What a study was asked."""
 
     plan: PlanSettings
+    budget: Budget | None = None
+    """What every network fills; None: topologies were trained."""
+
+    @property
+    def sampled(self) -> str:
+        """What was trained, in words."""
+        if self.budget is None:
+            return "Sampled topologies, one block a stage and C = 32"
+        return f"Random networks that fill {self.budget}, in topology, blocks and width"
 
 
 @dataclass(frozen=True)
