@@ -23,7 +23,7 @@ from asvit.measure.subject import ArchitectureSubject, Subject
 from asvit.measure.together import Together
 from asvit.measure.work import share_of_memory
 from asvit.networks.architecture import Task
-from asvit.runs.devices import device_name
+from asvit.runs.devices import device_name, give_back_memory
 from asvit.runs.pool import Begun, Pool
 
 VERSION = 3
@@ -368,6 +368,7 @@ def _measured(measurer: bytes, subject: Subject, repeat: int, metrics: Sequence[
     """Metrics of one repeat, in a process of a pool."""
     refused: dict[str, str] = {}
     entries = _unpickled(measurer).evaluate([METRICS[name] for name in metrics], subject, repeat, refused)
+    give_back_memory()
     return entries, refused
 
 

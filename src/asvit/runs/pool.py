@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from asvit.errors import UserError
 from asvit.runs.children import deaf_fork_server
-from asvit.runs.devices import use_threads
+from asvit.runs.devices import give_back_memory, use_threads
 
 T = TypeVar("T")
 WORTH_IT = 3.0
@@ -76,6 +76,7 @@ class Pool:
             context = get_context(METHOD)
             if METHOD == "forkserver":
                 deaf_fork_server(self.modules)
+            give_back_memory()  # what this process has computed so far others go on with
             # Nobody writes: the end of the pipe is that of this process, or of the pool.
             watched, self._life = context.Pipe(duplex=False)
             self._executor = ProcessPoolExecutor(
