@@ -12,7 +12,9 @@ import test_train_report
 from fakes import fake_measure
 from PIL import Image
 
+from asvit.complexity.usage import Usage
 from asvit.design.budget import Budget
+from asvit.design.costs import Costs
 from asvit.design.family import FamilySettings, grow_family
 from asvit.design.results import DesignResult
 from asvit.detection.recipe import RECIPES as DETECT_RECIPES
@@ -35,9 +37,13 @@ from asvit.study.job import point_of
 from asvit.study.noise import variance_of
 from asvit.study.plan import PlanSettings
 from asvit.study.published_rules import RULES
+from asvit.study.race.results import RaceResult, Ran, in_order
+from asvit.study.race.rounds import rounds
+from asvit.study.race.runners import Runner, Way
 from asvit.study.recipes import RECIPES as STUDY_RECIPES
 from asvit.study.results import StudyResult, Trained, by_network
 from asvit.study.rivals import SEARCHERS
+from asvit.study.sample import sample_networks
 from asvit.study.scaling_rules import RandomScaling, scaled_by
 from asvit.study.table import judge_table
 from asvit.study.verdict import judge, mean_accuracies, score_of, sentence, together
@@ -202,6 +208,35 @@ def table_judged(folder: Path) -> Path:
     return written(folder, "study-table", result)
 
 
+def raced(folder: Path) -> Path:
+    """Sixteen designed networks and a guest, whose names are long, over four rounds."""
+    rng = np.random.default_rng(2)
+    networks = sample_networks(16, 0, Budget.parse("params", "2M"), Costs(TASK))
+    parts = tuple(rounds(17, 16))
+    lengths = [part.epochs for part in reversed(parts) for _ in range(part.runners - 0)][:17]
+    ran = []
+    for i, name in enumerate([*networks, "timm:vit_tiny_r_s16_p8_224.augreg_in21k"]):
+        curve = tuple(np.sort(rng.uniform(0.1, 0.8, lengths[i])).tolist())
+        way: Way = "guest" if i == 16 else "score" if i % 2 else "random"
+        usage = Usage(0.004 + 0.001 * i, 0.0002, 10**7 + i, 1, "float32", "laptop", 1)
+        runner = Runner(name, way, 2_000_000 - i, 10_000_000 * (1 + i), None if i == 16 else i + 1, usage)
+        ran.append(Ran(runner, curve, (curve[-1] + 0.01,) if lengths[i] == 16 else (), 3.5))
+    result = RaceResult(
+        task=TASK,
+        budget="2M parameters",
+        minutes=60.0,
+        seconds=3300.0,
+        epochs=16,
+        rounds=parts,
+        score="length,ntk",
+        runners=in_order(ran, parts),
+        left_out=("<b>seed",),
+        checkpoint="winner/epoch-0016.safetensors",
+        finished=True,
+    )
+    return written(folder, "race", result, images={"train": 25_600, "val": 10_000})
+
+
 MEASURES = ("length", "ntk", "params", "macs")
 MEASURE = fake_measure(
     lambda architecture: architecture.params() / 1e6 + sum(architecture.topology.expansions),
@@ -270,6 +305,7 @@ PAGES: dict[str, Callable[[Path], Path]] = {
     "train": trained,
     "detect": detected,
     "study": studied,
+    "race": raced,
     "study-table": table_judged,
     "study-search": searches_compared,
     "study-scaling": rules_compared,

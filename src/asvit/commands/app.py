@@ -15,6 +15,7 @@ from asvit.commands.doctor import doctor
 from asvit.commands.export import export
 from asvit.commands.help import ALL, HELP_ALL, InParagraphs, complaint, examples, helped, shown_default
 from asvit.commands.measure import describe, measure, report
+from asvit.commands.race import race
 from asvit.commands.said import SAID, joined_image_size
 from asvit.commands.stopping import NO_ROOM, farewell, listen
 from asvit.commands.study import study
@@ -58,6 +59,10 @@ EXAMPLES = {
         "asvit evaluate runs/digits --data digits",
         "asvit evaluate timm:resnet18 --data path/to/imagenet --batch-size 128",
     ),
+    race: (
+        "asvit race --data digits --params 150k --minutes 2 --base-stride 2",
+        "asvit race --data path/to/images --params 3M --minutes 60",
+    ),
     predict: ("asvit predict runs/digits four.png --top 3",),
     export: ("asvit export runs/digits --out digits", "asvit export runs/digits --to onnx torch --out digits-graphs"),
     doctor: ("asvit doctor", "asvit doctor --json"),
@@ -71,6 +76,10 @@ FIRST = {
     search: (*SIZES[4:], "recipe", "runs", "score", "seed", "device", "out"),
     train: (
         *("data", "in-chans", "value-range", "recipe", "plan", "image-size", "epochs", "batch-size", "schedule"),
+        *("workers", "device", "out"),
+    ),
+    race: (
+        *("data", "params", "macs", "latency", "minutes", "entrants", "against", "recipe", "image-size", "base-stride"),
         *("workers", "device", "out"),
     ),
     measure: ("metrics", "recipe", "image-size", "in-chans", "num-classes", "images", "batch-size", "device", "out"),

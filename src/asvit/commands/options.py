@@ -116,7 +116,7 @@ class MeasureOptions(
     """How networks are measured."""
 
     work_memory: str | None = None
-    """Memory for activations at a time, such as 2GB; on a CPU every thread takes up to 1GB (default: that for each
+    """Memory for activations at a time, such as 2GB; on a CPU every thread takes up to 0.8GB (default: that for each
     thread, half of a GPU's)."""
     images: Path | None = None
     """Folder of images for the kernel, which also says how many channels and, as a training set with a folder train,
@@ -281,6 +281,31 @@ class BudgetOptions(UseOptions, group=BUDGET):
         if not asked:
             asked = [list(recipe.budgets)]
         return budgets_together(asked) if self.together else tuple(chain.from_iterable(asked))
+
+
+class FilledOptions(Options, group=BUDGET):
+    """What every sampled network fills to 97 % or more; given together, they hold together."""
+
+    params: str | None = None
+    """Parameters, such as 2M: random topologies with random blocks, as wide as the budget admits."""
+    macs: str | None = None
+    """Multiply-adds for one image, such as 100M."""
+    latency: str | None = None
+    """Time of a forward pass of one image on this device, such as 8ms: the median over passes."""
+    memory: str | None = None
+    """Memory of a forward pass of one image on this device, such as 50MB."""
+
+    @property
+    def budget(self) -> Budget | None:
+        """What every network fills."""
+        texts: dict[Kind, str | None] = {
+            "params": self.params,
+            "macs": self.macs,
+            "latency": self.latency,
+            "memory": self.memory,
+        }
+        bounds = [Budget.parse(kind, text) for kind, text in texts.items() if text is not None]
+        return Budget.together(bounds) if bounds else None
 
 
 def budgets_together(kinds: Sequence[Sequence[Budget]]) -> tuple[Budget, ...]:

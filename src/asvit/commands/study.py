@@ -11,9 +11,9 @@ from asvit.commands.groups import Options
 from asvit.commands.hand_over import hand_over
 from asvit.commands.help import helped
 from asvit.commands.options import (
-    BUDGET,
     RECIPES_OWN,
     DesignTaskOptions,
+    FilledOptions,
     MeasureOptions,
     MeasureOwnOptions,
     RecipeName,
@@ -31,7 +31,6 @@ from asvit.networks.named import read_architecture
 from asvit.study.plan import LEAST_RATIO, PlanSettings
 from asvit.study.recipes import RECIPES, StudyRecipe
 from asvit.study.settings import Contest, SearchMethod, StudySettings, Workers
-from asvit.units import Kind
 
 StudyRecipeName = Literal["paper", "cifar10", "cifar10-laptop", "smoke"]
 
@@ -79,32 +78,6 @@ class SampleOptions(
     def plan(self, recipe: StudyRecipe, seed: int) -> PlanSettings:
         """How many trainings."""
         return PlanSettings.of(**{"topologies": recipe.topologies, "seeds": recipe.seeds} | self.given, seed=seed)
-
-
-class FilledOptions(Options, group=BUDGET):
-    """What every network of the sample fills to 97 % or more; given together, they hold together."""
-
-    params: str | None = None
-    """Parameters, such as 2M: random topologies with random blocks, as wide as that admits (default: one block a stage
-    and C = 32, whatever it costs, as in the paper)."""
-    macs: str | None = None
-    """Multiply-adds for one image, such as 100M."""
-    latency: str | None = None
-    """Time of a forward pass of one image on this device, such as 8ms: the median over passes."""
-    memory: str | None = None
-    """Memory of a forward pass of one image on this device, such as 50MB."""
-
-    @property
-    def budget(self) -> Budget | None:
-        """What every network fills."""
-        texts: dict[Kind, str | None] = {
-            "params": self.params,
-            "macs": self.macs,
-            "latency": self.latency,
-            "memory": self.memory,
-        }
-        bounds = [Budget.parse(kind, text) for kind, text in texts.items() if text is not None]
-        return Budget.together(bounds) if bounds else None
 
 
 def study_settings(

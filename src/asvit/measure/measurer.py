@@ -28,6 +28,9 @@ from asvit.runs.pool import Begun, Pool
 
 VERSION = 3
 """Number that grows whenever the same settings would give other values; a ledger keeps its entries under it."""
+HELD = 1_300_000_000
+"""Bytes of a process that measures, beyond which it gives back what is free of them: a third of this is torch. To give
+back after every repeat would take a seventh of the time where repeats take a second."""
 TOGETHER = {"cuda"}
 """Kinds of devices that measure all repeats of an architecture at once (:mod:`asvit.measure.together`); a CPU is faster
 one by one, with what it computes in its cache."""
@@ -79,7 +82,7 @@ class Measurer:
             seed: random seed of all repeats.
             photographs: images that the kernel sees; by default those that come with scikit-image.
             device: device that networks are evaluated on; they are drawn on the CPU everywhere.
-            work_memory: bytes of activations at a time, of all processes together; by default 1 GB for each on a CPU,
+            work_memory: bytes of activations at a time, of all processes together; by default 0.8 GB for each on a CPU,
                 half of a GPU's memory.
             use: batch size and precision while latency and memory are taken.
         """
@@ -368,7 +371,7 @@ def _measured(measurer: bytes, subject: Subject, repeat: int, metrics: Sequence[
     """Metrics of one repeat, in a process of a pool."""
     refused: dict[str, str] = {}
     entries = _unpickled(measurer).evaluate([METRICS[name] for name in metrics], subject, repeat, refused)
-    give_back_memory()
+    give_back_memory(beyond=HELD)
     return entries, refused
 
 

@@ -83,7 +83,7 @@ class Measuring:
     value_range: ValueRange | None = None
     """Values of arrays that become 0 and 1; None: 0 and, of whole numbers, the largest of their type, of others 1."""
     work_memory: int | None = None
-    """Bytes for activations at a time, of all processes together; None: 1 GB for each on a CPU, half of a GPU's."""
+    """Bytes for activations at a time, of all processes together; None: 0.8 GB for each on a CPU, half of a GPU's."""
 
     def __post_init__(self) -> None:
         if self.work_memory is not None:

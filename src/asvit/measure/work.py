@@ -8,13 +8,13 @@ import torch
 from asvit.measure.settings import Settings
 from asvit.runs.devices import memory
 
-A_PROCESS = 10**9
+A_PROCESS = 8 * 10**8
 """Bytes of activations of a process on a CPU, at most. More would not make it faster, and values must not depend on how
 many processes share the memory."""
 
 
 def share_of_memory(device: torch.device, asked: int | None = None) -> int:
-    """Bytes of activations of one process at a time: on a CPU up to 1 GB, by default half of a GPU's memory.
+    """Bytes of activations of one process at a time: on a CPU up to 0.8 GB, by default half of a GPU's memory.
 
     Args:
         device: device that networks are evaluated on.
@@ -22,7 +22,7 @@ def share_of_memory(device: torch.device, asked: int | None = None) -> int:
 
     >>> cpu = torch.device("cpu")
     >>> share_of_memory(cpu), share_of_memory(cpu, 4 * 10**9), share_of_memory(cpu, 1000)
-    (1000000000, 1000000000, 1000)
+    (800000000, 800000000, 1000)
     """
     if device.type == "cpu":
         return A_PROCESS if asked is None else min(asked, A_PROCESS)

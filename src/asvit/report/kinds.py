@@ -53,6 +53,13 @@ def _study() -> Kind:
     return Kind(study_page, study_panels)
 
 
+def _race() -> Kind:
+    with from_extra("study"):
+        from asvit.report.race.page import race_page, race_panels
+
+    return Kind(race_page, race_panels)
+
+
 def _table() -> Kind:
     with from_extra("study"):
         from asvit.report.study.table import table_page, table_panels
@@ -79,6 +86,7 @@ KINDS: Mapping[str, Callable[[], Kind]] = {
     "train": _training,
     "detect": _detection,
     "study": _study,
+    "race": _race,
     "study-table": _table,
     "study-search": _search_contest,
     "study-scaling": _scaling_contest,

@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import sys
+from pathlib import Path
 
 import torch
 
@@ -62,10 +63,19 @@ def use_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
-def give_back_memory() -> None:
+def give_back_memory(beyond: int = 0) -> None:
     """Give memory that was freed back to the system, where its C library keeps it: glibc's does.
 
-    Measurements of many sizes leave gaps between what is in use: half a gigabyte after eight, and time to find room.
+    Measurements of many sizes leave gaps between what is in use: half a gigabyte after eight.
+
+    Args:
+        beyond: bytes of this process up to which it keeps them.
     """
-    if sys.platform == "linux" and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+    if sys.platform == "linux" and _resident() > beyond and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)):
         trim(0)
+
+
+def _resident() -> int:
+    """Bytes of this process that are in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -46,6 +46,9 @@ def _after(run: Path, asked: Json) -> Iterator[Step]:
             yield from after_training(run, config.get("data", IMAGES))
         case "detect":
             yield from after_detection(run, config.get("data", COCO))
+        case "race":
+            yield "how all of them did, in a browser", str(run / REPORT)
+            yield from after_race(run, asked)
         case "study-table":
             yield "its verdict, with intervals, in a browser", str(run / REPORT)
             yield from after_table()
@@ -141,6 +144,33 @@ def after_study(run: Path, asked: Json) -> Iterator[Step]:
     yield "do searches by scores find better networks than chance?", command("asvit", "study", "search", *of_it)
     scaling = command("asvit", "study", "scaling", "seed", "--params", "5M", *of_it)
     yield "does growth by scores give better ones than chance?", scaling
+
+
+@dataclass(frozen=True)
+class _Race:
+    """What is read here of a race's result."""
+
+    checkpoint: str
+
+
+WINNER = "winner.json"
+"""Architecture file of a race's winner, where it is one of ours."""
+
+
+def after_race(run: Path, asked: Json) -> Iterator[Step]:
+    """Score and use the winner as it is, and train it for longer.
+
+    Args:
+        run: run directory.
+        asked: content of ``run.json``.
+
+    Raises:
+        UserError: the result is damaged.
+    """
+    data, checkpoint = asked.get("data", IMAGES), run / read_record(run / RESULT, _Race).checkpoint
+    yield "the winner's accuracy, by class", command("asvit", "evaluate", checkpoint, "--data", data)
+    if (run / WINNER).exists():
+        yield "train the winner for longer", command("asvit", "train", run / WINNER, "--data", data)
 
 
 def after_table() -> Iterator[Step]:

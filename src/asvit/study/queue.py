@@ -17,6 +17,7 @@ import msgspec
 
 from asvit.errors import UserError, one_line
 from asvit.networks.architecture import Architecture
+from asvit.networks.named import Network, parse_network
 from asvit.networks.space import table_at
 from asvit.runs.differences import refuse_difference
 from asvit.runs.records import Json
@@ -251,21 +252,28 @@ class Queue:
         return trained
 
     def _trial(self, planned: Planned, state: str, trained: Trained | None = None) -> Any:
-        """A trial as the dashboard shows it: the choices of Table 1 are its parameters."""
-        topology = Architecture.parse(planned.network).topology
+        """A trial as the dashboard shows it."""
+        network = parse_network(planned.network)
         attributes: Json = {PLANNED: asdict(planned)}
         if trained is not None:
             attributes[TRAINED] = asdict(trained)
         return self._optuna.create_trial(
             state=self._state(state),
             value=None if trained is None else trained.top1,
-            params=topology.choices(),
-            distributions={
-                name: self._optuna.distributions.CategoricalDistribution(values)
-                for name, values in table_at(topology.base_stride).items()
-            },
             user_attrs=attributes,
+            **self._choices(network),
         )
+
+    def _choices(self, network: Network) -> Json:
+        """The choices of Table 1 of a network of ours, as parameters of its trial."""
+        if not isinstance(network, Architecture):
+            return {}
+        topology = network.topology
+        distributions = {
+            name: self._optuna.distributions.CategoricalDistribution(values)
+            for name, values in table_at(topology.base_stride).items()
+        }
+        return {"params": topology.choices(), "distributions": distributions}
 
     def _fail(self, trial_id: int, error: BaseException | None = None) -> None:
         with self._explaining(), self._one_at_a_time:

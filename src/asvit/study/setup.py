@@ -65,12 +65,13 @@ class Setup:
         """Processes of one thread that may measure while nothing is trained."""
         return len(self.devices) * (self.job.threads or 1)
 
-    def queue(self, plan: Sequence[Planned]) -> Queue:
-        """Queue of the job's trainings; every process has a connection of its own."""
+    def queue(self, plan: Sequence[Planned], part: str = "") -> Queue:
+        """Queue of the job's trainings, or of a part of the job's; every process has a connection of its own."""
         workers = self.settings.workers
+        name = f"{workers.name}, {part}" if part else workers.name
         url = workers.storage or f"sqlite:///{self.path.absolute() / 'study.sqlite3'}"
         config = self.config | self.extra | {"heartbeat": workers.heartbeat}  # all must agree who counts as dead
-        return Queue(url, workers.name, plan, config, heartbeat=workers.heartbeat)
+        return Queue(url, name, plan, config, heartbeat=workers.heartbeat)
 
     def measurer(self, device: str, number: int = 0, *, in_use: bool = True) -> Measurer:
         """Measurer of all metrics, with the draws of a run; workers on one GPU share its memory.
@@ -131,10 +132,14 @@ class Crew:
     """What is trained first, and what it must show; None: everything is trained."""
     measure: bool
     """Whether workers also measure what they train."""
+    until: int | None = None
+    """Epochs after which trainings stop, to go on later from their checkpoints; None: they are trained to the end."""
+    part: str = ""
+    """Name of the part of the job that this is, where it has several."""
 
     def queue(self) -> Queue:
         """A connection to the queue of the trainings."""
-        return self.setup.queue(self.plan)
+        return self.setup.queue(self.plan, self.part)
 
 
 def prepare_study(name: str, settings: StudySettings, extra: Json, metrics: tuple[str, ...], job: Job) -> Setup:

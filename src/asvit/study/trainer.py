@@ -18,8 +18,8 @@ from filelock import FileLock
 from asvit.errors import UserError, one_line
 from asvit.measure.ledger import Ledger
 from asvit.measure.measurer import Measurer
-from asvit.measure.subject import ArchitectureSubject
-from asvit.networks.architecture import Architecture
+from asvit.measure.subject import subject_of
+from asvit.networks.named import parse_network
 from asvit.runs.devices import device_name, use_threads
 from asvit.runs.progress import tell
 from asvit.runs.records import LEDGER
@@ -101,7 +101,7 @@ class Trainer:
 
     def __init__(self, crew: Crew, device: torch.device) -> None:
         """Read the images, once for all trainings."""
-        self.setup, self.measure, self.device = crew.setup, crew.measure, device
+        self.setup, self.measure, self.until, self.device = crew.setup, crew.measure, crew.until, device
         self.train, self.val = self.setup.source("train"), self.setup.source("val")
         # A quarter of the memory for training images and as much for validation, over all workers of the device: at
         # least half of it is left to train in.
@@ -119,15 +119,14 @@ class Trainer:
 
     def __call__(self, planned: Planned) -> tuple[Trained, Mapping[str, float]]:
         """Measure and train a network."""
-        architecture = Architecture.parse(planned.network)
-        subject = ArchitectureSubject(architecture, self.setup.task)
-        measured = self.measurer.by_metric(subject) if self.measure else {}
-        folder = self.folder(planned)
+        network = parse_network(planned.network)
+        measured = self.measurer.by_metric(subject_of(network, self.setup.task)) if self.measure else {}
+        folder = folder_of(self.setup.path, planned)
         folder.parent.mkdir(exist_ok=True)
         # A worker that was taken for dead may still be at it: two must not write the same checkpoints.
         with FileLock(folder.with_suffix(".lock")):
             training = ClassifierTraining(
-                architecture,
+                network,
                 self.train,
                 self.val,
                 self.setup.settings.train,
@@ -136,15 +135,16 @@ class Trainer:
                 device=self.device,
                 running=self.setup.running,
             )
-            result = training.run(folder, lambda training: None)
+            training.advance(folder, lambda training: None, self.until)
         # The last epoch, not the best: a maximum over epochs would flatter trainings whose accuracy goes up and down.
-        last = result.epochs[-1]
+        epochs = training.state.epochs
+        last = epochs[-1]
         trained = Trained(
             network=planned.network,
             seed=planned.seed,
             top1=last.top1,
             loss=last.loss,
-            seconds=sum(epoch.seconds for epoch in result.epochs),
+            seconds=sum(epoch.seconds for epoch in epochs),
             device=device_name(self.device),
             asvit=version("asvit"),
             torch=torch.__version__,
@@ -152,11 +152,14 @@ class Trainer:
         return trained, {name: estimate.mean for name, estimate in measured.items()}
 
     def forget(self, planned: Planned) -> None:
-        """Remove the checkpoints of a training that has been entered."""
-        folder = self.folder(planned)
-        shutil.rmtree(folder, ignore_errors=True)
+        """Remove the checkpoints of a training that has been entered, unless it goes on later."""
+        folder = folder_of(self.setup.path, planned)
+        if self.until is None:
+            shutil.rmtree(folder, ignore_errors=True)
         folder.with_suffix(".lock").unlink(missing_ok=True)
 
-    def folder(self, planned: Planned) -> Path:
-        """Folder of a training's checkpoints."""
-        return self.setup.path / TRAININGS / f"{planned.network.replace('|', '_')}-{planned.seed}"
+
+def folder_of(run: Path, planned: Planned) -> Path:
+    """Folder of a training's checkpoints, in a run directory."""
+    name = planned.network.replace("|", "_").replace(":", "_").replace("/", "_")
+    return run / TRAININGS / f"{name}-{planned.seed}"

@@ -50,13 +50,16 @@ class Worker:
                 raise UserError(self.complaints.recv())
 
 
-def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> None:
-    """Do all trainings, or those of the pilot if it fails.
+def train_all(
+    queue: Queue, crew: Crew, keep: Keep = lambda trained: None, over: Callable[[], bool] = lambda: False
+) -> None:
+    """Do all trainings, or those of the pilot if it fails, or as many as there is time for.
 
     Args:
         queue: the study's queue.
         crew: workers that train.
         keep: puts what is trained so far where it outlives this process.
+        over: whether time is up: then the workers are stopped, and what they had is given back.
 
     Raises:
         UserError: the pilot shows that accuracies hardly differ, a worker cannot go on, or all have died.
@@ -72,7 +75,7 @@ def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> No
         if len(queue.trained()) < len(crew.plan):
             for device in crew.setup.devices:
                 workers.append(Worker.started(crew, device))
-        watch(queue, crew, workers, keep)
+        watch(queue, crew, workers, keep, over)
     finally:
         for worker in workers:
             worker.process.terminate()
@@ -81,6 +84,8 @@ def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> No
     # Workers end without an error where the pilot has shown too little: it is said here, once.
     if crew.pilot is not None:
         check_pilot(crew.pilot, queue.trained())
+    if over():
+        return
     done, given_up = len(queue.trained()), queue.given_up()
     for planned, error in given_up.items():
         tell(f"given up: {planned.network}, seed {planned.seed}: {error}")
@@ -90,7 +95,8 @@ def train_all(queue: Queue, crew: Crew, keep: Keep = lambda trained: None) -> No
             f"{done} of {len(crew.plan)} trainings are done and {len(given_up)} given up, but all workers have ended "
             f"(exit codes {codes}): the same command goes on, unless the pilot was given up"
         )
-    shutil.rmtree(crew.setup.path / TRAININGS, ignore_errors=True)
+    if crew.until is None:
+        shutil.rmtree(crew.setup.path / TRAININGS, ignore_errors=True)
 
 
 def check_pilot(pilot: Pilot, trained: Sequence[Trained]) -> None:
@@ -104,8 +110,8 @@ def check_pilot(pilot: Pilot, trained: Sequence[Trained]) -> None:
         )
 
 
-def watch(queue: Queue, crew: Crew, workers: Sequence[Worker], keep: Keep) -> None:
-    """Show how far the study is until all workers have ended, and keep it; give back what dead ones had.
+def watch(queue: Queue, crew: Crew, workers: Sequence[Worker], keep: Keep, over: Callable[[], bool]) -> None:
+    """Show how far the study is until all workers have ended or time is up, and keep it; give back what dead ones had.
 
     Raises:
         UserError: a worker cannot go on, for want of room for example: neither could others.
@@ -128,9 +134,10 @@ def watch(queue: Queue, crew: Crew, workers: Sequence[Worker], keep: Keep) -> No
             if done != seen:
                 if workers and trained:  # with no workers all were done before, and kept
                     keep(trained)
-                display.update("study", done, total, count=f"{done} of {total} trainings", facts=facts(trained, crew))
+                phase = crew.part or "study"
+                display.update(phase, done, total, count=f"{done} of {total} trainings", facts=facts(trained, crew))
                 seen = done
-            if len(ended) == len(workers):
+            if len(ended) == len(workers) or over():
                 return
             time.sleep(LOOK)
 

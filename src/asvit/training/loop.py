@@ -5,7 +5,6 @@ Every random state is a function of (seed, epoch, step, process) or, for a sampl
 moments and a position are all that a checkpoint needs, and on a CPU a killed training ends with the same weights.
 """
 
-import logging
 import math
 import time
 from abc import ABC, abstractmethod
@@ -20,7 +19,6 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 import torch
 from jaxtyping import Float
 from timm.optim._optim_factory import create_optimizer_v2
-from timm.scheduler.cosine_lr import CosineLRScheduler
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 
@@ -45,14 +43,13 @@ from asvit.training.checkpoint import (
     write_checkpoint,
 )
 from asvit.training.data import Draws, TrainingOrder, seed_everything
+from asvit.training.learning_rate import learning_rates
 from asvit.training.parallel import Processes
 from asvit.training.placing import memory_format, place
 from asvit.training.recipe import LoopRecipe
 from asvit.training.results import BACKWARD, EpochRecord
 from asvit.training.settings import Running
 from asvit.training.state import State
-
-logging.getLogger("timm.scheduler.cosine_lr").addHandler(logging.NullHandler())  # of trainings of one step
 
 PENDING = {"cpu": 1, "cuda": 20}
 """Steps whose losses are read together, by device: reading makes a CPU wait for its GPU."""
@@ -212,8 +209,13 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
         Raises:
             UserError: a loss is not finite, too many images cannot be read, or a checkpoint cannot be written.
         """
+        self.advance(folder, watch)
+        return self.result(folder)
+
+    def advance(self, folder: Path, watch: Watch, until: int | None = None) -> None:
+        """Train until so many epochs are done, or to the end; :meth:`run` or this goes on from there."""
         self.resume(folder)
-        while self.state.epoch < self.loop.epochs:
+        while self.state.epoch < (self.loop.epochs if until is None else until):
             self.train_epoch(folder, watch)
             epoch, state = self.finish_epoch(), self.state
             self.state = State(
@@ -221,7 +223,6 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
             )
             self.save(folder)
             watch(self)
-        return self.result(folder)
 
     def train_epoch(self, folder: Path, watch: Watch) -> None:
         """The rest of an epoch, step by step."""
@@ -388,13 +389,3 @@ class Training(ABC, Generic[BatchT, EpochT, ResultT]):
             raise UserError(f"its name is not that of {state.epoch} epochs and {state.step} steps")
         self.state = state
         check_same_header(header, self.header)
-
-
-def learning_rates(optimiser: torch.optim.Optimizer, recipe: LoopRecipe, steps: int) -> CosineLRScheduler:
-    """Linear warm-up from zero, then a cosine to zero; ``step_update(n)`` sets the rate of step ``n``."""
-    return CosineLRScheduler(
-        optimiser,
-        t_initial=recipe.epochs * steps,
-        warmup_t=recipe.warmup_epochs * steps,
-        t_in_epochs=False,
-    )

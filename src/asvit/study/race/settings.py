@@ -1,0 +1,44 @@
+"""What a race is asked. Needs no torch."""
+
+from dataclasses import asdict, dataclass
+
+from asvit.design.budget import Budget
+from asvit.design.ranking import OBJECTIVES, Objective
+from asvit.errors import UserError, check_number, check_whole
+from asvit.networks.space import BASE_STRIDE
+from asvit.runs.records import Json
+
+DEAR = 2.0
+"""Share of the budget from which on a network of the user's is refused, unless it was said that any cost will do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaceSettings:
+    """Which networks compete, and for how long."""
+
+    budget: Budget
+    """What designed networks fill."""
+    minutes: float
+    """Time of the whole race."""
+    entrants: int = 16
+    """Designed networks: half of them the best by the score of four times as many, the others at random."""
+    guests: tuple[str, ...] = ()
+    """Networks of the user's, by their names."""
+    any_cost: bool = False
+    """Whether these may cost twice as much as the budget, or more."""
+    score: tuple[Objective, ...] = OBJECTIVES
+    base_stride: int = BASE_STRIDE
+
+    def __post_init__(self) -> None:
+        check_number("minutes", self.minutes, 0, 60 * 24 * 365, above=True)
+        check_whole("entrants", self.entrants, 0, 1000)
+        if self.entrants + len(self.guests) < 2:
+            raise UserError(
+                f"a race of {self.entrants + len(self.guests)} networks has no winner: expected two or more, by "
+                "--entrants and --against"
+            )
+
+    @property
+    def config(self) -> Json:
+        """The settings, for records."""
+        return asdict(self) | {"score": ",".join(map(str, self.score)), "guests": list(self.guests)}

@@ -1,0 +1,216 @@
+"""A race: its rounds in closed form, its words, and the whole as a user runs it, with a worker killed."""
+
+import json
+import os
+import signal
+from itertools import pairwise
+
+import commands
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_cli import asvit
+from test_study_cli import trials, wait_for, workers_of
+
+from asvit.commands.app import main
+from asvit.design.budget import Budget
+from asvit.errors import UserError
+from asvit.networks.architecture import Architecture, Task
+from asvit.report.race.charts import worth_having
+from asvit.study.race.clock import CLOCK, Clock
+from asvit.study.race.results import RaceResult, Ran, in_order
+from asvit.study.race.rounds import FINALISTS, Round, epochs_in_all, epochs_that_fit, rounds
+from asvit.study.race.runners import Runner, check_cost
+from asvit.study.race.settings import RaceSettings
+from asvit.study.race.verdict import lead, sentences
+
+BUDGET = Budget.parse("params", "150k")
+RACE = ("race", "--data", "digits", "--recipe", "smoke", "--params", "150k", "--base-stride", "2", "--threads", "1")
+SHORT = ("--repeats", "1", "--angles", "2", "--kernel-images", "4")
+
+
+@given(runners=st.integers(2, 300), epochs=st.integers(1, 1000))
+def test_every_round_has_fewer_runners_and_more_epochs_and_the_last_is_the_whole(runners, epochs):
+    parts = rounds(runners, epochs)
+    assert parts[0].runners == runners
+    assert parts[-1].epochs == epochs
+    assert all(a.runners > b.runners >= FINALISTS and a.epochs < b.epochs for a, b in pairwise(parts))
+    if epochs >= runners:
+        assert parts[-1].runners == FINALISTS
+    more = [b.epochs - a.epochs for a, b in pairwise([Round(0, 0), *parts])]
+    by_hand = sum(part.runners * epochs for part, epochs in zip(parts, more, strict=True))
+    assert epochs_in_all(runners, epochs) == by_hand + FINALISTS * epochs
+
+
+@given(runners=st.integers(2, 50), time=st.floats(0, 1e5))
+def test_epochs_that_fit_are_the_most_that_do(runners, time):
+    if time < epochs_in_all(runners, 1):
+        with pytest.raises(UserError, match="runners take"):
+            epochs_that_fit(runners, time, most=300)
+        return
+    epochs = epochs_that_fit(runners, time, most=300)
+    assert epochs_in_all(runners, epochs) <= time
+    assert epochs == 300 or epochs_in_all(runners, epochs + 1) > time
+
+
+def ran(name: str, *curve: float, way="random", rank=None, further=()) -> Ran:
+    return Ran(Runner(name, way, 1000, 2000, rank), curve, tuple(further), 1.0)
+
+
+def result(*runners: Ran, epochs: int = 4, finished: bool = True) -> RaceResult:
+    parts = tuple(rounds(len(runners), epochs))
+    ordered = in_order(list(runners), parts)
+    return RaceResult(Task(32), "3M", 9.0, 60.0, epochs, parts, "length,ntk", ordered, (), "winner/x", finished)
+
+
+def test_later_rounds_come_first_and_within_one_the_more_accurate():
+    assert rounds(5, 4) == [Round(5, 1), Round(3, 2), Round(2, 4)]
+    found = result(
+        ran("early", 0.99),
+        ran("last", 0.2),
+        ran("third", 0.5, 0.6),
+        ran("second", 0.5, 0.6, 0.7, 0.80, further=[0.80]),
+        ran("first", 0.4, 0.6, 0.7, 0.79, further=[0.83]),
+    )
+    assert [one.runner.network for one in found.runners] == ["first", "second", "third", "early", "last"]
+
+
+def test_runners_of_a_round_that_time_ended_are_compared_after_the_round_before():
+    found = result(ran("further", 0.3, 0.4, 0.9), ran("better", 0.3, 0.5), ran("a", 0.2), ran("b", 0.1), finished=False)
+    assert rounds(4, 4) == [Round(4, 2), Round(2, 4)]
+    assert found.winner.runner.network == "better"
+    assert "By how much is not known: time was over before both had been trained to the end" in sentences(found)[1]
+
+
+def test_a_lead_is_told_with_its_interval():
+    sure = result(ran("one", 0.1, 0.2, 0.3, 0.90, further=[0.90]), ran("two", 0.1, 0.2, 0.3, 0.50, further=[0.51]))
+    interval = lead(sure)
+    assert interval is not None
+    assert interval.value == pytest.approx(0.395)
+    assert interval.low == pytest.approx(0.395 - 12.7062 * 0.005, abs=1e-4)  # t of one degree of freedom
+    assert "It leads two by 39.5 points [33.1, 45.9]" in sentences(sure)[1]
+    close = result(ran("one", 0.1, 0.2, 0.3, 0.90, further=[0.80]), ran("two", 0.1, 0.2, 0.3, 0.84, further=[0.85]))
+    assert sentences(close)[1].startswith("Its lead is within chance: two is 0.5 points [")
+
+
+def test_what_the_order_without_training_would_have_cost_is_told():
+    curves = [ran("winner", 0.5, 0.6, 0.7, 0.8), ran("second", 0.5, 0.6, 0.7, 0.7)]
+    lost = result(*curves, ran("favourite", 0.4, 0.52, way="score", rank=1), ran("guest", 0.1, 0.2, way="guest"))
+    said = " ".join(sentences(lost))
+    assert "would have been favourite: after 2 epochs it was 8.0 points behind the winner." in said
+    assert "guest came in as number 4 of 4, top-1 20.0% after round 1 of 2." in said
+    won = result(ran("winner", 0.5, 0.6, 0.7, 0.8, way="score", rank=1), curves[1])
+    assert "The first choice by length,ntk, without training, is the winner." in sentences(won)
+
+
+def test_what_is_worth_having_is_neither_dearer_nor_less_accurate_than_another():
+    runners = [
+        Ran(Runner(name, "random", 1, macs, None), (top1, 0.9), (), 1.0)
+        for name, macs, top1 in (
+            ("a", 1, 0.3),
+            ("b", 2, 0.2),
+            ("c", 3, 0.5),
+            ("d", 3, 0.4),
+            ("e", 9, 0.5),
+            ("f", 10, 0.6),
+        )
+    ]
+    front = worth_having(runners, lambda one: one.runner.macs, epoch=1)
+    assert [one.runner.network for one in front] == ["a", "c", "f"]
+
+
+def test_a_dear_guest_is_refused():
+    settings = RaceSettings(budget=BUDGET, minutes=1.0, guests=("seed",))
+    check_cost(Runner("seed", "guest", 299_999, 10**9, None), settings)
+    with pytest.raises(UserError, match="seed has 300k parameters, and the budget is 150k parameters: expected less"):
+        check_cost(Runner("seed", "guest", 300_000, 1, None), settings)
+
+
+def test_the_clock_goes_on_where_it_stopped(tmp_path):
+    first = Clock(tmp_path, 1.0)
+    first.write()
+    (tmp_path / CLOCK).write_text(json.dumps({"schema": 1, "job": "race", "seconds": 59.0}))
+    assert 0 < Clock(tmp_path, 1.0).left <= 1
+    (tmp_path / CLOCK).write_text(json.dumps({"schema": 1, "job": "race", "seconds": 60.0}))
+    assert Clock(tmp_path, 1.0).is_over()
+
+
+def test_a_race_with_a_killed_worker_ends_with_a_winner_that_can_be_used(tmp_path):
+    words = [*RACE, *SHORT, "--entrants", "2", "--epochs", "2", "--against", "timm:test_vit", "--any-cost"]
+    words += ["--minutes", "20"]
+    words += ["--workers", "2", "--heartbeat", "2", "--out", "run"]
+    command = commands.Started(words, tmp_path)
+    run = tmp_path / "run"
+    wait_for(command, lambda: trials(run, "RUNNING") == 2)
+    victim = workers_of(command.pid)[0]
+    os.kill(victim, signal.SIGKILL)
+    ended = command.ended()
+    assert ended.returncode == 0, ended.stderr
+    assert f"worker {victim} has died" in ended.stderr
+    found = json.loads((run / "result.json").read_text())
+    assert {one["runner"]["way"] for one in found["runners"]} == {"score", "random", "guest"}
+    assert len(found["runners"]) == 3
+    assert len(found["runners"][0]["curve"]) == found["epochs"] == 2
+    assert found["finished"]
+    for one in found["runners"]:
+        if one["runner"]["way"] != "guest":
+            assert 0.97 <= Architecture.parse(one["runner"]["network"]).params(Task(32, 1, 10)) / 150e3 <= 1
+    assert not (run / "trainings").exists()
+    scored = asvit("evaluate", str(run / found["checkpoint"]), "--data", "digits", "--json", cwd=tmp_path)
+    assert json.loads(scored.stdout)["scores"]["top1"] == pytest.approx(found["runners"][0]["curve"][-1], abs=1e-6)
+    assert f"asvit evaluate run/{found['checkpoint']} --data digits" in ended.stderr
+    assert " won: top-1 " in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--minutes", "0"], "minutes is 0.0: expected"),
+        (["--minutes", "1", "--entrants", "2.5"], "--entrants"),
+        (["--minutes", "0.01"], "not one epoch of each runner fits into the time"),
+        (["--minutes", "1", "--entrants", "1"], "a race of 1 networks has no winner"),
+        (["--minutes", "1", "--params", "9G"], "different networks were found that fill"),
+        (["--minutes", "1", "--against", "small"], "expected less than 2 times of it"),
+        (["--minutes", "1", "--against", "nothing|like|it"], "nothing"),
+        (["--minutes", "1", "--stage-epochs", "1", "2"], "a race trains with all tokens"),
+        (["--minutes", "1", "--schedule", "40-70"], "a race trains with all tokens"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    race = [word for word in RACE if word not in ("--params", "150k")] if "--params" in arguments else RACE
+    with pytest.raises(SystemExit) as ended:
+        main([*race, *SHORT, *arguments, "--out", "run"])
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert said in lines[-1]
+    assert not any("Traceback" in line for line in lines)
+
+
+def test_a_race_needs_a_budget(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["race", "--data", "digits", "--minutes", "1"])
+    assert ended.value.code == 2
+    assert "no budget: expected --params, --macs, --latency or --memory" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_race_ends_in_its_time_with_the_best_so_far(tmp_path):
+    """Of a thousand epochs it plans as many as fit; time that an earlier run of the command took counts."""
+    words = [*RACE, *SHORT, "--entrants", "2", "--epochs", "1000", "--minutes", "3", "--workers", "2", "--out", "run"]
+    command = commands.Started(words, tmp_path)
+    run = tmp_path / "run"
+    wait_for(command, lambda: len({one.parent for one in run.glob("trainings/*/epoch-*.safetensors")}) == 2)
+    command.send(signal.SIGKILL)
+    command.ended()
+    (run / CLOCK).write_text(json.dumps({"schema": 1, "job": "race", "seconds": 177.0}))
+    ended = asvit(*words, cwd=tmp_path)
+    found = json.loads((run / "result.json").read_text())
+    assert not found["finished"]
+    assert 1 <= len(found["runners"][0]["curve"]) < found["epochs"] < 1000
+    assert "By how much is not known: time was over" in " ".join(ended.stdout.split())
+    assert (run / found["checkpoint"]).exists()
+    assert not (run / "trainings").exists()
+    asvit(*words, cwd=tmp_path)
+    assert json.loads((run / "result.json").read_text())["runners"] == found["runners"]
