@@ -59,6 +59,8 @@ RUNS: dict[str, Callable[[Path], object]] = {
     "train": lambda folder: test_train_report.write_run(folder, test_train_report.result_of(2, 1, 2)),
     "detect": pages.detected,
     "study": pages.studied,
+    "study-table": pages.table_judged,
+    "race": pages.raced,
     "study-search": pages.searches_compared,
     "study-scaling": pages.rules_compared,
 }
@@ -188,6 +190,7 @@ def read_study(path: Path) -> None:
 
 
 JOBS = (
+    "asvit.study.race.job.run_race", "asvit.study.table.run_table",
     "asvit.design.job.run_search", "asvit.design.job.run_grow", "asvit.design.job.run_design",
     "asvit.design.against.run_against", "asvit.measure.job.run_measure", "asvit.training.job.run_train",
     "asvit.training.job.plan_training", "asvit.training.job.run_evaluate", "asvit.training.job.run_predict",

@@ -128,12 +128,14 @@ def standing(row):
 
 def test_next_comes_training_and_then_the_most_accurate(tmp_path):
     contested = contest({"a": [0.5, 0.7], "b": [0.65, 0.61]})
-    asked = {"job": "study-scaling", "command": "asvit study scaling seed --params 5M", "config": {}, "data": "photos"}
+    config = {"train": {"image_size": [64, 96]}}
+    asked = {"job": "study-scaling", "command": "asvit study scaling seed --params 5M"}
+    asked |= {"config": config, "data": "photos"}
     write_record(tmp_path / "result.json", "study-scaling", replace(contested, trained=()))
     ((_, words),) = after_contest(tmp_path, asked)
     assert words == "asvit study scaling seed --params 5M --trainings 1"
     write_record(tmp_path / "result.json", "study-scaling", contested)
     ((_, words),) = after_contest(tmp_path, asked)
-    assert words == "asvit train a1 --data photos"
+    assert words == "asvit train a1 --data photos --image-size 64x96"
     ((_, words),) = after_contest(tmp_path, asked | {"job": "study-search"})
     assert words == "asvit grow a1 --params 3M"

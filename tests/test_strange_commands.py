@@ -42,6 +42,7 @@ READ = ("--image-size", "--value-range", "--params", "--macs", "--latency", "--m
 NEEDED = {
     "--data": "nowhere", "--out": "never", "--params": "3M", "ARCH": "seed", "ARCHS": "seed", "BACKBONE": "seed",
     "CHECKPOINT": "nowhere", "IMAGES": "nowhere.png", "NETWORK": "seed", "DIRECTORY": "nowhere", "TOPOLOGY": "seed",
+    "--minutes": "1", "FILE": "nowhere.csv",
 }  # fmt: skip
 """Something for arguments that a command cannot go without; of most of them nothing comes."""
 CALLED = {"--stage-epochs": "epochs"}

@@ -140,20 +140,20 @@ def test_a_study_continues_from_what_a_killed_one_had_written(finished, tmp_path
     assert [score["tau"] for score in ours["scores"]] == [score["tau"] for score in theirs["scores"]]
 
 
+@pytest.mark.slow
 def test_a_study_at_a_budget_fills_it_and_goes_on_with_the_same_networks(tmp_path):
     budget = ("--params", "150k", "--macs", "9M", "--base-stride", "2", "--metrics", "length,ntk,params,macs,depth")
-    arguments = (*BARE, *budget, "--least-ratio", "0", "--topologies", "10", "--repeated", "6", "--out", "run")
+    arguments = (*BARE, *budget, "--least-ratio", "0", "--topologies", "4", "--out", "run")
     said = asvit(*arguments, "--json", cwd=tmp_path)
     result = json.loads(said.stdout)
-    assert len(result["points"]) == 10
-    assert len(result["trained"]) == 16
+    assert len(result["points"]) == 4
+    assert len(result["trained"]) == 8
     for point in result["points"]:
         assert Architecture.parse(point["topology"]).topology.base_stride == 2
         assert 0.97 <= max(point["params"] / 150e3, point["macs"] / 9e6) <= 1
     assert result["baseline"] in ("params", "macs", "depth")
-    assert " the best plain number, " in result["sentence"] or result["baseline"] == "params"
     again = asvit(*arguments, "--workers", "1", cwd=tmp_path)
-    assert "10 of 10" in again.stderr
+    assert "4 of 4" in again.stderr
     assert json.loads((tmp_path / "run" / "result.json").read_text())["trained"] == result["trained"]
     best = max(result["points"], key=lambda point: point["top1"])["topology"]
     assert f"asvit train '{best}' --data digits --image-size 32" in again.stderr

@@ -10,7 +10,7 @@ from asvit.commands.options import FilledOptions, MeasureOptions, RunOptions, Sc
 from asvit.commands.train_options import DataOptions, PrecisionOptions, TrainOptions, TrainRecipeName
 from asvit.design.recipes import RECIPES
 from asvit.errors import UserError, from_extra
-from asvit.study.race.settings import RaceSettings
+from asvit.study.race.settings import RaceSettings, check_minutes
 from asvit.study.settings import Workers
 
 RACE = Group("Race", sort_key=1)
@@ -67,7 +67,8 @@ def race(
     recipe
         How to train, as in asvit train; for its epochs, or fewer where time is short.
     """
-    budget = filled.budget
+    check_minutes(minutes)
+    asked, budget = training.asked(recipe), filled.budget
     if budget is None:
         raise UserError("no budget: expected --params, --macs, --latency or --memory, or several, as in --params 3M")
     settings = RaceSettings(
@@ -78,7 +79,6 @@ def race(
         base_stride=sampled.base_stride,
         **runners.given,
     )
-    asked = training.asked(recipe)
     with from_extra("study"):
         from asvit.commands.race_show import show_race
         from asvit.study.race.asked import race_settings

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from asvit.errors import UserError
 from asvit.listing import part_of
+from asvit.runs.json_files import converted
 from asvit.runs.records import REPORT, RESULT, RUN, Json, read_asked, read_record
 
 Step = tuple[str, str]
@@ -138,7 +139,7 @@ def after_study(run: Path, asked: Json) -> Iterator[Step]:
     config, data = asked["config"], asked.get("data", IMAGES)
     if config.get("budget") is not None:
         best = max(read_record(run / RESULT, _Study).points, key=lambda point: point.top1)
-        yield "train the most accurate network for longer", _train(best.topology, data, config)
+        yield "train the most accurate network for longer", _train(run, best.topology, asked)
         return
     of_it = ("--data", data, "--recipe", config.get("recipe", "cifar10-laptop"), "--trainings", "1")
     yield "do searches by scores find better networks than chance?", command("asvit", "study", "search", *of_it)
@@ -179,9 +180,28 @@ def after_table() -> Iterator[Step]:
     yield "ask it of your own images: 30 trainings", words
 
 
-def _train(network: str, data: str, config: Json) -> str:
-    """The command that trains a network of a study or contest, at the size of its images."""
-    height, width = config["train"]["image_size"]
+@dataclass(frozen=True)
+class _Recipe:
+    """What is read here of how networks were trained."""
+
+    image_size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class _Trains:
+    """What is read here of a configuration."""
+
+    train: _Recipe
+
+
+def _train(run: Path, network: str, asked: Json) -> str:
+    """The command that trains a network of a study or contest, at the size of its images.
+
+    Raises:
+        UserError: the configuration is damaged.
+    """
+    height, width = converted(asked["config"], _Trains, str(run / RUN)).train.image_size
+    data = asked.get("data", IMAGES)
     size = f"{height}" if height == width else f"{height}x{width}"
     return command("asvit", "train", network, "--data", data, "--image-size", size)
 
@@ -221,7 +241,7 @@ def after_contest(run: Path, asked: Json) -> Iterator[Step]:
     if asked["job"] == "study-search":
         yield "grow the most accurate topology to your budget", command("asvit", "grow", best, "--params", "3M")
     else:
-        words = _train(best, asked.get("data", IMAGES), asked["config"])
+        words = _train(run, best, asked)
         yield "train the most accurate network for longer", words
 
 

@@ -177,16 +177,4 @@ def point_of(
 ) -> Point:
     """What was found of a topology, or of a network at a budget, by its text form."""
     own = [training.top1 for training in trained if training.network == network]
-    return Point(
-        topology=network,
-        params=subject.params,
-        macs=subject.macs,
-        top1=statistics.fmean(own),
-        trainings=len(own),
-        values={name: estimate.mean for name, estimate in estimates.items()},
-        errors={
-            name: estimate.standard_error
-            for name, estimate in estimates.items()
-            if estimate.standard_error is not None and not METRICS[name].counted
-        },
-    )
+    return Point.of(network, own, estimates, params=subject.params, macs=subject.macs)

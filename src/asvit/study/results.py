@@ -4,10 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from statistics import fmean
 
 import msgspec
 
 from asvit.errors import UserError, shortened
+from asvit.measure.estimates import Estimate
+from asvit.measure.metrics import METRICS
 from asvit.networks.architecture import Task
 from asvit.runs.json_files import complaint
 from asvit.runs.records import Json
@@ -97,6 +100,32 @@ class Point:
     """Means of measures by name; without those that are invalid."""
     errors: Mapping[str, float]
     """Standard errors of measures by name."""
+
+    @classmethod
+    def of(
+        cls,
+        network: str,
+        accuracies: Sequence[float],
+        estimates: Mapping[str, Estimate],
+        *,
+        params: int,
+        macs: int | None,
+    ) -> "Point":
+        """A network by its accuracies, one a training, and by what was measured of it.
+
+        >>> Point.of("seed", [0.5, 0.7], {"ntk": Estimate.of([2.0])}, params=3, macs=None).trainings
+        2
+        """
+        errors = {name: estimate.standard_error for name, estimate in estimates.items() if not METRICS[name].counted}
+        return cls(
+            topology=network,
+            params=params,
+            macs=macs,
+            top1=fmean(accuracies),
+            trainings=len(accuracies),
+            values={name: estimate.mean for name, estimate in estimates.items()},
+            errors={name: error for name, error in errors.items() if error is not None},
+        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from asvit.errors import UserError, shortened
 from asvit.measure.compared import Row
 from asvit.measure.job import measure_config, prepare, working
 from asvit.measure.measurer import Measurer
-from asvit.measure.metrics import METRICS
 from asvit.measure.settings import Measuring
 from asvit.measure.side_by_side import Entrant, measure_side_by_side
 from asvit.measure.subject import subject_of
@@ -173,16 +172,5 @@ def noise_of(accuracies: Accuracies) -> Variance | None:
 def point_of(row: Row, accuracies: Sequence[float]) -> Point:
     """What is known of a network."""
     found = {name: cell.estimate for name, cell in row.cells.items() if cell.estimate is not None}
-    return Point(
-        topology=row.name,
-        params=round(found["params"].mean),
-        macs=round(found["macs"].mean) if "macs" in found else None,
-        top1=statistics.fmean(accuracies),
-        trainings=len(accuracies),
-        values={name: estimate.mean for name, estimate in found.items()},
-        errors={
-            name: estimate.standard_error
-            for name, estimate in found.items()
-            if estimate.standard_error is not None and not METRICS[name].counted
-        },
-    )
+    macs = round(found["macs"].mean) if "macs" in found else None
+    return Point.of(row.name, accuracies, found, params=round(found["params"].mean), macs=macs)

@@ -43,12 +43,12 @@ def scores_section(result: Verdict) -> list[Markup]:
 
 def _judged(result: Verdict) -> list[Markup]:
     plain = METRICS[result.baseline].symbol
-    words = "Kendall τ between a score and accuracy, with 95 % bootstrap intervals over topologies; signs are such "
+    words = "Kendall τ between a score and accuracy, with 95 % bootstrap intervals over networks; signs are such "
     words += f"that a positive τ is a good one. Given {plain}: partial τ. Within bands: among thirds of equal {plain}. "
     words += f"Over {plain}: difference of both τ. Ceiling: τ of a perfect score, for the noise of training and of the "
-    words += "score's repeats. Regret: accuracy lost by taking the topology with the highest score, or the mean of the "
-    words += "five highest, instead of the best. Seconds: of measuring one topology, beside trainings. "
-    words += "Of: topologies for which the score is valid."
+    words += "score's repeats. Regret: accuracy lost by taking the network with the highest score, or the mean of the "
+    words += "five highest, instead of the best. Seconds: of measuring one network, beside trainings. "
+    words += "Of: networks for which the score is valid."
     headers = ["score", "of", "τ", f"given {plain}", "within bands", f"over {plain}"]
     headers += ["ceiling", "regret", "of five", "seconds"]
     others = [score for score in result.scores if score not in result.judged]
@@ -101,7 +101,7 @@ def figures_section(result: Verdict) -> list[Markup]:
         )
         for name in names
     ]
-    words = "Every point is a topology; point at one for its text form. Bars are standard errors (Fig. 2)."
+    words = "Every point is a network; point at one for its text form. Bars are standard errors (Fig. 2)."
     return [tag("h2", "Accuracy against scores"), tag("p", words), tag("div", *charts, class_="charts")]
 
 

@@ -69,8 +69,9 @@ def run_race(settings: RaceSettings, study: StudySettings, *, job: Job = Job()) 
         say_few_tokens(setup.task, settings.base_stride)
         start = read_start(directory.path)
         if start is None:
-            runners = [*designed(settings, space, Costs(setup.task, meter), measurer), *guests]
-            runners = in_use(runners, setup.task, measurer.device)
+            ours = designed(settings, space, Costs(setup.task, meter), measurer)
+            others = [guest for guest in guests if guest.network not in {runner.network for runner in ours}]
+            runners = in_use([*ours, *others], setup.task, measurer.device)
             start = Start(tuple(runners), decide_epochs(runners, setup, clock))
             write_start(directory.path, start)
         raced = replace(setup, settings=with_epochs(setup.settings, start.epochs))
@@ -157,8 +158,8 @@ def result_of(settings: RaceSettings, start: Start, setup: Setup, clock: Clock, 
             ran.append(Ran(runner, own.curve, whole, median(own.seconds)))
     if not ran:
         raise UserError(
-            f"the {settings.minutes:g} minutes are over, and no epoch of any runner is: give more --minutes, in "
-            "another --out"
+            f"no runner has ended an epoch within {settings.minutes:g} minutes, or all trainings were given up: the "
+            "lines above say which; give more --minutes, in another --out"
         )
     ordered = in_order(ran, parts)
     known = {one.runner.network for one in ordered}

@@ -12,6 +12,11 @@ DEAR = 2.0
 """Share of the budget from which on a network of the user's is refused, unless it was said that any cost will do."""
 
 
+def check_minutes(minutes: float) -> None:
+    """Refuse what is no time for a race."""
+    check_number("minutes", minutes, 0, 60 * 24 * 365, above=True)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RaceSettings:
     """Which networks compete, and for how long."""
@@ -30,7 +35,7 @@ class RaceSettings:
     base_stride: int = BASE_STRIDE
 
     def __post_init__(self) -> None:
-        check_number("minutes", self.minutes, 0, 60 * 24 * 365, above=True)
+        check_minutes(self.minutes)
         check_whole("entrants", self.entrants, 0, 1000)
         if self.entrants + len(self.guests) < 2:
             raise UserError(
