@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -310,3 +311,10 @@ def test_a_batch_that_is_too_large_is_refused_before_anything_is_written(tmp_pat
     said = asvit(*DIGITS, "--batch-size", "2000", "--out", "run", cwd=tmp_path, check=2).stderr
     assert "fewer than a batch of 2000: choose a smaller --batch-size" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_time_of_a_network_with_batch_norm_is_told(tmp_path):
+    """Its last map of 32x32 images has one pixel: of a single image batch norm has nothing to go by."""
+    words = ("--data", "digits", "--recipe", "smoke", "--schedule", "none", "--plan", "--workers", "0")
+    said = asvit("train", "timm:test_resnet", *words, cwd=tmp_path)
+    assert re.search(r"time +about \d+ (seconds?|minutes?) on", said.stdout)

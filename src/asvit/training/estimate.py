@@ -72,7 +72,7 @@ def seconds_of_an_image(training: ClassifierTraining, stage: StageCost, clock: C
     """Time that an image takes forward and backward in a stage, and forward alone."""
     enter(training.model, stage.coarseness)
     training.stepping.train()
-    count = 1
+    count = min(2, training.share)  # batch norm has nothing to go by in a single image
     while True:
         learning = seconds_of_a_pass(training, count, clock)
         if learning >= LONG_ENOUGH or count == training.share:

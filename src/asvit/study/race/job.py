@@ -96,8 +96,8 @@ def decide_epochs(runners: Sequence[Runner], setup: Setup, clock: Clock) -> int:
     if 60 * least > clock.taken + clock.left:
         raise UserError(
             f"not one epoch of each runner fits into the time: a mean one takes {pace:.0f} s here, so a race of "
-            f"{len(runners)} takes {least} minutes at least; give --minutes {least}, fewer --entrants, or smaller "
-            "images"
+            f"{len(runners)} takes {count(least, 'minute')} at least; give --minutes {least}, fewer --entrants, or "
+            "smaller images"
         )
     epochs = epochs_that_fit(len(runners), SPARE * clock.left * at_a_time / pace, setup.settings.train.epochs)
     first = rounds(len(runners), epochs)[0].epochs
