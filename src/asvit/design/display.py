@@ -20,6 +20,8 @@ from asvit.networks.space import Space, Topology
 from asvit.runs.progress import ProgressDisplay
 from asvit.units import format_size
 
+ENOUGH = 10
+"""Topologies of a search after which the mean work of the growth that follows one of them is known well enough."""
 USUAL_CHOICES = 12
 """Networks that most steps of growth compare."""
 
@@ -59,7 +61,7 @@ class DesignDisplay:
         """Function that shows a search's steps: how undecided it is, and the best value so far of the first measure.
 
         The time left is that of the steps ahead, at the mean work of those behind, and of the growth after them, at the
-        mean over what it could begin with so far.
+        mean over the first topologies that it could begin with.
 
         Args:
             settings: settings of the search.
@@ -79,7 +81,8 @@ class DesignDisplay:
                 best = first.sign * max(first.sign * value for value in (best, measurement.estimates[first.name].mean))
             architecture = Architecture(Topology.parse(step.topology))
             works.append(self._learn(architecture))
-            growths.append(growth_after(architecture))
+            if len(growths) < ENOUGH:
+                growths.append(growth_after(architecture))
             done = step.step + 1
             steps = (settings.steps - done) + settings.steps * (runs - run)
             # A step of the search measures one network, a step of growth several.

@@ -71,7 +71,8 @@ def work_of_choices(choices: Sequence[Architecture], family: FamilySettings) -> 
 def growth_ahead(current: Architecture, family: FamilySettings, cost: CostFunction) -> int:
     """Work of the steps of Algorithm 2 that follow a network, were each to take a middle one of its choices.
 
-    That is the middle width, and a block more in the stage that has the fewest, the last of several.
+    That is the middle width, and a block more in the stage that has the fewest, the last of several. All choices of a
+    step count as it.
 
     Nothing is measured for that: latency and memory are taken to grow from the network's own as multiply-adds do.
 
@@ -85,14 +86,14 @@ def growth_ahead(current: Architecture, family: FamilySettings, cost: CostFuncti
     >>> from asvit.design.recipes import RECIPES
     >>> family = FamilySettings.of(RECIPES["quick"], Task(64), [Budget.parse("params", "5M")])
     >>> seed, costs = Architecture.parse("seed"), Costs(Task(64))
-    >>> growth_ahead(seed, family, costs) > work_of_choices(scaling_choices(seed, family.growth), family)
+    >>> growth_ahead(seed, family, costs) > 10 * work_of(seed, Task(64), width_divisor=family.growth.width_divisor)
     True
     """
     admits = within_any(family.limits, scaled_by_macs(cost, current))
     work = 0
     while choices := [choice for choice in scaling_choices(current, family.growth) if admits(choice)]:
-        work += work_of_choices(choices, family)
         current = middle_choice(choices)
+        work += len(choices) * work_of(current, family.task, width_divisor=family.growth.width_divisor)
     return work
 
 
