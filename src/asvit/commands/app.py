@@ -60,7 +60,7 @@ EXAMPLES = {
         "asvit evaluate timm:resnet18 --data path/to/imagenet --batch-size 128",
     ),
     race: (
-        "asvit race --data digits --params 150k --minutes 2 --base-stride 2",
+        "asvit race --data digits --params 150k --minutes 5 --base-stride 2",
         "asvit race --data path/to/images --params 3M --minutes 60",
     ),
     predict: ("asvit predict runs/digits four.png --top 3",),

@@ -92,8 +92,9 @@ def decide_epochs(runners: Sequence[Runner], setup: Setup, clock: Clock) -> int:
     """
     pace = pace_of(runners, setup, setup.source("train"), setup.source("val"))
     at_a_time = min(len(setup.devices), len(runners))
-    least = math.ceil((clock.taken + epochs_in_all(len(runners), 1) * pace / at_a_time / SPARE) / 60)
-    if 60 * least > clock.taken + clock.left:
+    needed = epochs_in_all(len(runners), 1) * pace / at_a_time / SPARE
+    if needed > clock.left:
+        least = math.ceil((clock.taken + needed) / 60)
         raise UserError(
             f"not one epoch of each runner fits into the time: a mean one takes {pace:.0f} s here, so a race of "
             f"{len(runners)} takes {count(least, 'minute')} at least; give --minutes {least}, fewer --entrants, or "
