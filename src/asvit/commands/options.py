@@ -12,7 +12,7 @@ from cyclopts import Group, Parameter
 
 from asvit.commands.groups import OWN, Options
 from asvit.commands.said import repeat_command
-from asvit.design.budget import Budget
+from asvit.design.budget import KINDS, Budget
 from asvit.design.grow import GrowthSettings
 from asvit.design.ranking import Objective, parse_score
 from asvit.design.recipes import Recipe
@@ -298,13 +298,7 @@ class FilledOptions(Options, group=BUDGET):
     @property
     def budget(self) -> Budget | None:
         """What every network fills."""
-        texts: dict[Kind, str | None] = {
-            "params": self.params,
-            "macs": self.macs,
-            "latency": self.latency,
-            "memory": self.memory,
-        }
-        bounds = [Budget.parse(kind, text) for kind, text in texts.items() if text is not None]
+        bounds = [Budget.parse(kind, text) for kind in KINDS if (text := getattr(self, kind)) is not None]
         return Budget.together(bounds) if bounds else None
 
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from asvit.errors import UserError
 from asvit.listing import part_of
 from asvit.runs.json_files import converted
-from asvit.runs.records import REPORT, RESULT, RUN, Json, read_asked, read_record
+from asvit.runs.records import REPORT, RESULT, RUN, WINNER, Json, read_asked, read_record
 
 Step = tuple[str, str]
 """What one would do, and the command for it."""
@@ -111,21 +111,6 @@ def after_scoring(detector: Path) -> Iterator[Step]:
     yield "pictures with what is found", command("asvit", "detect", "predict", detector, "image.jpg")
 
 
-@dataclass(frozen=True)
-class _Point:
-    """What is read here of a network of a study."""
-
-    topology: str
-    top1: float
-
-
-@dataclass(frozen=True)
-class _Study:
-    """What is read here of a study's result."""
-
-    points: tuple[_Point, ...]
-
-
 def after_study(run: Path, asked: Json) -> Iterator[Step]:
     """Ask what a score is worth in use; at a budget, train the most accurate network for longer.
 
@@ -138,8 +123,8 @@ def after_study(run: Path, asked: Json) -> Iterator[Step]:
     """
     config, data = asked["config"], asked.get("data", IMAGES)
     if config.get("budget") is not None:
-        best = max(read_record(run / RESULT, _Study).points, key=lambda point: point.top1)
-        yield "train the most accurate network for longer", _train(run, best.topology, asked)
+        if (best := _most_accurate(run)) is not None:
+            yield "train the most accurate network for longer", _train(run, best, asked)
         return
     of_it = ("--data", data, "--recipe", config.get("recipe", "cifar10-laptop"), "--trainings", "1")
     yield "do searches by scores find better networks than chance?", command("asvit", "study", "search", *of_it)
@@ -154,10 +139,6 @@ class _Race:
     checkpoint: str
 
 
-WINNER = "winner.json"
-"""Architecture file of a race's winner, where it is one of ours."""
-
-
 def after_race(run: Path, asked: Json) -> Iterator[Step]:
     """Score and use the winner as it is, and train it for longer.
 
@@ -170,8 +151,9 @@ def after_race(run: Path, asked: Json) -> Iterator[Step]:
     """
     data, checkpoint = asked.get("data", IMAGES), run / read_record(run / RESULT, _Race).checkpoint
     yield "the winner's accuracy, by class", command("asvit", "evaluate", checkpoint, "--data", data)
-    if (run / WINNER).exists():
-        yield "train the winner for longer", command("asvit", "train", run / WINNER, "--data", data)
+    winner = run / f"{WINNER}.json"
+    if winner.exists():
+        yield "train the winner for longer", command("asvit", "train", winner, "--data", data)
 
 
 def after_table() -> Iterator[Step]:
@@ -208,17 +190,29 @@ def _train(run: Path, network: str, asked: Json) -> str:
 
 @dataclass(frozen=True)
 class _Training:
-    """What is read here of a training of a contest."""
+    """What is read here of a training of a study or contest."""
 
     network: str
     top1: float
 
 
 @dataclass(frozen=True)
-class _Contest:
-    """What is read here of a contest's result."""
+class _Trained:
+    """What is read here of the result of a study or contest."""
 
     trained: tuple[_Training, ...]
+
+
+def _most_accurate(run: Path) -> str | None:
+    """The network of the highest mean accuracy over its trainings; None where nothing was trained.
+
+    Raises:
+        UserError: the result is damaged.
+    """
+    accuracies: dict[str, list[float]] = {}
+    for training in read_record(run / RESULT, _Trained).trained:
+        accuracies.setdefault(training.network, []).append(training.top1)
+    return max(accuracies, key=lambda network: fmean(accuracies[network]), default=None)
 
 
 def after_contest(run: Path, asked: Json) -> Iterator[Step]:
@@ -231,13 +225,10 @@ def after_contest(run: Path, asked: Json) -> Iterator[Step]:
     Raises:
         UserError: the result is damaged.
     """
-    accuracies: dict[str, list[float]] = {}
-    for training in read_record(run / RESULT, _Contest).trained:
-        accuracies.setdefault(training.network, []).append(training.top1)
-    if not accuracies:
+    best = _most_accurate(run)
+    if best is None:
         yield "train what was found: only that tells which is better", _with_trainings(asked["command"])
         return
-    best = max(accuracies, key=lambda network: fmean(accuracies[network]))
     if asked["job"] == "study-search":
         yield "grow the most accurate topology to your budget", command("asvit", "grow", best, "--params", "3M")
     else:

@@ -34,6 +34,8 @@ Record = TypeVar("Record")
 Json = dict[str, Any]
 
 RUN, RESULT, LEDGER, REPORT = "run.json", "result.json", "measurements.sqlite", "report.html"
+WINNER = "winner"
+"""Name of what a race hands over: a folder with the weights, and an architecture file where the network is ours."""
 _LOCK, _PID = ".lock", ".pid"
 UNFINISHED = re.compile(r"\..+\.[0-9a-f]{16}\.tmp")
 """Names under which files are written until they are whole."""

@@ -1,6 +1,5 @@
 """The job behind `asvit study`: a sample trained, a pilot, and the verdict."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
@@ -26,12 +25,10 @@ from asvit.study.sample import sample_networks, sample_topologies
 from asvit.study.settings import StudySettings
 from asvit.study.setup import Crew, Setup, measuring_config, prepare_study
 from asvit.study.trainings import train_all
-from asvit.study.verdict import best_plain, judge, mean_accuracies, score_of, sentence, together
+from asvit.study.verdict import SEARCHED_BY, best_plain, judge_all, mean_accuracies, scores_of, sentence
 from asvit.study.worker import Pilot
 
 TOPOLOGIES = "topologies.csv"
-SEARCHED_BY = ("length", "ntk")
-"""Metrics whose ranks the paper's growth adds up."""
 
 
 def run_study(
@@ -130,28 +127,20 @@ def verdict(
     networks = list(dict.fromkeys(training.network for training in trained))
     subjects = [ArchitectureSubject(Architecture.parse(network), setup.task) for network in networks]
     measured = measure_all(subjects, measurer)
-    costs = [measurer.costs(subject) for subject in subjects]
-
-    def seconds(name: str) -> float:
-        return statistics.median(cost[name].seconds for cost in costs if name in cost)
-
-    scores = {
-        name: score_of(METRICS[name], [row.get(name) for row in measured], seconds(name)) for name in setup.metrics
-    }
+    scores = scores_of(setup.metrics, measured, [measurer.costs(subject) for subject in subjects])
     accuracy = mean_accuracies(trained, networks)
     baseline = best_plain([*scores.values()], accuracy) if at_budget else scores["params"]
     variance = variance_of(by_network(trained))
     reliability = variance.reliability(by_network(trained))
-    judged = [*scores.values(), together([scores[name] for name in SEARCHED_BY])]
-    rows = tuple(judge(score, accuracy, baseline, reliability) for score in judged)
+    rows = judge_all(scores, accuracy, baseline, reliability)
     return StudyResult(
         task=setup.task,
         measuring=measuring_config(measurer),
         baseline=baseline.name,
-        sentence=sentence({row.name: row for row in rows}, baseline.name, of_pilot),
+        sentence=sentence(rows, baseline.name, of_pilot),
         pilot=of_pilot,
         variance=variance,
-        scores=rows,
+        scores=tuple(rows.values()),
         points=tuple(
             point_of(network, subject, trained, row)
             for network, subject, row in zip(networks, subjects, measured, strict=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from asvit.errors import UserError, shortened
 from asvit.measure.compared import Row
+from asvit.measure.estimates import Estimate
 from asvit.measure.job import measure_config, prepare, working
 from asvit.measure.measurer import Measurer
 from asvit.measure.settings import Measuring
@@ -18,11 +19,11 @@ from asvit.networks.named import TIMM, parse_network
 from asvit.runs.job import Finished, Job
 from asvit.runs.progress import ProgressDisplay, tell
 from asvit.runs.tables import column_s, read_table
-from asvit.study.job import SEARCHED_BY, metric_names
+from asvit.study.job import metric_names
 from asvit.study.noise import Variance, variance_of
 from asvit.study.results import Point, TableResult
 from asvit.study.setup import measuring_config
-from asvit.study.verdict import FEWEST, comparison, judge, score_of, together
+from asvit.study.verdict import FEWEST, comparison, judge_all, scores_of
 
 NETWORK, TIMM_MODEL = "network", "model"
 """Columns of names: as asvit takes them, or timm's own."""
@@ -135,28 +136,20 @@ def judge_table(
     """The verdict on all that was measured; the baseline is counting parameters."""
     own = {row.name: accuracies[row.name] for _, row in measured}
     accuracy = np.array([statistics.fmean(values) for values in own.values()])
+    found = [estimates_of(row) for _, row in measured]
     costs = [measurer.costs(entrant.subject) for entrant, _ in measured]
-
-    def seconds(name: str) -> float:
-        return statistics.median([cost[name].seconds for cost in costs if name in cost] or [0.0])
-
-    scores = {
-        metric.name: score_of(metric, [row.cells[metric.name].estimate for _, row in measured], seconds(metric.name))
-        for metric in measurer.metrics
-    }
+    scores = scores_of([metric.name for metric in measurer.metrics], found, costs)
     variance = noise_of(own)
     reliability = None if variance is None else variance.reliability(own)
-    every = [*scores.values(), together([scores[name] for name in SEARCHED_BY])]
-    judged = tuple(judge(score, accuracy, scores["params"], reliability) for score in every)
-    by_name = {score.name: score for score in judged}
+    judged = judge_all(scores, accuracy, scores["params"], reliability)
     few = f"No score is judged: {len(measured)} networks of the table were measured, and it takes {FEWEST} at least."
     enough = len(measured) >= FEWEST
     return TableResult(
         task=measurer.task,
         measuring=measuring_config(measurer),
         baseline="params",
-        sentence=comparison(by_name["length"], by_name["params"]) if enough else few,
-        scores=judged,
+        sentence=comparison(judged["length"], judged["params"]) if enough else few,
+        scores=tuple(judged.values()),
         points=tuple(point_of(row, own[row.name]) for _, row in measured),
         table=table,
         variance=variance,
@@ -169,8 +162,13 @@ def noise_of(accuracies: Accuracies) -> Variance | None:
     return variance_of(accuracies) if sum(len(values) > 1 for values in accuracies.values()) > 1 else None
 
 
+def estimates_of(row: Row) -> dict[str, Estimate]:
+    """What could be measured of a network."""
+    return {name: cell.estimate for name, cell in row.cells.items() if cell.estimate is not None}
+
+
 def point_of(row: Row, accuracies: Sequence[float]) -> Point:
     """What is known of a network."""
-    found = {name: cell.estimate for name, cell in row.cells.items() if cell.estimate is not None}
+    found = estimates_of(row)
     macs = round(found["macs"].mean) if "macs" in found else None
     return Point.of(row.name, accuracies, found, params=round(found["params"].mean), macs=macs)

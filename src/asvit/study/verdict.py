@@ -2,18 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
+from statistics import fmean, median
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from asvit.measure.estimates import Estimate
+from asvit.measure.ledger import Cost
 from asvit.measure.metrics import METRICS, Metric
 from asvit.study.correlation import Interval, kendall, mean_of_top, partial, rank_sum, resamples, same_band
 from asvit.study.noise import Variance, ceiling, measurement_reliability
 from asvit.study.plan import LEAST_RATIO
 from asvit.study.results import Scored, Trained
 
+SEARCHED_BY = ("length", "ntk")
+"""Metrics whose ranks the paper's growth adds up."""
 BANDS = 3
 """Number of bands of the baseline, with equally many topologies each."""
 FEWEST = 10
@@ -45,6 +48,23 @@ def score_of(metric: Metric, estimates: Sequence[Estimate | None], seconds: floa
         blank = np.full(width, np.nan)
         repeats = np.array([blank if e is None else metric.sign * np.array(e.values) for e in estimates])
     return Score(metric.name, metric.symbol, metric.title, metric.better, metric.source, values, repeats, seconds)
+
+
+def scores_of(
+    names: Sequence[str], measured: Sequence[Mapping[str, Estimate]], costs: Sequence[Mapping[str, Cost]]
+) -> dict[str, Score]:
+    """Metrics of all topologies by name, each with the median of the seconds that it took.
+
+    Args:
+        names: names of the metrics.
+        measured: what was measured of each topology, without what is invalid.
+        costs: time that it took.
+    """
+
+    def seconds(name: str) -> float:
+        return median([cost[name].seconds for cost in costs if name in cost] or [0.0])
+
+    return {name: score_of(METRICS[name], [row.get(name) for row in measured], seconds(name)) for name in names}
 
 
 def together(scores: Sequence[Score]) -> Score:
@@ -111,6 +131,17 @@ def judge(
         regret_of_five=float(accuracy.max()) - mean_of_top(x, y, 5),
         ceiling=_ceiling(score, valid, accuracy_reliability),
     )
+
+
+def judge_all(
+    scores: Mapping[str, Score],
+    accuracy: Float[np.ndarray, " n"],
+    baseline: Score,
+    accuracy_reliability: float | None,
+) -> dict[str, Scored]:
+    """What the table says of every score, and of the sum of ranks that the paper's growth goes by, by name."""
+    every = [*scores.values(), together([scores[name] for name in SEARCHED_BY])]
+    return {score.name: judge(score, accuracy, baseline, accuracy_reliability) for score in every}
 
 
 def _of(score: Score, topologies: int) -> Scored:

@@ -17,13 +17,13 @@ from asvit.networks.named import parse_network
 from asvit.networks.space import space_for
 from asvit.runs.job import Finished, Job
 from asvit.runs.progress import tell
-from asvit.runs.records import replacing
+from asvit.runs.records import WINNER, replacing
 from asvit.study.plan import Planned
 from asvit.study.race.book import Start, keep_book, read_book, read_start, write_start
 from asvit.study.race.clock import Clock
 from asvit.study.race.pace import pace_of
 from asvit.study.race.results import RaceResult, Ran, in_order
-from asvit.study.race.rounds import FINALISTS, SEEDS, epochs_in_all, epochs_that_fit, rounds, survivors
+from asvit.study.race.rounds import FINALISTS, SEEDS, epochs_in_all, epochs_that_fit, rounds
 from asvit.study.race.runners import Runner, designed, guests_of, in_use
 from asvit.study.race.settings import RaceSettings
 from asvit.study.results import Trained
@@ -36,8 +36,6 @@ from asvit.training.recipe import changed
 from asvit.training.schedule import named_schedule
 from asvit.units import count
 
-WINNER = "winner"
-"""Name of the winner's files in the run directory."""
 SPARE = 0.9
 """Share of the time that trainings are planned to take: they slow each other down, and processes have to start."""
 
@@ -120,7 +118,7 @@ def run_rounds(start: Start, setup: Setup, clock: Clock) -> bool:
     ranked = [runner.network for runner in start.runners]
     parts = rounds(len(ranked), start.epochs)
     for number, part in enumerate(parts, start=1):
-        plan = [Planned(network, setup.job.seed) for network in survivors(ranked, part)]
+        plan = [Planned(network, setup.job.seed) for network in ranked[: part.runners]]
         trained = train_part(plan, part.epochs, f"round {number} of {len(parts)}", setup, clock)
         if len(trained) < len(plan) and clock.is_over():
             return False

@@ -4,7 +4,6 @@ After Jamieson & Talwalkar, AISTATS 2016. Optuna's pruners stop trials that are 
 on; so the first to come would always be trained to the end. Needs no torch.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asvit.errors import UserError
@@ -85,8 +84,3 @@ def epochs_that_fit(runners: int, epochs: float, most: int) -> int:
         middle = (low + high) // 2
         low, high = (middle, high) if epochs_in_all(runners, middle) <= epochs else (low, middle)
     return low
-
-
-def survivors(ranked: Sequence[str], part: Round) -> list[str]:
-    """Runners of a round, out of those of the one before, the best first."""
-    return list(ranked[: part.runners])
