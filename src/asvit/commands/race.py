@@ -34,8 +34,6 @@ class RaceWorkerOptions(
     take={
         "workers": "on a CPU a core each, on GPUs four each",
         "resident": "images are read anew in every epoch",
-        "storage": "study.sqlite3 in the run directory",
-        "name": OWN,
         "heartbeat": OWN,
     },
     group=RACE,
