@@ -27,7 +27,7 @@ FLOOR = {room: floor for floor, row in enumerate(FLOORS) for room in row}
 
 # Files of the root: those on the ground, of which one is a folder, and the doors, which everything stands behind and
 # nothing imports.
-GROUND = {"errors", "units", "listing", "images", "contents"}
+GROUND = {"errors", "units", "files", "listing", "images", "contents"}
 DOORS = {"__init__", "__main__", "api", "zoo"}
 
 
@@ -103,7 +103,7 @@ def pages() -> list[str]:
 
 WITHOUT_TORCH = {
     "the package": ["asvit"],
-    "the ground": ["asvit.errors", "asvit.units", "asvit.listing"],
+    "the ground": ["asvit.errors", "asvit.units", "asvit.files", "asvit.listing"],
     "runs": ["asvit.runs.records", "asvit.runs.read", "asvit.runs.progress", "asvit.runs.job", "asvit.runs.next_steps"],
     "networks as text": [
         "asvit.networks.space",

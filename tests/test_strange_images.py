@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from asvit.errors import UserError
+from asvit.files import open_regular
 from asvit.images import UNREADABLE, as_mode, decode, from_array, load_array, read_image, to_tensor
 from asvit.images.arrays import layout
-from asvit.listing import open_regular
 
 RNG = np.random.default_rng(0)
 COLOURS = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from asvit.errors import UserError
+from asvit.files import open_regular
 from asvit.images import (
     ARRAYS,
     RASTER,
@@ -21,7 +22,7 @@ from asvit.images import (
     upright_size,
 )
 from asvit.images.arrays import OWN_RANGE
-from asvit.listing import Listing, list_images, open_regular
+from asvit.listing import Listing, list_images
 from asvit.units import ValueRange, count
 
 LOOKED_AT = 16

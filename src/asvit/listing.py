@@ -5,15 +5,14 @@ One rule for folders, tar files, shards and ``--images``. What is left out is co
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from io import BufferedReader, FileIO
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from unicodedata import normalize
 
 from asvit.errors import UserError, harmless, reason
+from asvit.files import no_folder
 from asvit.units import count
 
 RASTER = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".ppm", ".pgm", ".pbm", ".pnm", ".gif"})
@@ -41,9 +40,6 @@ IRREGULAR = "no regular file"
 UNNAMEABLE = "with a name that is not Unicode, or longer than any file system takes"
 LONGEST = 4096
 """Characters of a path at most; in a tar file it can have any number."""
-
-LARGE = 2**16
-"""Bytes to read at once from which on it matters whether a file has so many."""
 
 _LEFTOVERS = {
     *("__macosx", "@eadir", "@__thumb", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "lost.dir"),
@@ -188,7 +184,7 @@ def _resolved(root: Path) -> Path:
             return root.resolve()
     except (OSError, RuntimeError) as error:
         raise _cannot_read(root, error) from error
-    raise UserError(f"there is no folder {root}: expected one with images")
+    raise UserError(f"{no_folder(root)}: expected one with images")
 
 
 def _identity(folder: Path) -> tuple[int, int]:
@@ -220,39 +216,6 @@ def _kind(entry: os.DirEntry[str]) -> Literal["leftover", "folder", "file", "oth
         return "folder" if entry.is_dir() else "file" if entry.is_file() else "other"
     except OSError:  # a link to itself
         return "other"
-
-
-class WithinFile(BufferedReader):
-    """A file of which decoders get what is there: for the length that a damaged header says, they would take memory."""
-
-    def __init__(self, file: FileIO) -> None:
-        super().__init__(file)
-        self.size = os.fstat(file.fileno()).st_size
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """So many bytes, or those that are left."""
-        if size is not None and size > LARGE:
-            size = min(size, max(0, self.size - self.tell()))
-        return super().read(size)
-
-
-def open_regular(path: Path) -> WithinFile:
-    """Open a regular file to read.
-
-    Raises:
-        OSError: there is no such file, or it is a folder.
-        ValueError: it is a pipe or a device, whose reader might wait for ever, or its name has a NUL.
-    """
-    file = FileIO(path, opener=_without_waiting)
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise ValueError("it is no regular file, but a pipe or a device")
-    return WithinFile(file)
-
-
-def _without_waiting(name: str | Path, flags: int) -> int:
-    # A named pipe would be opened only when somebody writes to it.
-    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def natural_key(name: str) -> list[str | int]:

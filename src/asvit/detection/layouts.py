@@ -14,6 +14,7 @@ from asvit.contents import spread
 from asvit.detection.annotations import Picture
 from asvit.detection.pictures import path_of
 from asvit.errors import UserError, reason
+from asvit.files import no_folder
 from asvit.listing import SPLIT_NAMES, Split
 
 ANNOTATIONS = ("annotations", "annotation")
@@ -36,7 +37,7 @@ def find_annotations(root: Path, split: Split) -> Path:
     """
     expected = f"expected one JSON file for {split} in {root / 'annotations'}, such as instances_{split}2017.json"
     if not root.is_dir():
-        raise UserError(f"{expected}, but there is no folder {root}: choose a folder laid out like COCO")
+        raise UserError(f"{expected}, but {no_folder(root)}: choose a folder laid out like COCO")
     for files in candidates(root, split):
         if len(files) == 1:
             return files[0]

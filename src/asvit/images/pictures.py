@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asvit.files import open_regular
 from asvit.images.bounds import check_values, damage_named
-from asvit.listing import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,11 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from asvit.errors import UserError, reason
+from asvit.files import open_regular
 from asvit.images.arrays import from_channels_last, load_npy
 from asvit.images.bounds import EXPECTED, UNREADABLE
 from asvit.images.pictures import open_raster
 from asvit.images.tiffs import load_tiff
-from asvit.listing import ARRAYS, open_regular
+from asvit.listing import ARRAYS
 from asvit.units import ValueRange
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from asvit.errors import UserError, reason, shortened
-from asvit.listing import open_regular
+from asvit.files import open_regular
 
 MOST_BYTES = 64 * 2**20
 """Largest JSON file that is read; the largest that asvit writes, on thousands of classes, has some 20 MB."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from asvit.contents import contents_of, look_into, spread
 from asvit.errors import UserError
+from asvit.files import open_regular
 from asvit.images import decode
-from asvit.listing import Skipped, class_of, classes_of, list_images, natural_key, open_regular
+from asvit.listing import Skipped, class_of, classes_of, list_images, natural_key
 from asvit.training.settings import ImageData
 from asvit.training.source import Source
 from asvit.training.tars import TarImage, TarIndex

@@ -7,8 +7,9 @@ from typing import Any
 
 from asvit.contents import File, contents_of, look_into, spread
 from asvit.errors import UserError, from_extra, one_line
+from asvit.files import open_regular
 from asvit.images import decode
-from asvit.listing import SPLIT_NAMES, Split, open_regular
+from asvit.listing import SPLIT_NAMES, Split
 from asvit.training.settings import ImageData
 from asvit.training.source import MOST_CLASSES, Source
 from asvit.units import ValueRange

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from asvit.errors import UserError, reason
+from asvit.files import compressed
 from asvit.images.bounds import UNREADABLE, damage_named
 from asvit.listing import BROKEN_LINK, IRREGULAR, LEFTOVER, Skipped, first_folder, is_leftover, why_not
 from asvit.training.source import MOST_CLASSES
@@ -109,7 +110,7 @@ def index(path: Path, *, labelled: bool = False) -> TarIndex:
         raise
     except UNREADABLE as error:
         raise UserError(
-            f"cannot read the tar file {path}: {reason(error)}; expected a whole one, not compressed"
+            compressed(path) or f"cannot read the tar file {path}: {reason(error)}; expected a whole one"
         ) from error
     for name in links:
         target = _followed(name, links)
