@@ -154,9 +154,10 @@ def reads(release: Release) -> str:
     how = release.preprocessing
     channels, height, width = how["input_size"]
     mean, std = (", ".join(map(str, how[name])) for name in ("mean", "std"))
+    part = "the whole image" if how["crop_pct"] == 1 else f"the central {how['crop_pct']:g} of a side"
     return (
         f"{channels} x {height} x {width}, {values(release)}, less the mean {mean}, over {std}; "
-        f"{how['interpolation']}, the central {how['crop_pct']:g} of a side"
+        f"{how['interpolation']}, {part}"
     )
 
 
