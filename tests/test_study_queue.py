@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -39,6 +40,9 @@ class Fake:
     def __call__(self, training):
         self.done.append(training)
         return trained(training, self.accuracy(training)), {"length": 3.5}
+
+    def share(self):
+        return 0.0
 
     def forget(self, training):
         self.forgotten.append(training)
@@ -147,11 +151,25 @@ def test_a_training_that_is_given_back_is_taken_by_another(joined, url, name):
     assert [one.top1 for one in queue.trained()] == [0.9]
 
 
+def test_heartbeats_say_how_far_a_training_is(joined, url, name):
+    joined(url, name)
+    with Queue(url, name, PLAN, CONFIG, heartbeat=1) as queue, Queue(url, name, PLAN, CONFIG, heartbeat=1) as other:
+        assert queue.under_way() == 0
+        one, two = queue.claim("worker", PLAN), queue.claim("worker", PLAN)
+        assert one is not None
+        assert two is not None
+        with queue.beating(one, lambda: 0.25), queue.beating(two, lambda: 0.5):
+            while other.under_way() != 0.75:
+                time.sleep(0.01)
+        queue.finish(one, trained(one.planned, 0.9), {})
+        assert other.under_way() == 0.5
+
+
 def test_a_training_that_fails_goes_back(joined, url, name):
     queue = joined(url, name)
     claim = queue.claim("worker", PLAN)
     assert claim is not None
-    with pytest.raises(ZeroDivisionError), queue.beating(claim):
+    with pytest.raises(ZeroDivisionError), queue.beating(claim, lambda: 0.0):
         _ = 1 / 0
     assert queue.running() == {}
     queue.refill()

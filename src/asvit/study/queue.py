@@ -6,8 +6,9 @@ whoever looks next queues the training again: what is queued is always what is p
 """
 
 import json
+import math
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from threading import Event, Thread
@@ -40,7 +41,7 @@ from asvit.study.storage import (
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-PLANNED, TRAINED, WORKER, ERROR, CONFIG = "planned", "trained", "worker", "error", "config"
+PLANNED, TRAINED, WORKER, SHARE, ERROR, CONFIG = "planned", "trained", "worker", "share", "error", "config"
 """Attributes of a trial, and of the study."""
 ATTEMPTS = 2
 """Errors of a training after which it is given up; workers that die are not counted."""
@@ -174,10 +175,15 @@ class Queue:
         return None
 
     @contextmanager
-    def beating(self, claim: Claim) -> Iterator[None]:
-        """Send heartbeats for a claim; after an error, give it back."""
+    def beating(self, claim: Claim, share: Callable[[], float]) -> Iterator[None]:
+        """Send heartbeats for a claim; after an error, give it back.
+
+        Args:
+            claim: claim of the training.
+            share: says what share of it is done, which goes with the heartbeats.
+        """
         stop = Event()
-        thread = Thread(target=self._beat, args=(claim.trial_id, stop), daemon=True)
+        thread = Thread(target=self._beat, args=(claim.trial_id, share, stop), daemon=True)
         thread.start()
         try:
             yield
@@ -242,6 +248,14 @@ class Queue:
         with self._explaining():
             return {planned_of(trial): str(trial.user_attrs.get(WORKER, "")) for trial in self._trials("RUNNING")}
 
+    @patient
+    def under_way(self) -> float:
+        """Shares that are done of what is being done now, all together, as of the last heartbeats."""
+        with self._explaining():
+            return math.fsum(
+                msgspec.convert(trial.user_attrs.get(SHARE, 0.0), float) for trial in self._trials("RUNNING")
+            )
+
     def _trials(self, *states: str) -> "list[FrozenTrial]":
         return self._study.get_trials(deepcopy=False, states=tuple(map(self._state, states)))
 
@@ -297,10 +311,11 @@ class Queue:
     def _id(self, number: int) -> int:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
 
-    def _beat(self, trial_id: int, stop: Event) -> None:
+    def _beat(self, trial_id: int, share: Callable[[], float], stop: Event) -> None:
         while not stop.wait(self.heartbeat):
             with suppress(UserError), self._explaining():  # the database may be away for a while
                 self._storage.record_heartbeat(trial_id)
+                self._storage.set_trial_user_attr(trial_id, SHARE, share())
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:

@@ -102,6 +102,7 @@ class Trainer:
     def __init__(self, crew: Crew, device: torch.device) -> None:
         """Read the images, once for all trainings."""
         self.setup, self.measure, self.until, self.device = crew.setup, crew.measure, crew.until, device
+        self._share = 0.0
         self.train, self.val = self.setup.source("train"), self.setup.source("val")
         # A quarter of the memory for training images and as much for validation, over all workers of the device: at
         # least half of it is left to train in.
@@ -119,6 +120,7 @@ class Trainer:
 
     def __call__(self, planned: Planned) -> tuple[Trained, Mapping[str, float]]:
         """Measure and train a network."""
+        self._share = 0.0
         network = parse_network(planned.network)
         measured = self.measurer.by_metric(subject_of(network, self.setup.task)) if self.measure else {}
         folder = folder_of(self.setup.path, planned)
@@ -135,7 +137,7 @@ class Trainer:
                 device=self.device,
                 running=self.setup.running,
             )
-            training.advance(folder, lambda training: None, self.until)
+            training.advance(folder, self._watch, self.until)
         # The last epoch, not the best: a maximum over epochs would flatter trainings whose accuracy goes up and down.
         epochs = training.state.epochs
         last = epochs[-1]
@@ -150,6 +152,14 @@ class Trainer:
             torch=torch.__version__,
         )
         return trained, {name: estimate.mean for name, estimate in measured.items()}
+
+    def share(self) -> float:
+        """Share of the present training that is done."""
+        return self._share
+
+    def _watch(self, training: ClassifierTraining) -> None:
+        state, epochs = training.state, self.until or training.loop.epochs
+        self._share = min(1.0, (state.epoch + state.step / training.order.steps) / epochs)
 
     def forget(self, planned: Planned) -> None:
         """Remove the checkpoints of a training that has been entered, unless it goes on later."""

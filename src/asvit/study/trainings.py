@@ -117,7 +117,7 @@ def watch(queue: Queue, crew: Crew, workers: Sequence[Worker], keep: Keep, over:
         UserError: a worker cannot go on, for want of room for example: neither could others.
     """
     buried: set[int | None] = set()
-    seen = -1
+    seen, shown = -1, -1.0
     with ProgressDisplay() as display:
         while True:
             for worker in workers:
@@ -131,12 +131,12 @@ def watch(queue: Queue, crew: Crew, workers: Sequence[Worker], keep: Keep, over:
                     tell(f"worker {worker.pid} has died (exit code {worker.exitcode}): its training is given back")
             trained = queue.trained()
             done, total = len(trained), len(crew.plan)
-            if done != seen:
-                if workers and trained:  # with no workers all were done before, and kept
-                    keep(trained)
-                phase = crew.part or "study"
-                display.update(phase, done, total, count=f"{done} of {total} trainings", facts=facts(trained, crew))
-                seen = done
+            if done != seen and workers and trained:  # with no workers all were done before, and kept
+                keep(trained)
+            if (completed := done + queue.under_way()) != shown:
+                phase, count = crew.part or "study", f"{done} of {total} trainings"
+                display.update(phase, completed, total, count=count, facts=facts(trained, crew))
+            seen, shown = done, completed
             if len(ended) == len(workers) or over():
                 return
             time.sleep(LOOK)

@@ -21,6 +21,10 @@ class Trains(Protocol):
         """What a training found, and numbers for the dashboard."""
         ...
 
+    def share(self) -> float:
+        """Share of the present training that is done; asked from another thread."""
+        ...
+
     def forget(self, planned: Planned) -> None:
         """Throw away what was kept to go on with a training that now is entered."""
         ...
@@ -83,7 +87,7 @@ def work(
             time.sleep(poll)
             continue
         try:
-            with queue.beating(claim):
+            with queue.beating(claim, train.share):
                 trained, shown = train(claim.planned)
         except Exception as error:
             if of_surroundings(error):
