@@ -33,10 +33,11 @@ from asvit.detection.detector import RATIOS
 from asvit.detection.recipe import RECIPES
 from asvit.detection.results import DetectResult, PartCost
 from asvit.detection.settings import STRIDES, Resize
-from asvit.detection.trained import DetectorSpec, Start
+from asvit.detection.trained import DetectorSpec
 from asvit.detection.training import DetectorTraining, plan
 from asvit.networks.building import build_trainable
 from asvit.networks.named import parse_network
+from asvit.training.start import Start
 
 CASCADE, MASK_RCNN = "cascade", "mask-rcnn"
 

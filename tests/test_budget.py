@@ -97,13 +97,22 @@ def test_memory_as_people_write_it(text: str, value: int):
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("8ms", 0.008), ("0.5s", 0.5), ("250us", 0.00025), ("250µs", 0.00025), (" 1.5 S ", 1.5)]
+    ("text", "value"),
+    [
+        ("8ms", 0.008),
+        ("0.5s", 0.5),
+        ("250us", 0.00025),
+        ("250µs", 0.00025),
+        (" 1.5 S ", 1.5),
+        ("60min", 3600.0),
+        ("1.5h", 5400.0),
+    ],
 )
 def test_durations_as_people_write_them(text: str, value: float):
     assert parse_duration(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "8", "ms", "0ms", "-8ms", "8min", "8,5ms", "1e-3s"])
+@pytest.mark.parametrize("text", ["", "8", "ms", "0ms", "-8ms", "8m", "8,5ms", "1e-3s"])
 def test_what_is_no_duration_is_refused(text: str):
     with pytest.raises(UserError, match=r"8ms, 0.5s") as error:
         parse_duration(text)

@@ -14,7 +14,7 @@ from asvit.detection.coco import find_coco
 from asvit.detection.data import Prepare, Scenes, plain
 from asvit.detection.recipe import RECIPES, Augmentation, DetectRecipe
 from asvit.detection.settings import Resize
-from asvit.detection.trained import load_detector, load_start
+from asvit.detection.trained import load_detector
 from asvit.detection.training import PARTS, DetectorTraining, plan
 from asvit.errors import UserError
 from asvit.images import Normalisation
@@ -25,6 +25,7 @@ from asvit.training.recipe import RECIPES as CLASSIFIERS
 from asvit.training.schedule import named_schedule
 from asvit.training.settings import Running
 from asvit.training.sources import Digits
+from asvit.training.start import load_start
 from asvit.training.trained import load_checkpoint
 
 TINY = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|32,8"
@@ -149,7 +150,7 @@ def test_a_backbone_starts_from_a_trained_classifier(root, tmp_path):
     weights = trained.model.state_dict()
     for name, x in one.model.backbone.network.state_dict().items():
         assert torch.equal(x, weights[name]), name
-    with pytest.raises(UserError, match=rf"is a training of {TINY[:9].replace(',', '.')}.*, the backbone is seed"):
+    with pytest.raises(UserError, match=rf"is a training of {TINY[:9].replace(',', '.')}.*, not of 8,2,3,1"):
         load_start(str(path), parse_network("seed"))
     with pytest.raises(UserError, match=r"timm has no weights of 8,2,3.*: give a checkpoint of `asvit train`"):
         load_start("timm", parse_network("seed"))

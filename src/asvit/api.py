@@ -155,6 +155,7 @@ def train(
     *,
     task: Task | None = None,
     recipe: str = "auto",
+    start: str | Path | None = None,
     out: str | Path | None = None,
     seed: int = 0,
     device: str = "auto",
@@ -175,6 +176,8 @@ def train(
         task: images and classes that the network was designed for, such as the ``task`` of a design, for a member of a
             family; None: those of the file that names the network.
         recipe: auto, for the number of images and their size; imagenet, imagenette, cifar10, digits or smoke.
+        start: trained network that it starts from, of the same form: run directory of a training, checkpoint, folder
+            that `asvit export` wrote, or ``timm`` for timm's pretrained weights; None: random weights.
         out: run directory; None: one below ``runs``, named after the configuration.
         seed: random seed, the number that all randomness follows from.
         device: auto, cpu, cuda, cuda:i or mps.
@@ -215,6 +218,7 @@ def train(
         images,
         AskedTraining(recipe=recipe, changes=changes),
         designed=task or _designed(network, needed="image_size" not in changes),
+        start=None if start is None else str(start),
         adjust=lambda usual: usual if workers is None else replace(usual, workers=workers),
         job=Job(out=None if out is None else Path(out), seed=seed, device=device, command="asvit.train(...)"),
     )

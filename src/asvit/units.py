@@ -24,7 +24,7 @@ _BYTES = {"": 1, "b": 1} | {
     for power, prefix in enumerate("kmgt", start=1)
     for unit, base in (("", 1000), ("b", 1000), ("ib", 1024))
 }
-_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
+_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 def parse_size(text: str) -> int:
@@ -48,10 +48,10 @@ def parse_memory(text: str) -> int:
 def parse_duration(text: str) -> float:
     """Seconds from a duration as people write it.
 
-    >>> parse_duration("8ms"), parse_duration("0.5s"), parse_duration("250us")
-    (0.008, 0.5, 0.00025)
+    >>> parse_duration("8ms"), parse_duration("0.5s"), parse_duration("250us"), parse_duration("1.5h")
+    (0.008, 0.5, 0.00025, 5400.0)
     """
-    expected = "a positive number and its unit, such as 8ms, 0.5s or 250us"
+    expected = "a positive number and its unit, such as 8ms, 0.5s or 60min"
     number, unit = _number_and_unit(text, _SECONDS, "duration", expected)
     if not number:
         raise UserError(f"cannot read the duration {text!r}: expected {expected}")

@@ -71,7 +71,7 @@ EXAMPLES = {
 """Examples at the end of the help of every command."""
 SIZES = ("params", "macs", "latency", "memory", "image-size", "in-chans", "num-classes", "images", "base-stride")
 FIRST = {
-    design: (*SIZES, "recipe", "start", "score", "seed", "device", "out"),
+    design: (*SIZES, "recipe", "score", "race", "data", "device", "out"),
     grow: (*SIZES[:-1], "recipe", "score", "seed", "device", "out"),
     search: (*SIZES[4:], "recipe", "runs", "score", "seed", "device", "out"),
     train: (

@@ -18,6 +18,7 @@ from asvit.commands.options import (
 )
 from asvit.commands.said import repeat_command
 from asvit.commands.show import show_family, show_searches, show_statistics
+from asvit.commands.then_race import ThenRaceOptions
 from asvit.design.family import FamilySettings, GrowResult
 from asvit.design.grow import GrowthSettings
 from asvit.design.recipes import RECIPES, StartFrom
@@ -133,6 +134,7 @@ def design(
     scoring: ScoreOptions = ScoreOptions(),
     searching: SearchOptions = SearchOptions(),
     growing: GrowthOptions = GrowthOptions(),
+    racing: ThenRaceOptions = ThenRaceOptions(),
     run: RunOptions = RunOptions(),
 ) -> None:
     """Design a family of Vision Transformers: search a topology, grow it, fit a member to every budget.
@@ -154,13 +156,18 @@ def design(
     from asvit.measure.job import task_of
 
     chosen, measured = RECIPES[recipe], measuring.own(RECIPES[recipe], scoring.metrics)
-    stored = None if start is None else read_task(start)
-    images = task_of(task.given, measured, stored=stored, default=chosen.task)
+    budgets = budget.budgets(chosen)
+    race = racing.planned(task.given, measured, budgets=len(budgets), json=run.json)
+    if race is not None:
+        images = race.task
+    else:
+        stored = None if start is None else read_task(start)
+        images = task_of(task.given, measured, stored=stored, default=chosen.task)
     given = None if start is None else read_architecture(start)
     settings = DesignSettings.of(
         chosen,
         images,
-        budget.budgets(chosen),
+        budgets,
         space=searching.space(images),
         start=given,
         start_from=start_from,
@@ -177,6 +184,8 @@ def design(
         say_recipe(recipe)
 
     hand_over(finished, show, as_json=run.json)
+    if race is not None:
+        race.run(finished.result.family[0], settings, finished.directory, run.job)
 
 
 def say_recipe(name: RecipeName) -> None:

@@ -97,8 +97,8 @@ def train(
     recipe
         coco: the paper's. small: for hundreds of photographs, a small detector. smoke: seconds.
     start
-        Trained classifier that the backbone starts from: checkpoint or run directory of asvit train, or timm for timm's
-        pretrained weights (default: none).
+        Trained classifier that the backbone starts from: checkpoint or run directory of asvit train, folder that asvit
+        export wrote, or timm for timm's pretrained weights (default: random weights).
     """
     network, chosen = read_network(backbone), training.recipe(RECIPES[recipe], sizes)
     with from_extra("detect"):

@@ -10,7 +10,7 @@ from asvit.commands.options import FilledOptions, MeasureOptions, RunOptions, Sc
 from asvit.commands.train_options import DataOptions, PrecisionOptions, TrainOptions, TrainRecipeName
 from asvit.design.recipes import RECIPES
 from asvit.errors import UserError, from_extra
-from asvit.study.race.settings import RaceSettings, check_minutes
+from asvit.study.race.settings import RaceSettings, check_entrants, check_minutes
 from asvit.study.settings import Workers
 
 RACE = Group("Race", sort_key=1)
@@ -26,6 +26,11 @@ class RunnersOptions(
 
     against: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative=())] = ()
     """Networks of yours that run too: text forms, architecture files, timm:NAME."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "entrants" in self.given:
+            check_entrants(self.given["entrants"])
 
 
 class RaceWorkerOptions(
@@ -81,9 +86,12 @@ def race(
         from asvit.commands.race_show import show_race
         from asvit.study.race.asked import race_settings
         from asvit.study.race.job import run_race
+        from asvit.training.sources import open_both
 
+    train, _ = open_both(data.settings)
     study = race_settings(
         data.settings,
+        train,
         asked,
         measuring=measuring.measuring(RECIPES["quick"], data.given.get("value_range")),
         workers=workers.settings,

@@ -29,6 +29,7 @@ def train(
     *,
     data: DataOptions,
     recipe: TrainRecipeName = "auto",
+    start: str | None = None,
     plan: Annotated[bool, Parameter(negative=())] = False,
     training: TrainOptions = TrainOptions(),
     running: ClassifierRunningOptions = ClassifierRunningOptions(),
@@ -43,6 +44,9 @@ def train(
     recipe
         auto: for the number of images and their size. imagenet: the paper's, 300 epochs. imagenette, cifar10: for small
         sets of photographs. digits: under a minute on two cores. smoke: seconds.
+    start
+        Trained network of the same form that it starts from: checkpoint or run directory of asvit train, folder that
+        asvit export wrote, or timm for timm's pretrained weights (default: random weights).
     plan
         Say what would be trained and how, how long it would take on this machine, and what every stage of the schedule
         costs; train nothing.
@@ -53,7 +57,7 @@ def train(
         from asvit.commands.train_show import show_plan, show_training
         from asvit.training.job import plan_training, run_train
 
-    wanted = {"designed": designed, "adjust": running.over, "job": run.job}
+    wanted = {"designed": designed, "start": start, "adjust": running.over, "job": run.job}
     if plan:
         show_plan(plan_training(network, data.settings, asked, **wanted), as_json=run.json)
         return

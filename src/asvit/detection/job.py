@@ -16,7 +16,7 @@ from asvit.detection.evaluate import evaluation_batches, find_all
 from asvit.detection.recipe import DetectRecipe
 from asvit.detection.results import LEAST_SCORE, ClassScores, CocoScores, DetectResult, PartCost
 from asvit.detection.settings import DetectorSettings, SceneData, check_min_score
-from asvit.detection.trained import DetectorSpec, load_detector, load_start
+from asvit.detection.trained import DetectorSpec, load_detector
 from asvit.detection.training import DetectorTraining, plan
 from asvit.detection.written import as_png, check_results, drawn_files
 from asvit.errors import UserError
@@ -34,6 +34,7 @@ from asvit.training.data import check_batch
 from asvit.training.parallel import Processes, launched
 from asvit.training.recipe import check_batch_size
 from asvit.training.settings import Running
+from asvit.training.start import load_start
 from asvit.training.watching import Adjust, Watcher, finished, training_in, usual_running
 from asvit.units import format_share
 
@@ -95,11 +96,14 @@ def run_train(
         network: backbone: architecture, or model of timm.
         data: pictures.
         recipe: how to train.
-        start: trained classifier that the backbone starts from: checkpoint, run directory, or ``timm``.
+        start: trained classifier that the backbone starts from: what :func:`~asvit.training.start.load_start` takes.
         recipe_name: name of the recipe, for the records.
         adjust: changes how a training is usually run here.
         job: where, and from which seed.
     """
+    begun = None if start is None else load_start(start, network)
+    if begun is not None:
+        data = replace(data, value_range=data.value_range or begun.looking.value_range)
     train, val = open_scenes(data, "train"), open_scenes(data, "val")
     check_categories(val.coco, train.coco.classes, str(train.coco.path))
     if train.channels != val.channels:
@@ -107,7 +111,6 @@ def run_train(
     check_objects(train.coco, "learn")
     check_objects(val.coco, "score")
     check_batch(len(train), recipe.batch_size)
-    begun = None if start is None else load_start(start, network)
     if begun is not None:
         check_channels(train.channels, begun.task, begun.name)
     spec = plan(network, train, recipe, begun)

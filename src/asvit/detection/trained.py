@@ -15,7 +15,7 @@ from asvit.errors import UserError
 from asvit.images import Normalisation
 from asvit.networks.architecture import Architecture, Task, linear_params
 from asvit.networks.building import build_trainable
-from asvit.networks.named import Network, TimmModel, parse_network
+from asvit.networks.named import parse_network
 from asvit.training.checked import (
     check_epochs,
     check_looking,
@@ -26,13 +26,10 @@ from asvit.training.checked import (
 )
 from asvit.training.checkpoint import Header, fill, load_weights
 from asvit.training.state import State
-from asvit.training.trained import load_checkpoint, load_pretrained
 from asvit.units import ValueRange
 
 LONGEST_SIDE, MOST_BOXES = 16_384, 100_000
 """Bounds on the pixels of a side to which images are fitted, and on the boxes of an image, in a checkpoint."""
-START_TIMM = "timm"
-"""Name of timm's own pretrained weights as a start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,45 +117,6 @@ def head_params(network: Architecture, task: Task) -> int:
     """Parameters of a classifier's head, which a backbone has lost."""
     dim = network.dims[-1]
     return 2 * dim + linear_params(dim, dim) + linear_params(dim, task.num_classes)
-
-
-@dataclass(frozen=True)
-class Start:
-    """A trained classifier that a backbone starts from."""
-
-    name: str
-    task: Task
-    normalisation: Normalisation
-    """Mean and deviation of the images that it was trained on."""
-    weights: Mapping[str, Tensor]
-
-    def fill(self, model: CascadeMaskRCNN) -> None:
-        """Give a detector's backbone these weights; the classifier's head is left out."""
-        network = model.backbone.network
-        wanted = network.state_dict()
-        shapes = {name: x.shape for name, x in self.weights.items()}
-        missing = [name for name, x in wanted.items() if shapes.get(name) != x.shape]
-        if missing:
-            raise UserError(f"{self.name} has no fitting weights for {missing[0]}: expected the same network, trained")
-        network.load_state_dict({name: self.weights[name] for name in wanted})
-
-
-def load_start(start: str, network: Network) -> Start:
-    """A trained classifier.
-
-    Args:
-        start: checkpoint or run directory of `asvit train`, or ``timm`` for timm's own pretrained weights.
-        network: network that it has to be.
-    """
-    if start == START_TIMM:
-        if not isinstance(network, TimmModel):
-            raise UserError(f"timm has no weights of {network}: give a checkpoint of `asvit train`")
-        trained = load_pretrained(network)
-    else:
-        trained = load_checkpoint(Path(start))
-        if trained.network != network:
-            raise UserError(f"{start} is a training of {trained.network}, the backbone is {network}: expected the same")
-    return Start(f"{start} ({network})", trained.task, trained.looking.normalisation, trained.model.state_dict())
 
 
 def load_detector(

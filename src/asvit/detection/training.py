@@ -17,7 +17,7 @@ from asvit.detection.evaluate import Found, evaluation_batches, find_all
 from asvit.detection.mistakes import sights_of, worst_of, write_mistakes
 from asvit.detection.recipe import DetectRecipe
 from asvit.detection.results import CocoScores, DetectEpoch, DetectResult, PartCost, best_of
-from asvit.detection.trained import DetectorHeader, DetectorSpec, Start, load_detector
+from asvit.detection.trained import DetectorHeader, DetectorSpec, load_detector
 from asvit.networks.architecture import Task
 from asvit.networks.named import Network
 from asvit.training.checkpoint import State, checkpoint_path
@@ -27,6 +27,7 @@ from asvit.training.parallel import Processes
 from asvit.training.placing import memory_format, place, set_checkpointing
 from asvit.training.results import BACKWARD
 from asvit.training.settings import Running
+from asvit.training.start import Start
 
 PARTS = {
     "proposal_loss": ("loss_objectness", "loss_rpn_box_reg"),
@@ -55,7 +56,7 @@ def plan(network: Network, train: Scenes, recipe: DetectRecipe, start: Start | N
         network=str(network),
         task=task,
         settings=recipe.detector,
-        normalisation=train.normalisation if start is None else start.normalisation,
+        normalisation=train.normalisation if start is None else start.looking.normalisation,
         value_range=train.value_range,
         frozen_norms=start is not None,
     )
@@ -113,7 +114,7 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
         """A freshly drawn detector, its backbone from a start where there is one, and what it costs."""
         model = self.spec.build(drop_path=self.recipe.drop_path)
         if start is not None:
-            start.fill(model)
+            start.fill(model.backbone.network)
         return model, detector_costs(model, padded_image(self.spec.settings, self.spec.task.in_chans))
 
     @property
@@ -128,7 +129,8 @@ class DetectorTraining(Training[SceneBatch, DetectEpoch, DetectResult]):
 
     def load_batches(self) -> Iterable[SceneBatch]:
         """Augmented images of this process."""
-        prepare = Prepare(self.recipe.augmentation, self.spec.settings.resize, self.train_scenes.normalisation)
+        normalisation = self.spec.normalisation or self.train_scenes.normalisation
+        prepare = Prepare(self.recipe.augmentation, self.spec.settings.resize, normalisation)
         examples = Examples(self.train_scenes, prepare, seed=self.seed)
         return batches(examples, self.order, workers=self.running.workers, device=self.device, batch_type=SceneBatch)
 

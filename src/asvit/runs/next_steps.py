@@ -133,9 +133,24 @@ def after_study(run: Path, asked: Json) -> Iterator[Step]:
 
 
 @dataclass(frozen=True)
+class _Runner:
+    """What is read here of a network that ran."""
+
+    network: str
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """What is read here of how a network did in a race."""
+
+    runner: _Runner
+
+
+@dataclass(frozen=True)
 class _Race:
     """What is read here of a race's result."""
 
+    runners: tuple[_Ran, ...]
     checkpoint: str
 
 
@@ -149,11 +164,14 @@ def after_race(run: Path, asked: Json) -> Iterator[Step]:
     Raises:
         UserError: the result is damaged.
     """
-    data, checkpoint = asked.get("data", IMAGES), run / read_record(run / RESULT, _Race).checkpoint
+    data, result = asked.get("data", IMAGES), read_record(run / RESULT, _Race)
+    checkpoint = run / result.checkpoint
     yield "the winner's accuracy, by class", command("asvit", "evaluate", checkpoint, "--data", data)
-    winner = run / f"{WINNER}.json"
-    if winner.exists():
-        yield "train the winner for longer", command("asvit", "train", winner, "--data", data)
+    file = run / f"{WINNER}.json"  # timm's models have none
+    if file.exists() or result.runners:
+        winner = file if file.exists() else result.runners[0].runner.network
+        words = command("asvit", "train", winner, "--data", data, "--start", checkpoint)
+        yield "train the winner for longer, from its weights", words
 
 
 def after_table() -> Iterator[Step]:

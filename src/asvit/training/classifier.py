@@ -30,6 +30,7 @@ from asvit.training.retokenize import enter, stage_costs
 from asvit.training.schedule import Schedule, StageCost, coarseness_at, saved_share
 from asvit.training.settings import Running
 from asvit.training.sources import Source
+from asvit.training.start import Start, classifier_weights
 from asvit.training.trained import ClassifierHeader, load_checkpoint
 
 
@@ -46,12 +47,13 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
         recipe: TrainRecipe,
         schedule: Schedule,
         *,
+        start: Start | None = None,
         seed: int,
         device: torch.device,
         running: Running = Running(),
         processes: Processes = Processes(),
     ) -> None:
-        """Draw the network and set up its training.
+        """Draw the network, or take trained weights, and set up its training.
 
         Args:
             network: architecture, or model of timm.
@@ -59,6 +61,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
             val: images to evaluate on, of the same classes.
             recipe: how to train.
             schedule: schedule of re-tokenization, over the recipe's epochs.
+            start: trained classifier that it starts from; of other classes, its last layer is drawn.
             seed: random seed of the whole training.
             device: where to train.
             running: how to run it.
@@ -72,6 +75,8 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
         self.task = Task(image_size=recipe.image_size, in_chans=train.channels, num_classes=len(train.classes))
         seed_everything(Draws.WEIGHTS, seed)
         model = build_trainable(network, self.task, drop_path=recipe.drop_path)
+        if start is not None:
+            start.fill(model, without=frozenset() if start.knows(train) else classifier_weights(model))
         self.stages = stage_costs(model, schedule, torch.zeros(1, self.task.in_chans, *self.task.image_size))
         if running.checkpointing:
             set_checkpointing(model)

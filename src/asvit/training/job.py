@@ -33,6 +33,7 @@ from asvit.training.schedule import StageCost, saved_share, share_of_tokens
 from asvit.training.settings import ImageData, Running
 from asvit.training.settled import SettledTraining, settle
 from asvit.training.sources import Source, Split, open_data
+from asvit.training.start import load_start
 from asvit.training.trained import Classifier, labels_of
 from asvit.training.watching import Adjust, Watcher, finished, training_in, usual_running
 from asvit.units import count
@@ -47,6 +48,7 @@ def run_train(
     asked: AskedTraining = AskedTraining(),
     *,
     designed: Task | None = None,
+    start: str | None = None,
     adjust: Adjust = lambda usual: usual,
     job: Job = Job(),
 ) -> Finished[TrainResult] | None:
@@ -57,15 +59,17 @@ def run_train(
         data: images.
         asked: recipe, and what was said in the place of its values.
         designed: images and classes that the network was designed for; None: nothing in particular.
+        start: trained network that it starts from: what :func:`~asvit.training.start.load_start` takes; None: random
+            weights.
         adjust: changes how a training is usually run here.
         job: where, and from which seed.
     """
-    settled = settle(network, data, asked, designed)
+    settled = settle(network, data, asked, designed, None if start is None else load_start(start, network))
     with launched(choose_device(job.device)) as (processes, device):
         if processes.first:
             tell_all(settled.remarks)
         running = adjust(usual_running(device, processes, in_memory=data.in_memory))
-        config = train_config(network, asked.recipe, settled, data, job.seed, running)
+        config = train_config(network, asked.recipe, settled, data, job.seed, running, start)
         with training_in("train", config, job, device, processes) as (path, directory):
             training = training_of(network, settled, job, device, running, processes)
             with Watcher(directory, facts, scalars=SCALARS, tensorboard=running.tensorboard) as watcher:
@@ -88,6 +92,7 @@ def training_of(
         settled.val,
         settled.recipe,
         settled.schedule,
+        start=settled.start,
         seed=job.seed,
         device=device,
         running=running,
@@ -121,6 +126,7 @@ def plan_training(
     asked: AskedTraining = AskedTraining(),
     *,
     designed: Task | None = None,
+    start: str | None = None,
     adjust: Adjust = lambda usual: usual,
     job: Job = Job(),
 ) -> PlannedTraining:
@@ -131,10 +137,12 @@ def plan_training(
         data: images.
         asked: recipe, and what was said in the place of its values.
         designed: images and classes that the network was designed for; None: nothing in particular.
+        start: trained network that it starts from: what :func:`~asvit.training.start.load_start` takes; None: random
+            weights.
         adjust: changes how a training is usually run here.
         job: device and threads.
     """
-    settled = settle(network, data, asked, designed)
+    settled = settle(network, data, asked, designed, None if start is None else load_start(start, network))
     tell_all(settled.remarks)
     use_threads(job.threads)
     device = choose_device(job.device)
@@ -296,7 +304,13 @@ def files_among(images: Sequence[Path]) -> list[Path]:
 
 
 def train_config(
-    network: Network, recipe_name: str, settled: SettledTraining, data: ImageData, seed: int, running: Running
+    network: Network,
+    recipe_name: str,
+    settled: SettledTraining,
+    data: ImageData,
+    seed: int,
+    running: Running,
+    start: str | None,
 ) -> Json:
     """All that the trained weights depend on."""
     train, val = settled.train, settled.val
@@ -316,4 +330,4 @@ def train_config(
         "channels_last": running.channels_last,
     }
     arrays = {"value_range": train.value_range, "normalisation": asdict(train.normalisation)}
-    return config | (arrays if train.contents.arrays else {})
+    return config | (arrays if train.contents.arrays else {}) | ({} if start is None else {"start": start})

@@ -1,6 +1,6 @@
 """A training as it will be: images as the network reads them, recipe and schedule, and what a user should know."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from asvit.errors import UserError, from_extra
 from asvit.networks.architecture import Architecture, Task
@@ -12,6 +12,7 @@ from asvit.training.recipe import TrainRecipe
 from asvit.training.schedule import Schedule
 from asvit.training.settings import ImageData
 from asvit.training.sources import Source, open_both
+from asvit.training.start import Start
 from asvit.units import count, format_size
 
 PAPER_SIDE = 224
@@ -26,6 +27,7 @@ class SettledTraining:
     val: Source
     recipe: TrainRecipe
     schedule: Schedule
+    start: Start | None
     remarks: tuple[str, ...]
     """What a user should know before it begins."""
 
@@ -40,7 +42,9 @@ def task_on(train: Source, recipe: TrainRecipe) -> Task:
     return Task(image_size=recipe.image_size, in_chans=train.channels, num_classes=len(train.classes))
 
 
-def settle(network: Network, data: ImageData, asked: AskedTraining, designed: Task | None) -> SettledTraining:
+def settle(
+    network: Network, data: ImageData, asked: AskedTraining, designed: Task | None, start: Start | None = None
+) -> SettledTraining:
     """Fit a training to the network and the images.
 
     Args:
@@ -48,19 +52,26 @@ def settle(network: Network, data: ImageData, asked: AskedTraining, designed: Ta
         data: images.
         asked: recipe, and what was said in the place of its values.
         designed: images and classes that the network's file names; None: it is not of a file.
+        start: trained classifier that it starts from, whose images these are made to look like.
 
     Raises:
         UserError: images cannot be read, or do not fit the network.
     """
+    if start is not None:
+        data = replace(data, value_range=data.value_range or start.looking.value_range)
     train, val = open_both(data)
     remarks = [train.summary, val.summary, *train.contents.remarks]
-    if designed is not None and data.in_chans is None and train.channels != designed.in_chans:
-        train, val = (as_designed(source, designed) for source in (train, val))
+    laid_out = designed if start is None else start.task
+    if laid_out is not None and data.in_chans is None and train.channels != laid_out.in_chans:
+        train, val = (as_designed(source, laid_out) for source in (train, val))
         remarks.append(f"pictures are read with {count(train.channels, 'channel')}, as the network was designed")
+    if start is not None:
+        train, val = (source.normalised_by(start.looking.normalisation) for source in (train, val))
+        remarks.append(start.remark(train))
     facts = DataFacts(
         images=len(train), channels=train.channels, arrays=train.contents.arrays, size=train.contents.size
     )
-    recipe, schedule = asked.fit(facts, designed=designed, usual_size=usual_size(network, facts))
+    recipe, schedule = asked.fit(facts, designed=laid_out, usual_size=usual_size(network, facts))
     check_batch(len(train), recipe.batch_size)
     if isinstance(network, Architecture) and designed is not None:
         remarks.append(compared(network, designed, task_on(train, recipe)))
@@ -69,7 +80,7 @@ def settle(network: Network, data: ImageData, asked: AskedTraining, designed: Ta
             f"recipe auto, for {count(len(train), 'image')}: {count(recipe.epochs, 'epoch')} in batches of "
             f"{recipe.batch_size}, learning rate {recipe.lr:.2g}, schedule {recipe.schedule}; --plan says more"
         )
-    return SettledTraining(train, val, recipe, schedule, tuple(remarks))
+    return SettledTraining(train, val, recipe, schedule, start, tuple(remarks))
 
 
 def as_designed(source: Source, designed: Task) -> Source:

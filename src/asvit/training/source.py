@@ -76,6 +76,12 @@ class Source(ABC):
         source.contents = replace(self.contents, channels=channels)
         return source
 
+    def normalised_by(self, normalisation: Normalisation) -> "Source":
+        """The same images, made ready for a network that was trained on others."""
+        source = copy(self)
+        source.normalisation = normalisation
+        return source
+
     @abstractmethod
     def __len__(self) -> int: ...
 

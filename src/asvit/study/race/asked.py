@@ -11,11 +11,12 @@ from asvit.training.fitting import AskedTraining, DataFacts
 from asvit.training.schedule import named_schedule
 from asvit.training.settings import ImageData
 from asvit.training.settled import usual_size
-from asvit.training.sources import open_both
+from asvit.training.sources import Source
 
 
 def race_settings(
     data: ImageData,
+    train: Source,
     asked: AskedTraining,
     *,
     measuring: Measuring,
@@ -29,20 +30,20 @@ def race_settings(
 
     Args:
         data: images.
+        train: those to learn from, opened.
         asked: recipe, and what was said in the place of its values.
         measuring: how designed networks are measured before they run.
         workers: what trains.
         precision: precision of the trainings' matrix products.
 
     Raises:
-        UserError: a schedule was asked for, or the images cannot be read.
+        UserError: a schedule was asked for.
     """
     if asked.stage_epochs or "schedule" in asked.changes:
         raise UserError(
             "a race trains with all tokens, for as many epochs as fit into its --minutes, up to --epochs: leave "
             "--schedule and --stage-epochs out"
         )
-    train, _ = open_both(data)
     contents = train.contents
     facts = DataFacts(images=len(train), channels=train.channels, arrays=contents.arrays, size=contents.size)
     recipe, _ = asked.fit(facts, usual_size=usual_size(Architecture.parse("seed"), facts))

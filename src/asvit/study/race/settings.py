@@ -17,6 +17,11 @@ def check_minutes(minutes: float) -> None:
     check_number("minutes", minutes, 0, 60 * 24 * 365, above=True)
 
 
+def check_entrants(entrants: int) -> None:
+    """Refuse what is no number of designed networks."""
+    check_whole("entrants", entrants, 0, 1000)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RaceSettings:
     """Which networks compete, and for how long."""
@@ -36,7 +41,7 @@ class RaceSettings:
 
     def __post_init__(self) -> None:
         check_minutes(self.minutes)
-        check_whole("entrants", self.entrants, 0, 1000)
+        check_entrants(self.entrants)
         if self.entrants + len(self.guests) < 2:
             raise UserError(
                 f"a race of {self.entrants + len(self.guests)} networks has no winner: expected two or more, by "
