@@ -20,7 +20,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 def random_architecture(rng: np.random.Generator) -> Architecture:
     first, second, third, fourth, width = map(int, rng.integers([1, 1, 1, 1, 8], [4, 4, 4, 4, 41]))
-    space = space_for((64, 64), int(rng.choice([4, 4, 2, 1])))
+    space = space_for((64, 64), int(rng.choice([4, 4, 2, 1])), rng.choice(["paper", "wide"]).item())
     return Architecture(space.sample(rng), (first, second, third, fourth), width)
 
 

@@ -34,7 +34,7 @@ from asvit.training.augment import evaluation_transform
 from asvit.training.checkpoint import MODEL, State, with_prefix, write_checkpoint
 from asvit.training.trained import ClassifierHeader, load_checkpoint
 
-TINY = "4,2,2,1|2,1,2,1|2,1,2,1|2,1,2,1|32,8"
+TINY = "4,2,2,1|2,1,8,1|5,1,2,1|6,1,2,1|32,8"
 DIGITS = Task(image_size=(32, 32), in_chans=1, num_classes=10)
 CLOSE = {"rtol": 0.0, "atol": 1e-5}
 

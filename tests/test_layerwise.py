@@ -15,7 +15,7 @@ IMAGES = torch.randn(4, 3, 36, 45, dtype=DOUBLE, generator=torch.Generator().man
 
 
 def network(output: Output = "features", initialisation: Initialisation = "normal") -> nn.Module:
-    architecture = Architecture.parse("7,2,2,2|3,1,2,1|4,1,2,1|2,1,2,1|16,20")
+    architecture = Architecture.parse("7,2,2,2|3,1,2,1|6,1,8,1|5,1,2,1|16,20")  # of space wide
     subject = ArchitectureSubject(architecture, Task(image_size=(36, 45), num_classes=7))
     return subject.network(1, output=output, initialisation=initialisation).double()
 

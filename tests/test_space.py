@@ -6,10 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asvit.errors import UserError
-from asvit.networks.space import LEAST_WINDOW, SPACE, STEM_KERNELS, TABLE_1, Space, Topology, parse_fields, space_for
+from asvit.networks.space import (
+    LEAST_WINDOW,
+    SPACE,
+    STEM_KERNELS,
+    TABLE_1,
+    WIDE,
+    Space,
+    Topology,
+    parse_fields,
+    space_for,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
-EVERY_CHOICE = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in SPACE.items()})
+EVERY_CHOICE = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in WIDE.items()})
 
 
 def test_table_1_has_the_published_size_and_entropy():
@@ -54,9 +64,9 @@ def test_spaces_around_the_text_and_its_numbers_are_ignored():
     [
         ("9,2,3|4,1,2|4,1,4|4,1,6|32", "K1", 9),
         ("8,3,3|4,1,2|4,1,4|4,1,6|32", "S1", 3),
-        ("8,2,3|4,1,7|4,1,4|4,1,6|32", "E2", 7),
+        ("8,2,3|4,1,9|4,1,4|4,1,6|32", "E2", 9),
         ("8,2,3|4,1,2|4,4,4|4,1,6|32", "S3", 4),
-        ("8,2,3|4,1,2|4,1,4|5,1,6|32", "K4", 5),
+        ("8,2,3|4,1,2|4,1,4|7,1,6|32", "K4", 7),
         ("8,2,3|4,1,2|4,1,4|4,1,6|48", "heads", 48),
     ],
 )
@@ -116,6 +126,20 @@ def test_small_images_have_topologies_of_their_own(seed: int, base_stride: int, 
         )
 
 
+@pytest.mark.parametrize(("base_stride", "stems"), [(4, 5), (2, 3), (1, 2)])
+def test_the_wide_space_has_table_1_and_what_lies_beyond_its_edge(base_stride: int, stems: int):
+    wide, table = space_for((224, 224), base_stride, "wide"), space_for((224, 224), base_stride)
+    assert wide.size() == stems * 3 * 3 * 2 * 3 * 5**3 * 7**4  # K1, S1 to S3, heads; K2 to K4; E1 to E4
+    for name, values in table.values.items():
+        kept = wide.values[name][: len(values)]
+        assert kept == values
+        assert set(wide.values[name][len(values) :]) == set(
+            {"K": (5, 6), "E": (7, 8)}.get(name[0], ()) if name != "K1" else ()
+        )
+    topology = wide.sample(np.random.default_rng(0))
+    assert Topology.parse(str(topology)) == topology
+
+
 def test_the_papers_stride_has_the_papers_space_whatever_the_images():
     assert space_for((32, 32)) is space_for((224, 224), 4) is TABLE_1
 
@@ -131,8 +155,8 @@ def test_a_space_of_ones_own_holds_what_topologies_may_have():
     space = Space(values)
     assert space.size() == 2**12
     assert space.entropy() == pytest.approx(12 * math.log(2))
-    with pytest.raises(UserError, match=r"E2 is 7, but Table 1 .*allows 2, 3, 4, 5, 6"):
-        Space(values | {"E2": (7,)})
+    with pytest.raises(UserError, match=r"E2 is 9, but Table 1 .*allows 2, 3, 4, 5, 6, and space wide 7, 8"):
+        Space(values | {"E2": (9,)})
     with pytest.raises(UserError, match="expected at least one for each of K1"):
         Space(values | {"E2": ()})
 

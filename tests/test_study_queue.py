@@ -16,7 +16,7 @@ import pytest
 
 from asvit.errors import UserError
 from asvit.study import storage
-from asvit.study.plan import PlanSettings, pilot_of, planned
+from asvit.study.plan import Planned, PlanSettings, pilot_of, planned
 from asvit.study.queue import Queue
 from asvit.study.results import Trained
 from asvit.study.sample import sample_topologies
@@ -295,3 +295,17 @@ def test_trials_are_what_the_dashboard_shows(joined, url, name):
     assert done.value == 0.5
     assert set(done.params) == {"K1", "S1", "E1", "K2", "S2", "E2", "K3", "S3", "E3", "K4", "E4", "heads"}
     assert done.user_attrs["length"] == 3.5
+
+
+SPACES = {"paper": {}, "wide": {"space": "wide"}}
+
+
+def test_choices_are_those_of_the_studys_space(joined, url, name):
+    """Optuna has the same values of a choice for all trials of a study."""
+    plan = [Planned("8,2,3|4,1,2|4,1,4|5,1,8|32", 0), Planned("8,2,3|4,1,2|4,1,4|4,1,6|32", 0)]
+    of_the_paper, of_wide = (joined(url, name + kind, CONFIG | space, plan) for kind, space in SPACES.items())
+    (beyond, within), both = (queue._study.get_trials() for queue in (of_the_paper, of_wide))
+    assert beyond.params == {}
+    assert within.params["K4"] == 4
+    assert [(trial.params["K4"], trial.params["E4"]) for trial in both] == [(5, 8), (4, 6)]
+    assert both[0].distributions == both[1].distributions

@@ -65,6 +65,7 @@ def all_derivatives(
     [
         ("8,2,3|4,1,2|4,1,4|4,1,6|16", (32, 32)),
         ("7,8,2,2|3,4,2,1|2,2,2,1|3,1,2,1|16,20", (36, 45)),  # odd kernels, padded maps, masked windows, rests of heads
+        ("4,2,8,1|5,1,2,1|6,1,7,1|6,1,2,1|16,20", (36, 45)),  # of space wide
     ],
 )
 def test_derivatives_agree_with_nested_jvp_of_the_network(text, size, norm, order):

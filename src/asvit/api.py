@@ -31,7 +31,7 @@ from asvit.networks.building import create_in_timm
 from asvit.networks.callables import load_callable, make_network
 from asvit.networks.model import AsViT
 from asvit.networks.named import Network, NetworkFunction, TimmModel, read_network, read_task
-from asvit.networks.space import space_for
+from asvit.networks.space import SpaceName, space_for
 from asvit.runs.job import Job
 from asvit.training.fitting import AskedTraining
 from asvit.training.recipe import TrainRecipe
@@ -59,6 +59,7 @@ def design_family(
     recipe: str = "quick",
     score: str = "length,ntk",
     base_stride: int = 4,
+    space: SpaceName = "paper",
     seed: int = 0,
     device: str = "auto",
     out: str | Path | None = None,
@@ -77,6 +78,7 @@ def design_family(
         recipe: ``quick`` (minutes on a laptop), ``paper``, or ``smoke`` (seconds, for tests).
         score: measures that networks are chosen by.
         base_stride: pixels between tokens of the first stage; 1 or 2 for small images.
+        space: paper, which is Table 1; or wide, with wider kernels and expansions as well.
         seed: random seed, the number that all randomness follows from.
         device: auto, cpu, cuda, cuda:i or mps.
         out: run directory, in which the same call goes on after an interruption; None: nothing is written.
@@ -101,7 +103,7 @@ def design_family(
         chosen,
         task,
         budgets,
-        space=space_for(task.image_size, base_stride),
+        space=space_for(task.image_size, base_stride, space),
         search=SearchSettings(steps=chosen.steps, score=objectives),
         growth=GrowthSettings(score=objectives),
     )

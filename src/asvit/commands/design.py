@@ -64,7 +64,7 @@ def search(
         runs=runs,
         recipe=recipe,
         start_from=start_from or chosen.start_from,
-        space=searching.space(images),
+        space=searching.space_for(images),
         task=images,
         measuring=measured,
         job=run.job,
@@ -157,7 +157,7 @@ def design(
 
     chosen, measured = RECIPES[recipe], measuring.own(RECIPES[recipe], scoring.metrics)
     budgets = budget.budgets(chosen)
-    race = racing.planned(task.given, measured, budgets=len(budgets), json=run.json)
+    race = racing.planned(task.given, measured, searching.space, budgets=len(budgets), json=run.json)
     if race is not None:
         images = race.task
     else:
@@ -168,7 +168,7 @@ def design(
         chosen,
         images,
         budgets,
-        space=searching.space(images),
+        space=searching.space_for(images),
         start=given,
         start_from=start_from,
         fit=budget.fit,

@@ -21,7 +21,7 @@ from asvit.errors import UserError
 from asvit.measure.metrics import METRICS, parse_metrics
 from asvit.measure.settings import Carefulness, Measuring, Settings, Use
 from asvit.networks.architecture import Task
-from asvit.networks.space import Space, space_for
+from asvit.networks.space import PAPER, Space, SpaceName, space_for
 from asvit.runs.job import Computer, Job
 from asvit.units import Kind, ValueRange, parse_image_size, parse_memory, parse_range
 
@@ -213,15 +213,18 @@ class ScoreOptions(Options, group=SCORE):
 
 
 class SpaceOptions(Options[SearchSettings], group=SEARCH):
-    """What topologies are chosen from (Table 1)."""
+    """What topologies are chosen from."""
 
     base_stride: Literal[4, 2, 1] = 4
     """Pixels between tokens of the first stage: 4 (the paper), or 2 or 1 for small images, with kernels and attention
     splits to match."""
 
-    def space(self, task: Task) -> Space:
+    space: SpaceName = PAPER
+    """paper: Table 1. wide: kernels of the re-embeddings up to 6 and FFN expansions up to 8 as well."""
+
+    def space_for(self, task: Task) -> Space:
         """The space for images of a size."""
-        return space_for(task.image_size, self.base_stride)
+        return space_for(task.image_size, self.base_stride, self.space)
 
 
 class SearchOptions(

@@ -80,6 +80,7 @@ def race(
         guests=tuple(dict.fromkeys(runners.against)),
         score=scoring.objectives,
         base_stride=sampled.base_stride,
+        space_name=sampled.space,
         **runners.given,
     )
     with from_extra("study"):

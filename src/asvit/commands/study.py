@@ -138,6 +138,7 @@ def run(
         split_names(metrics),
         budget=filled.budget,
         base_stride=sampled.base_stride,
+        space_name=sampled.space,
         least_ratio=sampling.least_ratio,
         so_far=sampling.so_far,
         job=run.job,
@@ -244,6 +245,7 @@ def search(
         contest=contest,
         against=against,
         base_stride=searched.base_stride,
+        space_name=searched.space,
         job=run.job,
     )
     hand_over(finished, show_search_contest, as_json=run.json)

@@ -12,6 +12,7 @@ from asvit.design.settings import DesignSettings
 from asvit.errors import UserError, from_extra
 from asvit.measure.settings import Measuring
 from asvit.networks.architecture import Task
+from asvit.networks.space import SpaceName
 from asvit.runs.job import Job
 from asvit.runs.records import RunDirectory
 from asvit.study.race.settings import RaceSettings, check_minutes
@@ -26,6 +27,7 @@ class ThenRace:
     """A race that was asked for, and the task that its images set."""
 
     minutes: float
+    space_name: SpaceName
     study: StudySettings
     task: Task
 
@@ -42,6 +44,7 @@ class ThenRace:
             any_cost=True,
             score=settings.search.score,
             base_stride=settings.space.base_stride,
+            space_name=self.space_name,
         )
         out = directory.path.with_name(f"{directory.path.name}-race")
         hand_over(run_race(race, self.study, job=replace(job, out=out)), show_race, as_json=False)
@@ -65,12 +68,15 @@ class ThenRaceOptions(Options, group=RACE):
         if self.race is not None:
             check_minutes(parse_duration(self.race) / 60)
 
-    def planned(self, given: Mapping[str, Any], measuring: Measuring, *, budgets: int, json: bool) -> ThenRace | None:
+    def planned(
+        self, given: Mapping[str, Any], measuring: Measuring, space_name: SpaceName, *, budgets: int, json: bool
+    ) -> ThenRace | None:
         """The race that was asked for, its images opened; None: there is none.
 
         Args:
             given: fields of the task that were said.
             measuring: how networks are measured.
+            space_name: space of the other networks.
             budgets: number of networks that are designed.
             json: whether a program reads what is found.
 
@@ -94,4 +100,4 @@ class ThenRaceOptions(Options, group=RACE):
         size = {"image_size": given["image_size"]} if "image_size" in given else {}
         train, _ = open_both(data)
         study = race_settings(data, train, AskedTraining(changes=size), measuring=measuring)
-        return ThenRace(parse_duration(self.race) / 60, study, task_on(train, study.train))
+        return ThenRace(parse_duration(self.race) / 60, space_name, study, task_on(train, study.train))

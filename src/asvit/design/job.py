@@ -18,7 +18,7 @@ from asvit.measure.job import measure_config, prepare, working
 from asvit.measure.meter import UsageMeter
 from asvit.measure.settings import Measuring, Use
 from asvit.networks.architecture import Architecture, Task
-from asvit.networks.space import BASE_STRIDE, LEAST_WINDOW, STAGES, TABLE_1, Space
+from asvit.networks.space import BASE_STRIDE, LEAST_WINDOW, STAGES, TABLE_1, Space, space_for
 from asvit.runs.job import Finished, Job
 from asvit.runs.progress import ProgressDisplay, tell
 from asvit.runs.records import Json, RunDirectory, write_record
@@ -51,7 +51,7 @@ def run_search(
     metrics = metrics_of(settings.score)
     measurers = [prepare(measuring, task, job, metrics=metrics, seed=job.seed + i) for i in range(runs)]
     config = measure_config(recipe, measurers[0]) | {"search": asdict(settings), "runs": runs}
-    config |= {"base_stride": space.base_stride, "start_from": start_from}
+    config |= space_config(space, task) | {"start_from": start_from}
     with working("search", config, job, measurers) as directory, ProgressDisplay() as display:
         say_few_tokens(task, space.base_stride)
         searches = []
@@ -125,7 +125,7 @@ def run_design(
     meter = UsageMeter(family.task, measurer.device, use=use)
     config = measure_config(recipe, measurer) | family_config(family, use)
     if start is None:
-        config |= {"search": asdict(settings.search), "base_stride": space.base_stride}
+        config |= {"search": asdict(settings.search)} | space_config(space, family.task)
         config |= {"start_from": settings.start_from}
     else:
         config |= {"start": str(start)}
@@ -190,6 +190,17 @@ def family_config(family: FamilySettings, use: Use) -> Json:
         "fit": family.fit,
     }
     return config | ({"in_use": asdict(use)} if family.measured else {})
+
+
+def space_config(space: Space, task: Task) -> Json:
+    """A space, for records: its values too, where they are not those of Table 1 for such images.
+
+    >>> space_config(TABLE_1, Task()), [*space_config(space_for((224, 224), name="wide"), Task())]
+    ({'base_stride': 4}, ['base_stride', 'space'])
+    """
+    usual = space == space_for(task.image_size, space.base_stride)
+    values = {} if usual else {"space": {name: list(values) for name, values in space.values.items()}}
+    return {"base_stride": space.base_stride} | values
 
 
 def say_few_tokens(task: Task, base_stride: int) -> None:

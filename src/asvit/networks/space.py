@@ -1,10 +1,11 @@
-"""What may be searched: Table 1 of the paper as data, and the topologies made of it (Section 3.1)."""
+"""What may be searched: Table 1 of the paper as data, a wider one, and the topologies made of them (Section 3.1)."""
 
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,6 +30,18 @@ SPACE: Mapping[str, tuple[int, ...]] = MappingProxyType(
 """Table 1: the name of every choice and its values. Kernel ``K``, attention splits ``S`` and FFN expansion ``E``
 of the four stages, and the number of heads of the last stage. ``S4`` is 1 and not searched (the paper's footnote 2)."""
 
+WIDE: Mapping[str, tuple[int, ...]] = MappingProxyType(
+    dict(SPACE)
+    | {f"K{stage}": (2, 3, 4, 5, 6) for stage in (2, 3, 4)}
+    | {f"E{stage}": (2, 3, 4, 5, 6, 7, 8) for stage in (1, 2, 3, 4)}
+)
+"""Beyond the edge of Table 1, where its own best values lie: wider kernels of the re-embeddings, wider FFNs."""
+
+SpaceName = Literal["paper", "wide"]
+PAPER: SpaceName = "paper"
+SPACES: Mapping[SpaceName, Mapping[str, tuple[int, ...]]] = MappingProxyType({PAPER: SPACE, "wide": WIDE})
+"""Spaces by name; the last holds every topology that there is."""
+
 STAGES = 4
 
 BASE_STRIDE = 4
@@ -45,6 +58,8 @@ LEAST_WINDOW = 4
 @dataclass(frozen=True)
 class Space:
     """The topologies that a search chooses from: values of every choice, for networks of one base stride.
+
+    Any values of :data:`WIDE` make a space of one's own.
 
     >>> TABLE_1.size(), round(TABLE_1.entropy(), 3)
     (4556250, 15.332)
@@ -85,31 +100,42 @@ class Space:
         return self.topology({name: int(rng.choice(values)) for name, values in self.values.items()})
 
 
-def space_for(image_size: tuple[int, int], base_stride: int = BASE_STRIDE) -> Space:
-    """Table 1 for a base stride and images of some size.
+def space_for(image_size: tuple[int, int], base_stride: int = BASE_STRIDE, name: SpaceName = PAPER) -> Space:
+    """A named space for a base stride and images of some size.
 
-    At the paper's base stride it is Table 1 itself. For small images there are strides 1 and 2, with kernels to match,
-    and no splits that leave windows of less than :data:`LEAST_WINDOW` tokens a side, except the fewest.
+    At the paper's base stride it is its table itself. For small images there are strides 1 and 2, with kernels to
+    match, and no splits that leave windows of less than :data:`LEAST_WINDOW` tokens a side, except the fewest.
 
     >>> space_for((32, 32), base_stride=1).values["S1"], space_for((32, 32), base_stride=2).values["S1"]
     ((2, 4, 8), (2, 4))
     >>> space_for((32, 32), base_stride=2).size()
     607500
+    >>> round(space_for((224, 224), name="wide").size() / TABLE_1.size(), 2)
+    17.79
     """
-    values = table_at(base_stride)
+    values = table_at(base_stride, name)
     if base_stride == BASE_STRIDE:
-        return TABLE_1
+        return TABLE_1 if name == PAPER else Space(MappingProxyType(values))
     side = min(image_size) / base_stride
     for stage in range(1, STAGES):
-        name = f"S{stage}"
-        fewest, *more = SPACE[name]
-        values[name] = (fewest, *(splits for splits in more if side / splits >= LEAST_WINDOW))
+        splits = f"S{stage}"
+        fewest, *more = SPACE[splits]
+        values[splits] = (fewest, *(number for number in more if side / number >= LEAST_WINDOW))
         side /= 2
     return Space(MappingProxyType(values), base_stride)
 
 
-def table_at(base_stride: int) -> dict[str, tuple[int, ...]]:
-    """Table 1 with the kernels ``K1`` that go with a base stride.
+def recorded_space(base_stride: int, name: SpaceName) -> dict[str, Any]:
+    """A space in the configuration of a run.
+
+    >>> recorded_space(4, "paper"), recorded_space(2, "wide")
+    ({'base_stride': 4}, {'base_stride': 2, 'space': 'wide'})
+    """
+    return {"base_stride": base_stride} | ({} if name == PAPER else {"space": name})
+
+
+def table_at(base_stride: int, name: SpaceName = PAPER) -> dict[str, tuple[int, ...]]:
+    """Table 1, or that of another space, with the kernels ``K1`` that go with a base stride.
 
     >>> table_at(2)["K1"], table_at(4) == SPACE
     ((2, 3, 4), True)
@@ -117,30 +143,36 @@ def table_at(base_stride: int) -> dict[str, tuple[int, ...]]:
     if base_stride not in STEM_KERNELS:
         allowed = ", ".join(map(str, STEM_KERNELS))
         raise UserError(f"the base stride is {base_stride}: expected one of {allowed}")
-    return dict(SPACE) | {"K1": STEM_KERNELS[base_stride]}
+    return dict(SPACES[name]) | {"K1": STEM_KERNELS[base_stride]}
 
 
 def check_choices(choices: Iterable[tuple[str, int]], base_stride: int) -> None:
-    """Refuse a value that is not in Table 1 at a base stride.
+    """Refuse a value that is in no space at a base stride.
 
     >>> check_choices([("K1", 8)], base_stride=2)
     Traceback (most recent call last):
     asvit.errors.UserError: K1 is 8, but the space of base stride 2 allows 2, 3, 4: choose one of them
+    >>> check_choices([("K4", 7)], base_stride=4)
+    Traceback (most recent call last):
+    asvit.errors.UserError: K4 is 7, but Table 1 of the paper allows 2, 3, 4, and space wide 5, 6: choose one of them
     """
-    table = table_at(base_stride)
+    table, wide = table_at(base_stride), table_at(base_stride, "wide")
     for name, value in choices:
-        if value not in table[name]:
+        if value not in wide[name]:
             where = "Table 1 of the paper" if base_stride == BASE_STRIDE else f"the space of base stride {base_stride}"
-            values = ", ".join(map(str, table[name]))
-            raise UserError(f"{name} is {value}, but {where} allows {values}: choose one of them")
+            values, more = (
+                ", ".join(str(v) for v in wide[name] if (v in table[name]) is known) for known in (True, False)
+            )
+            further = f", and space wide {more}" if more else ""
+            raise UserError(f"{name} is {value}, but {where} allows {values}{further}: choose one of them")
 
 
 @dataclass(frozen=True, order=True)
 class Topology:
     """One point of Table 1: kernels, attention splits and FFN expansions of four stages, and the final heads.
 
-    Text form: ``K,S,E`` per stage, then the heads, then the base stride where it is not 4. Anything outside Table 1 is
-    a :class:`~asvit.errors.UserError`.
+    Text form: ``K,S,E`` per stage, then the heads, then the base stride where it is not 4. Anything outside Table 1 and
+    :data:`WIDE` is a :class:`~asvit.errors.UserError`.
 
     >>> seed = Topology.parse("8,2,3|4,1,2|4,1,4|4,1,6|32")
     >>> seed.kernels, seed.splits, seed.expansions, seed.heads

@@ -14,7 +14,7 @@ from asvit.measure.estimates import Measure, Measurement
 from asvit.measure.job import working
 from asvit.measure.measurer import Measurer
 from asvit.networks.architecture import Architecture, Task, plane
-from asvit.networks.space import BASE_STRIDE, Topology, space_for
+from asvit.networks.space import BASE_STRIDE, PAPER, SpaceName, Topology, recorded_space, space_for
 from asvit.runs.job import Finished, Job
 from asvit.runs.progress import ProgressDisplay
 from asvit.runs.records import write_file
@@ -43,6 +43,7 @@ def run_search_contest(
     contest: Contest = Contest(),
     against: Path | None = None,
     base_stride: int = BASE_STRIDE,
+    space_name: SpaceName = PAPER,
     job: Job = Job(),
 ) -> Finished[SearchContest]:
     """Algorithm 1 and its rivals at the same number of measurements.
@@ -55,6 +56,7 @@ def run_search_contest(
         contest: how many seeds and trainings.
         against: CSV file of a study, to say how many of its topologies the networks found beat.
         base_stride: base stride of the topologies.
+        space_name: space that is searched.
         job: where, and from which seed.
     """
     check_measurements(measurements)
@@ -63,7 +65,7 @@ def run_search_contest(
     score = tuple(score)
     names, score_text = tuple(objective.name for objective in score), ",".join(map(str, score))
     extra = {"score": score_text, "methods": list(methods), "measurements": measurements}
-    extra |= {"runs": contest.runs, "base_stride": base_stride}  # trainings may be added later
+    extra |= {"runs": contest.runs} | recorded_space(base_stride, space_name)  # trainings may be added later
     setup = prepare_study("study-search", settings, extra, names, job)
     sampled = [] if against is None else read_csv(against, setup.provenance)
     measurer = setup.measurer(setup.devices[0])
@@ -72,7 +74,7 @@ def run_search_contest(
         setup.name, config, setup.job, [measurer], data=settings.data.data, processes=setup.processes
     ) as directory:
         say_few_tokens(setup.task, base_stride)
-        space = space_for(setup.task.image_size, base_stride)
+        space = space_for(setup.task.image_size, base_stride, space_name)
         traces: list[Trace] = []
         with ProgressDisplay() as display:
             for method in dict.fromkeys(methods):

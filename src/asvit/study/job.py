@@ -14,7 +14,7 @@ from asvit.measure.meter import UsageMeter
 from asvit.measure.metrics import METRICS, parse_metrics
 from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture
-from asvit.networks.space import BASE_STRIDE, Space, space_for
+from asvit.networks.space import BASE_STRIDE, PAPER, Space, SpaceName, recorded_space, space_for
 from asvit.runs.job import Finished, Job
 from asvit.runs.progress import ProgressDisplay
 from asvit.runs.records import write_file
@@ -38,6 +38,7 @@ def run_study(
     *,
     budget: Budget | None = None,
     base_stride: int = BASE_STRIDE,
+    space_name: SpaceName = PAPER,
     least_ratio: float = LEAST_RATIO,
     so_far: bool = False,
     job: Job = Job(),
@@ -50,6 +51,7 @@ def run_study(
         metrics: metrics to judge; none: all of the untrained network, at a budget the latency too.
         budget: what every network fills, in blocks and width; None: topologies are trained, as in the paper.
         base_stride: base stride of the topologies.
+        space_name: space that they are sampled from.
         least_ratio: ratio of the variance between networks to that between seeds below which the pilot ends the study.
         so_far: whether to train nothing, and judge what has been trained.
         job: where, and from which seed.
@@ -61,12 +63,12 @@ def run_study(
             "expected a budget in --params or --macs, or no --storage"
         )
     names = metric_names(metrics, at_budget=budget is not None)
-    extra = {"plan": asdict(plan_settings), "base_stride": base_stride}
+    extra = {"plan": asdict(plan_settings)} | recorded_space(base_stride, space_name)
     extra |= {} if budget is None else {"budget": asdict(budget)}
     setup = prepare_study("study", settings, extra, names, job)
     measurer = setup.measurer(setup.devices[0])
     meter = UsageMeter(setup.task, measurer.device)
-    space, costs = space_for(setup.task.image_size, base_stride), Costs(setup.task, meter)
+    space, costs = space_for(setup.task.image_size, base_stride, space_name), Costs(setup.task, meter)
     counted = budget is None or not budget.measured
     networks = sample(plan_settings, space, budget, costs) if counted else []
     config = setup.config | extra  # how it measures may change from one run of the command to the next

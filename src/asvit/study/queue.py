@@ -19,7 +19,7 @@ import msgspec
 from asvit.errors import UserError, one_line
 from asvit.networks.architecture import Architecture
 from asvit.networks.named import Network, parse_network
-from asvit.networks.space import table_at
+from asvit.networks.space import PAPER, SpaceName, table_at
 from asvit.runs.differences import refuse_difference
 from asvit.runs.records import Json
 from asvit.runs.surroundings import of_surroundings
@@ -75,6 +75,7 @@ class Queue:
             UserError: the storage cannot be used, or holds a study of that name with other settings.
         """
         self.url, self.name, self.plan, self.heartbeat = url, name, list(plan), heartbeat
+        self._space: SpaceName = config.get("space", PAPER)
         self._optuna = import_optuna()
         self._parsed = storage_url(url)
         warnings.filterwarnings("ignore", category=self._optuna.exceptions.ExperimentalWarning)  # heartbeats
@@ -279,15 +280,16 @@ class Queue:
         )
 
     def _choices(self, network: Network) -> Json:
-        """The choices of Table 1 of a network of ours, as parameters of its trial."""
+        """The choices of a network of the study's space, as parameters of its trial."""
         if not isinstance(network, Architecture):
             return {}
-        topology = network.topology
+        table, choices = table_at(network.topology.base_stride, self._space), network.topology.choices()
+        if any(value not in table[name] for name, value in choices.items()):
+            return {}  # Optuna has the same values for all trials of a study
         distributions = {
-            name: self._optuna.distributions.CategoricalDistribution(values)
-            for name, values in table_at(topology.base_stride).items()
+            name: self._optuna.distributions.CategoricalDistribution(values) for name, values in table.items()
         }
-        return {"params": topology.choices(), "distributions": distributions}
+        return {"params": choices, "distributions": distributions}
 
     def _fail(self, trial_id: int, error: BaseException | None = None) -> None:
         with self._explaining(), self._one_at_a_time:

@@ -147,7 +147,7 @@ def _search(report: DesignReport) -> list[Markup]:
         chart = topologies_chart(searches, report.task, report.measures)
         charts.append(figure("topologies", "Measured topologies", caption, chart))
     caption = f"{policy} of every value of every choice: kernels K, attention splits S and expansions E of the "
-    caption += "stages, and heads (Table 1); the likeliest in bold."
+    caption += "stages, and heads; the likeliest in bold."
     charts.append(figure("policy", "Final policy", caption, policy_chart(searches)))
     return [
         tag("h2", "Search"),

@@ -53,7 +53,7 @@ def run_race(settings: RaceSettings, study: StudySettings, *, job: Job = Job()) 
     """
     names = tuple(objective.name for objective in settings.score)
     setup = prepare_study("race", study, settings.config, names, job)
-    space = space_for(setup.task.image_size, settings.base_stride)
+    space = space_for(setup.task.image_size, settings.base_stride, settings.space_name)
     if settings.entrants and not settings.budget.measured:
         check_budgets([settings.budget], Costs(setup.task), fit=True, space=space)
     guests = guests_of(settings, setup.task)

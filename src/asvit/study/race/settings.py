@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from asvit.design.budget import Budget
 from asvit.design.ranking import OBJECTIVES, Objective
 from asvit.errors import UserError, check_number, check_whole
-from asvit.networks.space import BASE_STRIDE
+from asvit.networks.space import BASE_STRIDE, PAPER, SpaceName, recorded_space
 from asvit.runs.records import Json
 
 DEAR = 2.0
@@ -38,6 +38,7 @@ class RaceSettings:
     """Whether these may cost twice as much as the budget, or more."""
     score: tuple[Objective, ...] = OBJECTIVES
     base_stride: int = BASE_STRIDE
+    space_name: SpaceName = PAPER
 
     def __post_init__(self) -> None:
         check_minutes(self.minutes)
@@ -51,4 +52,6 @@ class RaceSettings:
     @property
     def config(self) -> Json:
         """The settings, for records."""
-        return asdict(self) | {"score": ",".join(map(str, self.score)), "guests": list(self.guests)}
+        fields = {name: value for name, value in asdict(self).items() if name not in ("base_stride", "space_name")}
+        asked = {"score": ",".join(map(str, self.score)), "guests": list(self.guests)}
+        return fields | asked | recorded_space(self.base_stride, self.space_name)
