@@ -102,6 +102,16 @@ def test_the_record_says_how_far_the_files_are_from_the_network(folder):
     }  # fmt: skip
 
 
+def test_all_files_of_an_export_and_of_a_training_are_as_readable_as_any_other(folder):
+    (folder / "other").write_bytes(b"x")
+    mode = (folder / "other").stat().st_mode
+    checkpoints = [*folder.glob("run/checkpoints/*.safetensors")]
+    assert checkpoints
+    exported = [path for path in folder.glob("digits/*") if path.is_file()]
+    assert {path.suffix for path in exported} >= {".md", ".json", ".safetensors", ".onnx", ".pt2"}
+    assert {path.stat().st_mode for path in [*checkpoints, *exported]} == {mode}
+
+
 def test_timm_knows_classes_and_preprocessing(folder):
     model = timm.create_model(f"local-dir:{folder}/digits", pretrained=True)
     assert model.pretrained_cfg["label_names"] == list("0123456789")

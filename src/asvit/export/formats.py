@@ -1,5 +1,6 @@
 """Files that other tools read: how they are written, read back and compared with the network in memory."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -106,6 +107,7 @@ def write_timm(release: Release, folder: Path) -> None:
         data_config=release.preprocessing,
         safe_serialization=True,
     )
+    shutil.copymode(folder / "config.json", folder / FORMATS["timm"].file)  # which safetensors keeps to its owner
 
 
 def read_timm(folder: Path) -> Network:

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import sqlite3
+import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -77,8 +78,11 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name[:50]}.{token_hex(8)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
+        made = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+        mode = stat.S_IMODE(os.fstat(made).st_mode)
+        os.close(made)
         yield temporary
+        temporary.chmod(mode)  # as any other file: safetensors keeps its files to their owner
         # Otherwise the name may reach the disk before the content: after a power failure the file would be empty.
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
