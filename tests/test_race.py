@@ -159,6 +159,7 @@ def test_a_race_with_a_killed_worker_ends_with_a_winner_that_can_be_used(tmp_pat
     scored = asvit("evaluate", str(run / found["checkpoint"]), "--data", "digits", "--json", cwd=tmp_path)
     assert json.loads(scored.stdout)["scores"]["top1"] == pytest.approx(found["runners"][0]["curve"][-1], abs=1e-6)
     assert f"asvit evaluate run/{found['checkpoint']} --data digits" in ended.stderr
+    assert f"--data digits --start run/{found['checkpoint']}" in ended.stderr  # asvit train ...
     assert " won: top-1 " in ended.stdout
 
 
@@ -217,3 +218,40 @@ def test_a_race_ends_in_its_time_with_the_best_so_far(tmp_path):
     assert not (run / "trainings").exists()
     asvit(*words, cwd=tmp_path)
     assert json.loads((run / "result.json").read_text())["runners"] == found["runners"]
+
+
+THEN = ("design", "--recipe", "smoke", "--base-stride", "2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--params", "150k", "--race", "60min"], "--race trains on images: give --data"),
+        (["--params", "150k", "--data", "digits"], "--data is for a race: give --race 60min as well"),
+        (["--params", "150k", "--race", "60", "--data", "digits"], "cannot read the duration '60'"),
+        (["--params", "1M", "--params", "2M", "--race", "1h", "--data", "digits"], "a race is for one budget"),
+        (["--params", "150k", "--race", "1h", "--data", "digits", "--num-classes", "9"], "leave --num-classes out"),
+        (["--params", "150k", "--race", "1h", "--data", "digits", "--json"], "--json is one record"),
+        (["--params", "150k", "--race", "1h", "--data", "nowhere"], "there is no nowhere"),
+    ],
+)
+def test_a_race_that_does_not_fit_its_design_is_refused_before_it(tmp_path, monkeypatch, capsys, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main([*THEN, *arguments])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_design_and_a_race_are_of_the_same_images(tmp_path):
+    said = asvit(*THEN, "--params", "150k", "--race", "5min", "--data", "digits", "--out", "mine", cwd=tmp_path)
+    designed, raced = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("mine", "mine-race"))
+    assert designed["task"] == raced["task"] == {"image_size": [32, 32], "in_chans": 1, "num_classes": 10}
+    (member,) = designed["family"]
+    (guest,) = (one["runner"]["network"] for one in raced["runners"] if one["runner"]["way"] == "guest")
+    assert guest == member["architecture"]
+    assert raced["budget"] == member["budget"] == "150k parameters"
+    assert "mine-race/report.html" in said.stderr

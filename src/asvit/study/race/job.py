@@ -95,8 +95,8 @@ def decide_epochs(runners: Sequence[Runner], setup: Setup, clock: Clock) -> int:
         least = math.ceil((clock.taken + needed) / 60)
         raise UserError(
             f"not one epoch of each runner fits into the time: a mean one takes {pace:.0f} s here, so a race of "
-            f"{len(runners)} takes {count(least, 'minute')} at least; give --minutes {least}, fewer --entrants, or "
-            "smaller images"
+            f"{len(runners)} takes {count(least, 'minute')} at least; name that time, smaller images, or fewer "
+            "--entrants of `asvit race`"
         )
     epochs = epochs_that_fit(len(runners), SPARE * clock.left * at_a_time / pace, setup.settings.train.epochs)
     first = rounds(len(runners), epochs)[0].epochs
