@@ -23,7 +23,7 @@ from asvit.measure.subject import subject_of
 from asvit.measure.work import A_PROCESS
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.named import parse_network
-from asvit.runs.pool import Pool
+from asvit.runs.pool import WORTH_IT, Pool
 
 TASK = Task(image_size=(32, 32), num_classes=10)
 FEW = Settings(repeats=2, angles=2, kernel_images=4)
@@ -32,9 +32,17 @@ FEW = Settings(repeats=2, angles=2, kernel_images=4)
 @pytest.fixture(scope="module", params=[2, 4])
 def pool(request):
     """A pool that is open from the beginning."""
-    made = Pool(request.param, modules=NEEDED, worth_it=0.0)
+    made = opened(Pool(request.param, modules=NEEDED))
     yield made
     made.close()
+
+
+def opened(pool: Pool) -> Pool:
+    """A pool whose processes have loaded what they need."""
+    pool.worked(WORTH_IT)
+    while not pool.is_open:
+        time.sleep(0.01)
+    return pool
 
 
 def measurer(pool: Pool | None, **options) -> Measurer:
@@ -114,7 +122,7 @@ def test_what_is_timed_has_the_machine_for_itself(pool, monkeypatch):
 
 
 def test_a_process_that_is_gone_is_told_in_one_line():
-    pool = Pool(1, modules=NEEDED, worth_it=0.0)
+    pool = opened(Pool(1, modules=NEEDED))
     with pytest.raises(UserError, match=r"a process that measured is gone.* fewer --threads"):
         pool.begin(os._exit, 1).result()
     with pytest.raises(UserError, match="a process that measured is gone"):
@@ -123,12 +131,13 @@ def test_a_process_that_is_gone_is_told_in_one_line():
 
 
 def test_what_was_told_before_the_pool_opens_is_begun_when_it_does():
-    pool = Pool(2, modules=NEEDED, worth_it=1e-9)
+    pool = Pool(2, modules=NEEDED)
     subjects = [subject_of(parse_network(name), TASK) for name in ("seed", "4,2,2|2,1,2|2,1,2|2,1,2|16")]
     measure = measurer(pool, metrics=["length"])
     measure.begin(subjects)
+    opened(pool)
     assert not measure._begun
-    measure.repeat(subjects[0], 0)  # here, which opens it
+    measure.repeat(subjects[0], 0)  # here, though it is open: nobody has asked it since
     assert set(measure._begun) == {(subjects[0].key, 1), (subjects[1].key, 0), (subjects[1].key, 1)}
     assert [measure(one) for one in subjects] == [measurer(None, metrics=["length"])(one) for one in subjects]
     assert not measure._begun
@@ -136,7 +145,7 @@ def test_what_was_told_before_the_pool_opens_is_begun_when_it_does():
 
 
 def test_closing_ends_what_is_at_work(tmp_path):
-    pool = Pool(2, modules=NEEDED, worth_it=0.0)
+    pool = opened(Pool(2, modules=NEEDED))
     pids = {pool.begin(os.getpid).result() for _ in range(2)}
     for _ in range(3):
         pool.begin(time.sleep, 3600)
@@ -148,7 +157,7 @@ def test_a_script_that_does_all_at_once_is_not_begun_anew(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "from asvit.runs.pool import Pool\n"
-        "pool = Pool(2, worth_it=0.0)\n"
+        "pool = Pool(2)\n"
         "print(pool.begin(max, 3, 4).result(), flush=True)\n"
         "pool.close()\n"
     )
@@ -160,10 +169,30 @@ def test_nothing_is_started_for_a_moment_of_work():
     pool = Pool(2, worth_it=1000.0)
     measure = measurer(pool)
     measure(subject_of(parse_network("seed"), TASK))
-    assert not pool.is_open
+    pool.worked(1.0, to_come=999.0)
     assert pool._executor is None
-    pool.worked(1000.0)
-    assert pool.is_open
+    assert not pool.is_open
+
+
+@pytest.mark.parametrize(("seconds", "to_come"), [(3.0, 0.0), (0.1, 3.0)])
+def test_processes_start_once_enough_is_done_or_known_to_come(seconds, to_come):
+    pool = Pool(2, worth_it=3.0)
+    pool.worked(seconds, to_come)
+    assert pool._executor is not None
+    while not pool.is_open:
+        time.sleep(0.01)
+    pool.close()
+
+
+def test_what_is_known_to_come_is_what_is_not_measured():
+    pool, told = Pool(2, worth_it=1e9), []
+    measure = measurer(pool, metrics=["length"])
+    pool.worked = lambda seconds, to_come: told.append(round(to_come / seconds))
+    subjects = [subject_of(parse_network(name), TASK) for name in ("seed", "4,2,2|2,1,2|2,1,2|2,1,2|16")]
+    measure.begin(subjects)
+    for subject in subjects:
+        measure(subject)
+    assert told == [3, 2, 1, 0]
 
 
 @pytest.mark.parametrize(

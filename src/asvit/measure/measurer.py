@@ -223,6 +223,12 @@ class Measurer:
             self._expected += [subject for subject in subjects if subject.can_be_sent]
             self._begin_expected(self._pool)
 
+    @property
+    def _repeats_to_come(self) -> int:
+        """Repeats that are known to come, and not measured."""
+        subjects = {subject.key: subject for subject in self._expected}.values()
+        return sum(bool(self._missing(one, repeat)) for one in subjects for repeat in range(self.settings.repeats))
+
     def _begin_expected(self, pool: Pool) -> None:
         if not pool.is_open:
             return
@@ -279,7 +285,8 @@ class Measurer:
             entries = self.evaluate(missing, subject, repeat, refused)
             self._write(subject, {repeat: entries})
             if self._pool is not None:
-                self._pool.worked(math.fsum(entry.seconds for entry in entries.values()))
+                seconds = math.fsum(entry.seconds for entry in entries.values())
+                self._pool.worked(seconds, to_come=seconds * self._repeats_to_come)
                 self._begin_expected(self._pool)
         return self._read(subject, repeat)
 

@@ -18,17 +18,17 @@ from asvit.runs.devices import give_back_memory, use_threads
 
 T = TypeVar("T")
 WORTH_IT = 3.0
-"""Seconds of work here before processes are started, which takes as long: a job that is over by then starts none."""
+"""Seconds of work, done or known to come, from which on processes are started, which takes as long."""
 METHOD = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
 """How processes are started: by a server that has loaded what they need, where the system has that."""
 
 
 class Pool:
-    """Processes that are started once a job has worked for some seconds.
+    """Processes that are started once there is enough to do for them; this one goes on meanwhile.
 
-    >>> pool = Pool(2, worth_it=0.0)
+    >>> pool = Pool(2)
     >>> pool.is_open
-    True
+    False
     >>> pool.begin(max, 3, 4).result()
     4
     >>> pool.close()
@@ -40,20 +40,26 @@ class Pool:
         Args:
             processes: number of processes.
             modules: what they need; it is loaded once for all.
-            worth_it: seconds of work here before they are started.
+            worth_it: seconds of work from which on they are started.
         """
-        self.processes, self.modules, self._left = processes, modules, worth_it
+        self.processes, self.modules, self._worth_it = processes, modules, worth_it
+        self._worked = 0.0
+        self._loading: list[Future[None]] = []
         self._executor: ProcessPoolExecutor | None = None
         self._life: Connection | None = None
 
     @property
     def is_open(self) -> bool:
-        """Whether there is enough to do for processes of its own."""
-        return self._left <= 0
+        """Whether processes have been started and have loaded what they need."""
+        return self._executor is not None and all(future.done() for future in self._loading)
 
-    def worked(self, seconds: float) -> None:
-        """Say how long a piece of work took here."""
-        self._left -= seconds
+    def worked(self, seconds: float, to_come: float = 0.0) -> None:
+        """Say how long a piece of work took here, and how long those that are known to come would."""
+        self._worked += seconds
+        if self._executor is None and max(self._worked, to_come) >= self._worth_it:
+            with _no_script(), _alive():
+                executor = self._started()
+                self._loading = [executor.submit(_load) for _ in range(self.processes)]
 
     def begin(self, function: Callable[..., T], *arguments: Any) -> "Begun[T]":
         """Begin with a call in one of the processes; function, arguments and result are pickled.
@@ -122,6 +128,10 @@ def _no_script() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = script
+
+
+def _load() -> None:
+    """Nothing: whoever can do that has loaded what it needs."""
 
 
 def _prepare(life: Connection) -> None:
