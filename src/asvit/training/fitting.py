@@ -26,9 +26,11 @@ SMALL = 64
 IMAGES_SEEN = 1_000_000
 """Training images, counted once an epoch, that recipe auto sees, within :data:`EPOCHS`."""
 EPOCHS = (30, 100)
+"""Epochs of recipe auto, at least and at most."""
 BATCHES = 16
 """Batches of an epoch at least, within :data:`BATCH_SIZES`."""
 BATCH_SIZES = (8, 256)
+"""Images of a batch of recipe auto, at least and at most."""
 FULL_RATE = 64
 """Batch from which on the learning rate is the full one."""
 AVERAGED = 0.05
