@@ -123,6 +123,21 @@ class Setup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of a job whose trainings stop after some epochs, and go on later from their checkpoints."""
+
+    name: str
+    since: int
+    """Epochs of a training that are done when the part begins."""
+    until: int
+    """Epochs after which trainings stop."""
+    before: int
+    """Epochs of all trainings, together, of the parts before."""
+    whole: int
+    """Epochs of all trainings of all parts."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Crew:
     """What the workers of a study on one machine are told."""
 
@@ -132,14 +147,12 @@ class Crew:
     """What is trained first, and what it must show; None: everything is trained."""
     measure: bool
     """Whether workers also measure what they train."""
-    until: int | None = None
-    """Epochs after which trainings stop, to go on later from their checkpoints; None: they are trained to the end."""
-    part: str = ""
-    """Name of the part of the job that this is, where it has several."""
+    part: Part | None = None
+    """Which part of the job this is; None: all of it, and networks are trained to the end."""
 
     def queue(self) -> Queue:
         """A connection to the queue of the trainings."""
-        return self.setup.queue(self.plan, self.part)
+        return self.setup.queue(self.plan, "" if self.part is None else self.part.name)
 
 
 def prepare_study(name: str, settings: StudySettings, extra: Json, metrics: tuple[str, ...], job: Job) -> Setup:

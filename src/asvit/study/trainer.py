@@ -101,7 +101,7 @@ class Trainer:
 
     def __init__(self, crew: Crew, device: torch.device) -> None:
         """Read the images, once for all trainings."""
-        self.setup, self.measure, self.until, self.device = crew.setup, crew.measure, crew.until, device
+        self.setup, self.measure, self.part, self.device = crew.setup, crew.measure, crew.part, device
         self._share = 0.0
         self.train, self.val = self.setup.source("train"), self.setup.source("val")
         # A quarter of the memory for training images and as much for validation, over all workers of the device: at
@@ -137,7 +137,7 @@ class Trainer:
                 device=self.device,
                 running=self.setup.running,
             )
-            training.advance(folder, self._watch, self.until)
+            training.advance(folder, self._watch, None if self.part is None else self.part.until)
         # The last epoch, not the best: a maximum over epochs would flatter trainings whose accuracy goes up and down.
         epochs = training.state.epochs
         last = epochs[-1]
@@ -158,13 +158,14 @@ class Trainer:
         return self._share
 
     def _watch(self, training: ClassifierTraining) -> None:
-        state, epochs = training.state, self.until or training.loop.epochs
-        self._share = min(1.0, (state.epoch + state.step / training.order.steps) / epochs)
+        since, until = (0, training.loop.epochs) if self.part is None else (self.part.since, self.part.until)
+        seen = training.state.epoch + training.state.step / training.order.steps
+        self._share = min(1.0, max(0.0, (seen - since) / (until - since)))
 
     def forget(self, planned: Planned) -> None:
         """Remove the checkpoints of a training that has been entered, unless it goes on later."""
         folder = folder_of(self.setup.path, planned)
-        if self.until is None:
+        if self.part is None:
             shutil.rmtree(folder, ignore_errors=True)
         folder.with_suffix(".lock").unlink(missing_ok=True)
 

@@ -95,7 +95,7 @@ def train_all(
             f"{done} of {len(crew.plan)} trainings are done and {len(given_up)} given up, but all workers have ended "
             f"(exit codes {codes}): the same command goes on, unless the pilot was given up"
         )
-    if crew.until is None:
+    if crew.part is None:
         shutil.rmtree(crew.setup.path / TRAININGS, ignore_errors=True)
 
 
@@ -133,10 +133,14 @@ def watch(queue: Queue, crew: Crew, workers: Sequence[Worker], keep: Keep, over:
             done, total = len(trained), len(crew.plan)
             if done != seen and workers and trained:  # with no workers all were done before, and kept
                 keep(trained)
-            if (completed := done + queue.under_way()) != shown:
-                phase, count = crew.part or "study", f"{done} of {total} trainings"
-                display.update(phase, completed, total, count=count, facts=facts(trained, crew))
-            seen, shown = done, completed
+            if (so_far := done + queue.under_way()) != shown:
+                count, words = f"{done} of {total} trainings", facts(trained, crew)
+                if (part := crew.part) is None:
+                    display.update("study", so_far, total, count=count, facts=words)
+                else:
+                    epochs = part.before + (part.until - part.since) * so_far
+                    display.update(part.name, epochs, part.whole, count=count, facts=words)
+            seen, shown = done, so_far
             if len(ended) == len(workers) or over():
                 return
             time.sleep(LOOK)

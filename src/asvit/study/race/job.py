@@ -28,7 +28,7 @@ from asvit.study.race.runners import Runner, designed, guests_of, in_use
 from asvit.study.race.settings import RaceSettings
 from asvit.study.results import Trained
 from asvit.study.settings import StudySettings
-from asvit.study.setup import Crew, Setup, prepare_study
+from asvit.study.setup import Crew, Part, Setup, prepare_study
 from asvit.study.trainer import TRAININGS, folder_of
 from asvit.study.trainings import train_all
 from asvit.training.checkpoint import last_checkpoint
@@ -116,23 +116,28 @@ def with_epochs(settings: StudySettings, epochs: int) -> StudySettings:
 def run_rounds(start: Start, setup: Setup, clock: Clock) -> bool:
     """Run all rounds, and the finalists' further trainings; whether there was time for all of them."""
     ranked = [runner.network for runner in start.runners]
-    parts = rounds(len(ranked), start.epochs)
-    for number, part in enumerate(parts, start=1):
-        plan = [Planned(network, setup.job.seed) for network in ranked[: part.runners]]
-        trained = train_part(plan, part.epochs, f"round {number} of {len(parts)}", setup, clock)
+    parts, whole = rounds(len(ranked), start.epochs), epochs_in_all(len(ranked), start.epochs)
+    since, before = 0, 0
+    for number, one in enumerate(parts, start=1):
+        plan = [Planned(network, setup.job.seed) for network in ranked[: one.runners]]
+        name = f"round {number} of {len(parts)}"
+        trained = train_part(
+            plan, Part(name=name, since=since, until=one.epochs, before=before, whole=whole), setup, clock
+        )
         if len(trained) < len(plan) and clock.is_over():
             return False
         ranked = [network for network, _ in sorted(trained, key=lambda planned: -trained[planned].top1)]
+        before += one.runners * (one.epochs - since)
+        since = one.epochs
     seeds = range(setup.job.seed + 1, setup.job.seed + SEEDS)
     plan = [Planned(network, seed) for seed in seeds for network in ranked[:FINALISTS]]
-    return len(train_part(plan, start.epochs, "further seeds", setup, clock)) == len(plan)
+    part = Part(name="further seeds", since=0, until=start.epochs, before=before, whole=whole)
+    return len(train_part(plan, part, setup, clock)) == len(plan)
 
 
-def train_part(
-    plan: Sequence[Planned], epochs: int, part: str, setup: Setup, clock: Clock
-) -> dict[tuple[str, int], Trained]:
-    """Train some networks until they have seen so many epochs, or time is over; what is done of it."""
-    crew = Crew(setup=setup, plan=tuple(plan), pilot=None, measure=False, until=epochs, part=part)
+def train_part(plan: Sequence[Planned], part: Part, setup: Setup, clock: Clock) -> dict[tuple[str, int], Trained]:
+    """Train some networks as far as a part of the race goes, or until time is over; what is done of it."""
+    crew = Crew(setup=setup, plan=tuple(plan), pilot=None, measure=False, part=part)
     with crew.queue() as queue:
         train_all(queue, crew, over=clock.is_over)
         trained = {(one.network, one.seed): one for one in queue.trained()}
