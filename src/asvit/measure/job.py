@@ -280,8 +280,8 @@ def equipped(
         kept.close()
 
 
-NEEDED = ("asvit.measure.measurer", "asvit.networks.model")
-"""Modules that a process needs to measure."""
+NEEDED = ("asvit.measure.measurer", "asvit.networks.model", "skimage", "torch.fx.experimental.symbolic_shapes")
+"""Modules that a process needs to measure; torch loads the last one, and sympy with it, when it draws a network."""
 
 
 def pool_for(measurer: Measurer, processes: int | None = None) -> Pool | None:

@@ -221,6 +221,7 @@ class Measurer:
         """
         if self._pool is not None:
             self._expected += [subject for subject in subjects if subject.can_be_sent]
+            self._pool.expect(self._repeats_to_come)
             self._begin_expected(self._pool)
 
     @property

@@ -6,6 +6,7 @@ Every draw takes different images and of each a random crop of the network's asp
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,14 @@ class BuiltIn(Photographs):
     def read(self, path: Path, channels: int) -> Float[Tensor, "channels H W"]:
         """One photograph."""
         if channels == 3:
-            return to_tensor(read_image(path, 3))
-        return to_tensor(read_image(path, 1)).expand(channels, -1, -1)
+            return to_tensor(_decoded(path, 3))
+        return to_tensor(_decoded(path, 1)).expand(channels, -1, -1)
+
+
+@cache
+def _decoded(path: Path, channels: int) -> Any:
+    """A photograph that every draw may show; all of them are 20 MB."""
+    return read_image(path, channels)
 
 
 class Folder(Photographs):

@@ -19,6 +19,8 @@ from asvit.runs.devices import give_back_memory, use_threads
 T = TypeVar("T")
 WORTH_IT = 3.0
 """Seconds of work, done or known to come, from which on processes are started, which takes as long."""
+MANY = 40
+"""Pieces of work that are known to come from which on processes will be started, whatever the first one takes."""
 METHOD = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
 """How processes are started: by a server that has loaded what they need, where the system has that."""
 
@@ -52,6 +54,11 @@ class Pool:
     def is_open(self) -> bool:
         """Whether processes have been started and have loaded what they need."""
         return self._executor is not None and all(future.done() for future in self._loading)
+
+    def expect(self, pieces: int) -> None:
+        """Say how many pieces of work are known to come: where they are many, what processes need is loaded already."""
+        if pieces >= MANY and self._executor is None and METHOD == "forkserver":
+            deaf_fork_server(self.modules)
 
     def worked(self, seconds: float, to_come: float = 0.0) -> None:
         """Say how long a piece of work took here, and how long those that are known to come would."""
