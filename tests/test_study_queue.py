@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import subprocess
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -163,6 +164,20 @@ def test_heartbeats_say_how_far_a_training_is(joined, url, name):
                 time.sleep(0.01)
         queue.finish(one, trained(one.planned, 0.9), {})
         assert other.under_way() == 0.5
+
+
+def test_heartbeats_of_a_worker_that_was_taken_for_dead_end_in_nothing(joined, url, name, monkeypatch):
+    said = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    joined(url, name)
+    with Queue(url, name, PLAN, CONFIG, heartbeat=1) as queue, Queue(url, name, PLAN, CONFIG, heartbeat=1) as other:
+        claim, asked = queue.claim("worker", PLAN), []
+        assert claim is not None
+        with queue.beating(claim, lambda: float(not asked.append(1))):
+            other.give_back("worker")
+            while len(asked) < 2:
+                time.sleep(0.01)
+    assert said == []
 
 
 def test_a_training_that_fails_goes_back(joined, url, name):

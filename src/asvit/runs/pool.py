@@ -26,7 +26,7 @@ METHOD = "forkserver" if "forkserver" in get_all_start_methods() else "spawn"
 
 
 class Pool:
-    """Processes that are started once there is enough to do for them; this one goes on meanwhile.
+    """Processes that are started once there is enough to do for them.
 
     >>> pool = Pool(2)
     >>> pool.is_open

@@ -315,7 +315,8 @@ class Queue:
 
     def _beat(self, trial_id: int, share: Callable[[], float], stop: Event) -> None:
         while not stop.wait(self.heartbeat):
-            with suppress(UserError), self._explaining():  # the database may be away for a while
+            # The database may be away for a while; or somebody has taken this worker for dead meanwhile.
+            with suppress(UserError, self._optuna.exceptions.UpdateFinishedTrialError), self._explaining():
                 self._storage.record_heartbeat(trial_id)
                 self._storage.set_trial_user_attr(trial_id, SHARE, share())
 
