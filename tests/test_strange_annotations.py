@@ -338,7 +338,10 @@ NOT_FOUND: dict[str, tuple[Callable[[Path], Any], str]] = {
         r".*images; .*set holds annotations/, elsewhere/, val2017/",
     ),
     "no data": (lambda root: root.rename(root.with_name("other")), "but there is no folder .*set: choose a folder"),
-    "a file": (lambda root: (root.rename(root.with_name("other")), root.write_text("x")), "but there is no folder"),
+    "a file": (
+        lambda root: (root.rename(root.with_name("other")), root.write_text("x")),
+        "set is a file, not a folder",
+    ),
     "much": (
         lambda root: [(root / TRAIN).unlink(), *((root / f"annotations/{i}.json").touch() for i in range(50))],
         r"annotations holds 0\.json, .* and 43 more; choose",
