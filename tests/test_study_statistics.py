@@ -192,7 +192,7 @@ def test_a_score_that_is_valid_for_fewer_than_ten_topologies_is_not_judged(valid
     assert params.tau is not None
     said = sentence({"length": found, "params": params}, "params", PILOT)
     assert said.startswith(
-        f"On this data nothing can be said of length distortion: it is valid for {valid} of 11 topologies"
+        f"On this data nothing can be said of length distortion: it is valid for {valid} of 11 networks"
     )
 
 

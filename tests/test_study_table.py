@@ -74,7 +74,7 @@ def test_scores_are_judged_by_a_table(tmp_path):
     assert scores["length"]["ceiling"] is None
     assert list(result["missing"]) == ["no network"]
     assert "left out: no network: " in said.stderr
-    assert "12 topologies" in result["sentence"]
+    assert "12 networks" in result["sentence"]
     (run,) = (tmp_path / "runs").iterdir()
     page = (run / "report.html").read_text()
     assert "Do the measures predict the accuracies of table.csv?" in page

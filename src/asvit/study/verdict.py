@@ -184,7 +184,7 @@ def sentence(scores: Mapping[str, Scored], baseline: str, pilot: Variance) -> st
 def comparison(length: Scored, plain: Scored) -> str:
     """Whether the paper's measure ranks better than the baseline."""
     if length.topologies < FEWEST:
-        valid = f"it is valid for {length.topologies} of {plain.topologies} topologies"
+        valid = f"it is valid for {length.topologies} of {plain.topologies} networks"
         return f"On this data nothing can be said of length distortion: {valid}, and it takes {FEWEST} at least."
     difference = length.over_baseline
     counted = "counting parameters" if plain.name == "params" else f"the best plain number, {plain.title}"
@@ -193,7 +193,7 @@ def comparison(length: Scored, plain: Scored) -> str:
     word = "better than" if difference.low > 0 else "worse than" if difference.high < 0 else "no better than"
     return (
         f"On this data, length distortion ranks {word} {counted}: "
-        f"τ {length.tau} against {plain.tau}, difference {difference}, {length.topologies} topologies."
+        f"τ {length.tau} against {plain.tau}, difference {difference}, {length.topologies} networks."
     )
 
 
