@@ -66,7 +66,7 @@ class ThenRaceOptions(Options, group=RACE):
                 "--data is for a race: give --race 60min as well; or --images, to design for images without training"
             )
         if self.race is not None:
-            check_minutes(parse_duration(self.race) / 60)
+            check_minutes(in_minutes(self.race))
 
     def planned(
         self, given: Mapping[str, Any], measuring: Measuring, space_name: SpaceName, *, budgets: int, json: bool
@@ -100,4 +100,13 @@ class ThenRaceOptions(Options, group=RACE):
         size = {"image_size": given["image_size"]} if "image_size" in given else {}
         train, _ = open_both(data)
         study = race_settings(data, train, AskedTraining(changes=size), measuring=measuring)
-        return ThenRace(parse_duration(self.race) / 60, space_name, study, task_on(train, study.train))
+        return ThenRace(in_minutes(self.race), space_name, study, task_on(train, study.train))
+
+
+def in_minutes(text: str) -> float:
+    """Minutes from a duration as people write it.
+
+    >>> in_minutes("1.5h")
+    90.0
+    """
+    return parse_duration(text) / 60

@@ -34,7 +34,7 @@ from asvit.training.data import check_batch
 from asvit.training.parallel import Processes, launched
 from asvit.training.recipe import check_batch_size
 from asvit.training.settings import Running
-from asvit.training.start import load_start
+from asvit.training.start import start_from
 from asvit.training.watching import Adjust, Watcher, finished, training_in, usual_running
 from asvit.units import format_share
 
@@ -101,7 +101,7 @@ def run_train(
         adjust: changes how a training is usually run here.
         job: where, and from which seed.
     """
-    begun = None if start is None else load_start(start, network)
+    begun = start_from(start, network)
     if begun is not None:
         data = replace(data, value_range=data.value_range or begun.looking.value_range)
     train, val = open_scenes(data, "train"), open_scenes(data, "val")

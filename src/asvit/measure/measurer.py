@@ -221,7 +221,8 @@ class Measurer:
         """
         if self._pool is not None:
             self._expected += [subject for subject in subjects if subject.can_be_sent]
-            self._pool.expect(self._repeats_to_come)
+            if not self._pool.is_open:
+                self._pool.expect(self._repeats_to_come)
             self._begin_expected(self._pool)
 
     @property

@@ -33,7 +33,7 @@ from asvit.training.schedule import StageCost, saved_share, share_of_tokens
 from asvit.training.settings import ImageData, Running
 from asvit.training.settled import SettledTraining, settle
 from asvit.training.sources import Source, Split, open_data
-from asvit.training.start import load_start
+from asvit.training.start import start_from
 from asvit.training.trained import Classifier, labels_of
 from asvit.training.watching import Adjust, Watcher, finished, training_in, usual_running
 from asvit.units import count
@@ -64,12 +64,12 @@ def run_train(
         adjust: changes how a training is usually run here.
         job: where, and from which seed.
     """
-    settled = settle(network, data, asked, designed, None if start is None else load_start(start, network))
+    settled = settle(network, data, asked, designed, start_from(start, network))
     with launched(choose_device(job.device)) as (processes, device):
         if processes.first:
             tell_all(settled.remarks)
         running = adjust(usual_running(device, processes, in_memory=data.in_memory))
-        config = train_config(network, asked.recipe, settled, data, job.seed, running, start)
+        config = train_config(network, asked.recipe, settled, data, job.seed, running)
         with training_in("train", config, job, device, processes) as (path, directory):
             training = training_of(network, settled, job, device, running, processes)
             with Watcher(directory, facts, scalars=SCALARS, tensorboard=running.tensorboard) as watcher:
@@ -142,7 +142,7 @@ def plan_training(
         adjust: changes how a training is usually run here.
         job: device and threads.
     """
-    settled = settle(network, data, asked, designed, None if start is None else load_start(start, network))
+    settled = settle(network, data, asked, designed, start_from(start, network))
     tell_all(settled.remarks)
     use_threads(job.threads)
     device = choose_device(job.device)
@@ -304,13 +304,7 @@ def files_among(images: Sequence[Path]) -> list[Path]:
 
 
 def train_config(
-    network: Network,
-    recipe_name: str,
-    settled: SettledTraining,
-    data: ImageData,
-    seed: int,
-    running: Running,
-    start: str | None,
+    network: Network, recipe_name: str, settled: SettledTraining, data: ImageData, seed: int, running: Running
 ) -> Json:
     """All that the trained weights depend on."""
     train, val = settled.train, settled.val
@@ -330,4 +324,5 @@ def train_config(
         "channels_last": running.channels_last,
     }
     arrays = {"value_range": train.value_range, "normalisation": asdict(train.normalisation)}
-    return config | (arrays if train.contents.arrays else {}) | ({} if start is None else {"start": start})
+    start = {} if settled.start is None else {"start": settled.start.source}
+    return config | (arrays if train.contents.arrays else {}) | start

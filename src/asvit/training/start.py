@@ -21,12 +21,19 @@ START_TIMM = "timm"
 class Start:
     """A trained classifier that a network starts from."""
 
-    name: str
+    source: str
+    """Where it was asked for: a file, a folder, or ``timm``."""
+    network: str
     task: Task
     classes: tuple[str, ...]
     looking: Looking
     """How images were made ready for it."""
     weights: Mapping[str, Tensor]
+
+    @property
+    def name(self) -> str:
+        """What it is, for messages."""
+        return f"{self.source} ({self.network})"
 
     def knows(self, source: Source) -> bool:
         """Whether images are of the classes that it was trained on."""
@@ -48,14 +55,19 @@ class Start:
         Raises:
             UserError: the weights are of another network.
         """
-        wanted = network.state_dict().keys() - without
+        wanted = {name: x.shape for name, x in network.state_dict().items() if name not in without}
         shapes = {name: x.shape for name, x in self.weights.items()}
-        missing = [name for name, x in network.state_dict().items() if name in wanted and shapes.get(name) != x.shape]
+        missing = [name for name, shape in wanted.items() if shapes.get(name) != shape]
         if missing:
             raise UserError(
                 f"{self.name} has no fitting weights for {missing[0]}: expected the same network, for {self.task}"
             )
         network.load_state_dict({name: self.weights[name] for name in wanted}, strict=False)
+
+
+def start_from(start: str | None, network: Network) -> Start | None:
+    """What :func:`load_start` reads; None where nothing was asked for, and weights are random."""
+    return None if start is None else load_start(start, network)
 
 
 def load_start(start: str, network: Network) -> Start:
@@ -78,7 +90,7 @@ def load_start(start: str, network: Network) -> Start:
         if trained.network != network:
             raise UserError(f"{start} is a training of {trained.network}, not of {network}: expected the same network")
     weights = trained.model.state_dict()
-    return Start(f"{start} ({network})", trained.task, trained.classes, trained.looking, weights)
+    return Start(start, str(network), trained.task, trained.classes, trained.looking, weights)
 
 
 def classifier_weights(network: Any) -> frozenset[str]:
