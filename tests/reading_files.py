@@ -100,7 +100,7 @@ def tiffs() -> Mapping[str, bytes]:
 def read_picture(path: Path) -> None:
     channels = next((count for word, count in CHANNELS.items() if path.name.startswith(word)), 3)
     with suppress(UserError):
-        contents = contents_of("them", look_into_paths([path]))
+        contents = contents_of("them", look_into_paths("them", [path]))
         assert contents.channels >= 1
         assert contents.size is None or min(contents.size) >= 1
     pixels = to_tensor(read_image(path, channels))

@@ -51,8 +51,17 @@ def test_what_does_not_fit_is_refused_with_its_option(glances, in_chans, complai
 
 
 def test_a_range_that_is_said_is_believed():
-    floats = [array(kind="float32", low=-2.0, high=9.0), array(kind="uint8")]
-    assert contents_of("a set", floats, value_range=(-2, 9)).remarks == ()
+    mixed = [array(kind="float32", low=-2.0, high=9.0), array(kind="uint8", high=9)]
+    assert contents_of("a set", mixed, value_range=(-2, 9)).remarks == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "become"), [((0, 255), "0 to 16.1"), ((0, 65535), "0 to 0.0625"), ((9, 4095), "-0.0022")]
+)
+def test_a_range_that_is_said_and_hardly_fits_is_remarked_on(said, become):
+    (remark,) = contents_of("a set", [array(kind="uint16", high=4095)], value_range=said).remarks
+    assert "uint16, 0 to 4095 seen, which become " + become in remark
+    assert remark.endswith("--value-range 4095 makes them 0 to 1")
 
 
 def test_a_range_that_changes_nothing_is_remarked_on():
@@ -72,8 +81,26 @@ def test_unreadable_files_are_looked_past(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((4, 5, 2), np.uint8))
     (tmp_path / "b.npy").write_text("no array")
     np.save(tmp_path / "c.npy", np.zeros(3))
-    (glance,) = look_into_paths(images_in(tmp_path).paths)
+    (glance,) = look_into_paths("a set", images_in(tmp_path).paths)
     assert (glance.channels, glance.size, glance.values) == (2, (4, 5), ("uint8", 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (np.zeros((4, 5), bool), "it is an array of bool: expected numbers"),
+        (np.full((4, 5), np.nan), "it has values that are not finite: expected numbers without NaN"),
+        (np.zeros((32, 48, 200)), "it is 32x48x200: 200 channels last, or 32 first? say which with --in-chans"),
+    ],
+)
+def test_a_set_of_which_nothing_can_be_read_says_why_before_anything_is_done(tmp_path, content, why):
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", content)
+    with pytest.raises(UserError) as told:
+        look_into_paths("a set", images_in(tmp_path).paths)
+    said = f"none of 2 images of a set that were looked at can be read, the first: {tmp_path / 'a.npy'}: "
+    assert str(told.value).startswith(said + why)
+    assert "JPEG" not in str(told.value)
 
 
 def test_pictures_can_be_read_in_grey_or_colour_and_arrays_keep_their_channels(tmp_path):

@@ -29,9 +29,11 @@ def arrays(tmp_path_factory):
 
 
 @pytest.mark.parametrize(("asked", "largest"), [(None, 4080), ((0, 8160), 8160)])
-def test_the_range_of_values_is_that_of_the_training_unless_another_is_asked_for(arrays, asked, largest):
+def test_the_range_of_values_is_that_of_the_training_unless_another_is_asked_for(arrays, asked, largest, capsys):
     data, first = arrays
     spec = DetectorSpec(network="seed", task=Task(num_classes=3), settings=DetectorSettings(), value_range=(0, 4080))
     scenes = scenes_for(spec, SceneData(data=data.data, value_range=asked), "val")
     expected = torch.from_numpy(first.astype(np.float32) * 16 / largest).permute(2, 0, 1)
     torch.testing.assert_close(scenes.image(0), expected)
+    said = "values from 0 to 8160 become 0 to 1, as asked for; those that the detector was trained on: 0 to 4080\n"
+    assert capsys.readouterr().err == (said if asked else "")

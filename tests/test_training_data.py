@@ -143,12 +143,14 @@ def test_unreadable_images_are_left_out_of_evaluation(tmp_path):
 
 
 def test_after_ten_unreadable_images_in_a_row_a_sample_is_given_up(tmp_path):
-    root = image_folder(tmp_path, train=5, val=1)
-    for file in (root / "train").rglob("*.png"):
+    root = image_folder(tmp_path, train=6, val=1)
+    first, *others = sorted((root / "train").rglob("*.png"))
+    assert first.parent.name == "dark"
+    for file in others:
         file.write_text("no image")
     examples = Examples(opened(root, "train"), Labelled(evaluation_transform((8, 8), 1.0, PHOTOGRAPHS)), seed=0)
     assert examples[0, 6].content is None
-    assert examples[0, 6].problem == "light/1.png: cannot identify image file"
+    assert examples[0, 6].problem == "light/0.png: cannot identify image file"
 
 
 def test_what_is_said_of_a_damaged_image_in_a_tar_file_is_always_the_same(tmp_path):

@@ -16,12 +16,14 @@ from asvit.images import (
     ARRAYS,
     RASTER,
     UNREADABLE,
+    Unfit,
     load_array,
     opened_picture,
     range_option,
     upright_size,
+    why_unreadable,
 )
-from asvit.images.arrays import OWN_RANGE
+from asvit.images.arrays import OWN_RANGE, extremes
 from asvit.listing import Listing, list_images
 from asvit.units import ValueRange, count
 
@@ -67,9 +69,10 @@ class Glance:
         if suffix.lower() in ARRAYS:
             array = load_array(content, suffix, channels)
             if array.ndim != 3 or array.dtype.kind not in "uif" or not array.size:
-                raise ValueError(f"it is an array of {array.shape} {array.dtype}, not of height x width x channels")
+                raise Unfit(f"it is an array of {array.shape} {array.dtype}, not of height x width x channels")
             height, width, found = array.shape
-            return cls(file, found, (height, width), (array.dtype.name, array.min().item(), array.max().item()))
+            low, high = extremes(array)
+            return cls(file, found, (height, width), (array.dtype.name, low, high))
         with opened_picture(content) as image:
             return cls.of_picture(file, mode=image.mode, size=upright_size(image))
 
@@ -97,26 +100,35 @@ def spread(items: Sequence[ItemT], count: int = LOOKED_AT) -> list[ItemT]:
     return [items[i * len(items) // count] for i in range(count)] if len(items) > count else list(items)
 
 
-def look_into(files: Iterable[File], channels: int | None = None) -> list[Glance]:
+def look_into(name: str, files: Iterable[File], channels: int | None = None) -> list[Glance]:
     """Look into files; those that cannot be read are left out.
 
     Args:
+        name: what the set is called, for messages.
         files: files.
         channels: channels that arrays should have; None: as their shapes suggest.
+
+    Raises:
+        UserError: none of several can be read.
     """
-    glances = []
-    for name, suffix, opened in files:
+    glances, unreadable = [], []
+    for file, suffix, opened in files:
         try:
             with opened() as content:
-                glances.append(Glance.into(name, suffix, content, channels))
-        except UNREADABLE:  # counted and named where it is to be learned from
-            continue
+                glances.append(Glance.into(file, suffix, content, channels))
+        except UNREADABLE as error:  # counted and named where it is to be learned from
+            unreadable.append(f"{file}: {why_unreadable(error)}")
+    if len(unreadable) > 1 and not glances:
+        raise UserError(
+            f"none of {len(unreadable)} images of {name} that were looked at can be read, the first: {unreadable[0]}"
+        )
     return glances
 
 
-def look_into_paths(paths: Sequence[Path], channels: int | None = None) -> list[Glance]:
-    """Look into some of the files at paths."""
-    return look_into(((str(path), path.suffix, partial(open_regular, path)) for path in spread(paths)), channels)
+def look_into_paths(name: str, paths: Sequence[Path], channels: int | None = None) -> list[Glance]:
+    """Look into some of the files at paths, as :func:`look_into` does."""
+    files = ((str(path), path.suffix, partial(open_regular, path)) for path in spread(paths))
+    return look_into(name, files, channels)
 
 
 def images_in(path: Path) -> Listing:
@@ -157,8 +169,20 @@ def contents_of(
     if not arrays:
         remarks = () if value_range is None else (_unused(name, value_range),)
         return Contents(_channels_of_pictures(name, glances, in_chans), size=size, remarks=remarks)
-    remarks = _values_of_arrays(name, arrays) if value_range is None else ()
+    remarks = _values_of_arrays(name, arrays) if value_range is None else _values_in(value_range, name, arrays)
     return Contents(_channels_of_arrays(name, arrays, in_chans), arrays=True, size=size, remarks=remarks)
+
+
+def _values_in(value_range: ValueRange, name: str, arrays: Sequence[Glance]) -> tuple[str, ...]:
+    """A remark where a range of values that was asked for hardly fits those seen."""
+    kinds, seen_low, seen_high = _seen(arrays)
+    low, high = ((value - value_range[0]) / (value_range[1] - value_range[0]) for value in (seen_low, seen_high))
+    if low >= 0 and LITTLE < high <= 1:
+        return ()
+    return (
+        f"the arrays in {name} are {kinds}, {seen_low:g} to {seen_high:g} seen, which become {low:.3g} to {high:.3g}: "
+        f"{range_option(seen_low, seen_high)} makes them 0 to 1",
+    )
 
 
 def _unused(name: str, value_range: ValueRange) -> str:
@@ -199,11 +223,9 @@ def _values_of_arrays(name: str, arrays: Sequence[Glance]) -> tuple[str, ...]:
     """Remarks on the values of arrays whose range nobody has said."""
     import numpy as np
 
-    seen = [glance.values for glance in arrays if glance.values is not None]
-    types = sorted({kind for kind, _, _ in seen})
-    low, high = min(least for _, least, _ in seen), max(most for _, _, most in seen)
-    kinds, found = " and ".join(types), f"{low:g} to {high:g} seen"
-    if len(types) > 1:
+    kinds, low, high = _seen(arrays)
+    found = f"{low:g} to {high:g} seen"
+    if " and " in kinds:
         raise UserError(
             f"the arrays in {name} are of {kinds}, which mean different values ({found}): say which values become 0 "
             f"and 1, {range_option(low, high)}"
@@ -227,3 +249,10 @@ def _values_of_arrays(name: str, arrays: Sequence[Glance]) -> tuple[str, ...]:
         f"the arrays in {name} are {kinds}, {found}, and are divided by {largest}: {range_option(0, high)} divides "
         "them by the largest value seen",
     )
+
+
+def _seen(arrays: Sequence[Glance]) -> tuple[str, int | float, int | float]:
+    """Types of some arrays, with "and" between them, their least and their largest value."""
+    seen = [glance.values for glance in arrays if glance.values is not None]
+    types = sorted({kind for kind, _, _ in seen})
+    return " and ".join(types), min(least for _, least, _ in seen), max(most for _, _, most in seen)

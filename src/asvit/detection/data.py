@@ -36,7 +36,7 @@ class Scenes:
             value_range: values of arrays that become 0 and 1; None: as their type says.
         """
         self.coco, self.value_range = coco, value_range
-        glances = look_into_paths([coco.file(index) for index in range(len(coco.pictures))])
+        glances = look_into_paths(str(coco.folder), [coco.file(index) for index in range(len(coco.pictures))])
         self.contents = contents_of(str(coco.folder), glances, in_chans=in_chans, value_range=value_range)
 
     @property

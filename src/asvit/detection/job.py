@@ -33,7 +33,7 @@ from asvit.training.checkpoint import CHECKPOINTS
 from asvit.training.data import check_batch
 from asvit.training.parallel import Processes, launched
 from asvit.training.recipe import check_batch_size
-from asvit.training.settings import Running
+from asvit.training.settings import Running, range_to_read
 from asvit.training.start import start_from
 from asvit.training.watching import Adjust, Watcher, finished, training_in, usual_running
 from asvit.units import format_share
@@ -103,7 +103,8 @@ def run_train(
     """
     begun = start_from(start, network)
     if begun is not None:
-        data = replace(data, value_range=data.value_range or begun.looking.value_range)
+        own = begun.looking.value_range
+        data = replace(data, value_range=range_to_read(begun.name, trained=own, asked=data.value_range))
     train, val = open_scenes(data, "train"), open_scenes(data, "val")
     check_categories(val.coco, train.coco.classes, str(train.coco.path))
     if train.channels != val.channels:
@@ -159,7 +160,8 @@ def open_scenes(data: SceneData, split: Split) -> Scenes:
 
 def scenes_for(spec: DetectorSpec, data: SceneData, split: Split) -> Scenes:
     """Pictures as a trained detector reads them: in its range of values, unless another is asked for."""
-    return open_scenes(replace(data, value_range=data.value_range or spec.value_range), split)
+    own = range_to_read("the detector", trained=spec.value_range, asked=data.value_range)
+    return open_scenes(replace(data, value_range=own), split)
 
 
 def check_categories(coco: Coco, classes: Sequence[str], of: str) -> None:

@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from asvit.images.bounds import check_values, damage_named
+from asvit.images.bounds import Unfit, check_values, damage_named
 from asvit.units import ValueRange
 
 OWN_RANGE = ("uint8", "uint16", "int8", "int16")
 """Whole numbers whose largest value becomes 1. Wider ones hold counts or labels of any size."""
+NOT_FINITE = "it has values that are not finite: expected numbers without NaN and infinity"
 FEW = 4
 """Channels up to which a layout is beyond doubt. More have to be so many times fewer than the pixels of a side."""
 
@@ -34,7 +35,7 @@ def load_npy(source: BufferedIOBase, channels: int | None = None) -> np.ndarray:
         start = source.tell()
         version = np.lib.format.read_magic(source)
         if version not in ((1, 0), (2, 0)):
-            raise ValueError(f"it is a .npy file of version {version}: expected numbers, which need version 1.0 or 2.0")
+            raise Unfit(f"it is a .npy file of version {version}: expected numbers, which need version 1.0 or 2.0")
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = read(source)
         _check_header(shape, dtype)
@@ -48,9 +49,9 @@ def load_npy(source: BufferedIOBase, channels: int | None = None) -> np.ndarray:
 
 def _check_header(shape: Sequence[int], dtype: np.dtype) -> None:
     if dtype.kind not in "uif" or dtype.itemsize > 8:
-        raise ValueError(f"it is an array of {dtype}: expected numbers, such as uint8, uint16 or float32")
+        raise Unfit(f"it is an array of {dtype}: expected numbers, such as uint8, uint16 or float32")
     if len(shape) not in (2, 3) or min(shape) < 1:
-        raise ValueError(f"it is an array of {tuple(shape)} {dtype}, not of height x width x channels")
+        raise Unfit(f"it is an array of {tuple(shape)} {dtype}, not of height x width x channels")
     check_values(height=shape[0], width=shape[1], channels=math.prod(shape[2:]))
 
 
@@ -62,18 +63,18 @@ def channels_last(array: np.ndarray, channels: int | None = None) -> np.ndarray:
         channels: channels that are expected; None: as the shape suggests.
 
     Raises:
-        ValueError: it has another number of dimensions, or could be either.
+        Unfit: it has another number of dimensions, or could be either.
 
     >>> channels_last(np.zeros((3, 40, 48))).shape, channels_last(np.zeros((9, 9, 200))).shape
     ((40, 48, 3), (9, 9, 200))
-    >>> channels_last(np.zeros((32, 48, 200)))
+    >>> channels_last(np.zeros((32, 48, 200)))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: it is 32x48x200: 200 channels last, or 32 first? say which with --in-chans, or store channels last
+    asvit.images.bounds.Unfit: it is 32x48x200: 200 channels last, or 32 first? say which with --in-chans, or ...
     """
     if array.ndim == 2:
         return array[:, :, None]
     if array.ndim != 3:
-        raise ValueError(f"it is an array of {array.shape} {array.dtype}, not of height x width x channels")
+        raise Unfit(f"it is an array of {array.shape} {array.dtype}, not of height x width x channels")
     return np.moveaxis(array, 0, 2) if layout(*array.shape, channels=channels) == "first" else array
 
 
@@ -87,7 +88,7 @@ def layout(first: int, middle: int, last: int, *, channels: int | None = None) -
         channels: channels that are expected; None: as the shape suggests.
 
     Raises:
-        ValueError: nothing tells.
+        Unfit: nothing tells.
     """
     if channels is not None and (first == channels) != (last == channels):
         return "first" if first == channels else "last"
@@ -101,7 +102,7 @@ def layout(first: int, middle: int, last: int, *, channels: int | None = None) -
         return "first"
     if channels not in (None, first, last):  # then it has other channels, whichever they are
         return "last"
-    raise ValueError(
+    raise Unfit(
         f"it is {first}x{middle}x{last}: {last} channels last, or {first} first? say which with --in-chans, or store "
         "channels last"
     )
@@ -118,7 +119,7 @@ def from_array(
         value_range: values that become 0 and 1; None: 0 and, of whole numbers, the largest of their type, of others 1.
 
     Raises:
-        ValueError: it has another shape, values that are no finite numbers, or that go beyond what is read.
+        Unfit: it has another shape, values that are no finite numbers, or that go beyond what is read.
 
     >>> from_array(np.full((2, 3, 1), 255, dtype=np.uint8), channels=1)
     tensor([[[1., 1., 1.],
@@ -134,7 +135,7 @@ def from_channels_last(
 ) -> Float[Tensor, "channels H W"]:
     """As :func:`from_array`, of an array whose layout is known."""
     if array.ndim != 3 or array.shape[2] != channels or array.dtype.kind not in "uif" or not array.size:
-        raise ValueError(
+        raise Unfit(
             f"it is an array of {array.shape} {array.dtype}, but {channels} channels are read: "
             f"expected numbers of height x width x {channels}"
         )
@@ -145,7 +146,7 @@ def from_channels_last(
         values -= low
         values /= high - low
     if not np.isfinite(values).all():
-        raise ValueError("it has values that are not finite")
+        raise Unfit(NOT_FINITE)
     return torch.from_numpy(values).permute(2, 0, 1)
 
 
@@ -153,30 +154,43 @@ def usual_range(array: np.ndarray) -> ValueRange:
     """Values of an array that become 0 and 1 where nobody has said which.
 
     Raises:
-        ValueError: its values go beyond them, or its type has no such range.
+        Unfit: its values go beyond them, or its type has no such range.
 
     >>> usual_range(np.array([3], dtype=np.uint16))
     (0, 65535)
-    >>> usual_range(np.array([0.0, 255.0]))
+    >>> usual_range(np.array([0.0, 255.0]))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: it is float64, 0 to 255 seen: expected values from 0 to 1, or a training with --value-range 255
+    asvit.images.bounds.Unfit: it is float64, 0 to 255 seen: expected values from 0 to 1, or a training with ...
     """
     if array.dtype.kind == "u" and array.dtype.name in OWN_RANGE:
         return 0, int(np.iinfo(array.dtype).max)
-    low, high = array.min().item(), array.max().item()
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("it has values that are not finite")
+    low, high = extremes(array)
     kind = array.dtype.name
     seen, option = f"it is {kind}, {low:g} to {high:g} seen", f"a training with {range_option(low, high)}"
     if array.dtype.kind == "f":
         if low < 0 or high > 1:
-            raise ValueError(f"{seen}: expected values from 0 to 1, or {option}")
+            raise Unfit(f"{seen}: expected values from 0 to 1, or {option}")
         return 0, 1
     if kind not in OWN_RANGE:
-        raise ValueError(f"{seen}: expected uint8, uint16 or floats from 0 to 1, or {option}")
+        raise Unfit(f"{seen}: expected uint8, uint16 or floats from 0 to 1, or {option}")
     if low < 0:
-        raise ValueError(f"{seen}: expected whole numbers from 0, or {option}")
+        raise Unfit(f"{seen}: expected whole numbers from 0, or {option}")
     return 0, int(np.iinfo(array.dtype).max)
+
+
+def extremes(array: np.ndarray) -> tuple[int | float, int | float]:
+    """Least and largest value of an array.
+
+    Raises:
+        Unfit: one of them is not finite.
+
+    >>> extremes(np.array([3, 1], dtype=np.uint16)), extremes(np.array([0.5]))
+    ((1, 3), (0.5, 0.5))
+    """
+    low, high = array.min().item(), array.max().item()
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise Unfit(NOT_FINITE)
+    return low, high
 
 
 def range_option(low: int | float, high: int | float) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asvit.files import open_regular
-from asvit.images.bounds import check_values, damage_named
+from asvit.images.bounds import Unfit, check_values, damage_named
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -82,7 +82,7 @@ def as_mode(image: Any, mode: str) -> "Image":
     from PIL import Image
 
     if image.mode == "F":
-        raise ValueError("its values are floats, which have no range in a picture: store a .npy or TIFF file")
+        raise Unfit("its values are floats, which have no range in a picture: store a .npy or TIFF file")
     if image.mode.startswith("I"):
         grey = np.asarray(image).astype(np.float32) / 257  # 65535 becomes 255
         return upright(Image.fromarray(grey.round().clip(0, 255).astype(np.uint8)), orientation_of(image)).convert(mode)

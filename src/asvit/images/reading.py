@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from asvit.errors import UserError, reason
+from asvit.errors import UserError
 from asvit.files import open_regular
 from asvit.images.arrays import from_channels_last, load_npy
-from asvit.images.bounds import EXPECTED, UNREADABLE
+from asvit.images.bounds import UNREADABLE, Unfit, why_unreadable
 from asvit.images.pictures import open_raster
 from asvit.images.tiffs import load_tiff
 from asvit.listing import ARRAYS
@@ -37,7 +37,7 @@ def read_image(path: Path, channels: int, value_range: ValueRange | None = None)
     try:
         return open_image(path, channels, value_range)
     except UNREADABLE as error:
-        raise UserError(f"cannot read the image {path}: {reason(error)}; expected {EXPECTED}") from error
+        raise UserError(f"cannot read the image {path}: {why_unreadable(error)}") from error
 
 
 def decode(file: BufferedIOBase, suffix: str, channels: int, value_range: ValueRange | None = None) -> Any:
@@ -48,7 +48,9 @@ def decode(file: BufferedIOBase, suffix: str, channels: int, value_range: ValueR
     if suffix.lower() in ARRAYS:
         return open_array(file, suffix, channels, value_range)
     if channels not in (1, 3):
-        raise ValueError(f"it is a picture of at most three channels, but {channels} channels are read")
+        raise Unfit(
+            f"it is a picture of at most three channels, but {channels} channels are read: give .npy or TIFF files"
+        )
     return open_raster(file, "RGB" if channels == 3 else "L")
 
 
@@ -84,5 +86,5 @@ def check_size(image: Any) -> Any:
     """Return an image unchanged, and refuse one with a side of less than 2 pixels."""
     height, width = image.shape[-2:] if isinstance(image, Tensor) else (image.height, image.width)
     if min(height, width) < 2:
-        raise ValueError(f"it is {height}x{width} pixels: too small")
+        raise Unfit(f"it is {height}x{width} pixels: too small")
     return image

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from asvit.images.arrays import channels_last
-from asvit.images.bounds import check_values, damage_named
+from asvit.images.bounds import Unfit, check_values, damage_named
 from asvit.images.pictures import ORIENTATION, opened_picture
 
 MOST_PAGES = 4096
@@ -61,7 +61,7 @@ def load_tiff(source: BufferedIOBase, channels: int | None = None) -> np.ndarray
                 _check_expansion(source, one, page)
             if not _by_tifffile(page):
                 if len(series.pages) > 1:
-                    raise ValueError(f"its {len(series.pages)} pages are stored as {_stored(page)}: {_REMEDY}")
+                    raise Unfit(f"its {len(series.pages)} pages are stored as {_stored(page)}: {_REMEDY}")
                 return _by_pillow(source, page)
             array = series.asarray()
             orientation = _tag(page, ORIENTATION, 1)
@@ -167,7 +167,7 @@ def _by_pillow(source: BufferedIOBase, page: Any) -> np.ndarray:
             if image.mode == "1":
                 array = np.asarray(image.convert("L"))
             elif page.bitspersample > 8 and not image.mode.startswith(("I", "F")):
-                raise ValueError(f"it is stored as {_stored(page)}, of which 8 bits would be left: {_REMEDY}")
+                raise Unfit(f"it is stored as {_stored(page)}, of which 8 bits would be left: {_REMEDY}")
             elif image.mode in ("L", "LA", "RGB", "RGBA", "I", "F"):
                 array = np.asarray(image)
             elif image.mode.startswith("I;16"):
@@ -178,7 +178,7 @@ def _by_pillow(source: BufferedIOBase, page: Any) -> np.ndarray:
     except ValueError as error:
         if "identify" not in str(error):
             raise
-        raise ValueError(f"it is stored as {_stored(page)}: {_REMEDY}") from error
+        raise Unfit(f"it is stored as {_stored(page)}: {_REMEDY}") from error
     return array[:, :, None] if array.ndim == 2 else array
 
 
@@ -192,7 +192,7 @@ def _black_as_zero(array: np.ndarray, page: Any) -> np.ndarray:
     if page.photometric != MIN_IS_WHITE:
         return array
     if array.dtype.kind != "u":
-        raise ValueError(f"its white is 0, but it is {array.dtype}, which has no black: store it with black as 0")
+        raise Unfit(f"its white is 0, but it is {array.dtype}, which has no black: store it with black as 0")
     return np.iinfo(array.dtype).max - array
 
 

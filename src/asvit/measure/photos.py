@@ -134,7 +134,7 @@ class Folder(Photographs):
         Raises:
             UserError: they do not have these channels.
         """
-        glances = look_into_paths(self.files, in_chans)
+        glances = look_into_paths(str(self.path), self.files, in_chans)
         return contents_of(str(self.path), glances, in_chans=in_chans, value_range=self.value_range)
 
     def read(self, path: Path, channels: int) -> Float[Tensor, "channels H W"]:

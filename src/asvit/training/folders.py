@@ -34,7 +34,8 @@ class FolderFiles(Source):
         self.root, self.names = root, names
         self.labels = [label_of[class_of(name)] for name in names]
         files = ((name, PurePosixPath(name).suffix, partial(open_regular, root / name)) for name in spread(names))
-        contents = contents_of(str(root), look_into(files, in_chans), in_chans=in_chans, value_range=value_range)
+        glances = look_into(str(root), files, in_chans)
+        contents = contents_of(str(root), glances, in_chans=in_chans, value_range=value_range)
         super().__init__(str(root), classes, contents, value_range, skipped=skipped)
 
     def __len__(self) -> int:
@@ -69,7 +70,7 @@ class TarFiles(Source):
             (f"{member.tar}/{member.name}", member.suffix, lambda member=member: BytesIO(member.read()))
             for member in spread(members)
         )
-        contents = contents_of(name, look_into(files, in_chans), in_chans=in_chans, value_range=value_range)
+        contents = contents_of(name, look_into(name, files, in_chans), in_chans=in_chans, value_range=value_range)
         super().__init__(name, classes, contents, value_range, skipped=skipped)
         self.members, self.labels = members, labels
 

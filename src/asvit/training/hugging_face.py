@@ -54,7 +54,7 @@ class HuggingFace(Source):
                     f"the {label} of row {row} of {name} is {found}: expected one from 0 to {len(classes) - 1}; a "
                     "split without labels cannot be used"
                 )
-        glances = look_into(map(self._file, spread(range(len(self.labels)))), in_chans)
+        glances = look_into(name, map(self._file, spread(range(len(self.labels)))), in_chans)
         contents = contents_of(name, glances, in_chans=in_chans, value_range=value_range)
         super().__init__(name, classes, contents, value_range)
 

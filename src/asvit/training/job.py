@@ -30,7 +30,7 @@ from asvit.training.recipe import TrainRecipe, check_batch_size
 from asvit.training.results import TrainResult
 from asvit.training.retokenize import take_any_size
 from asvit.training.schedule import StageCost, saved_share, share_of_tokens
-from asvit.training.settings import ImageData, Running
+from asvit.training.settings import ImageData, Running, range_to_read
 from asvit.training.settled import SettledTraining, settle
 from asvit.training.sources import Source, Split, open_data
 from asvit.training.start import start_from
@@ -245,8 +245,7 @@ def source_for(trained: Classifier, name: str, data: ImageData, split: Split) ->
     Raises:
         UserError: they have other channels.
     """
-    if data.value_range is None:
-        data = replace(data, value_range=trained.looking.value_range)
+    data = replace(data, value_range=range_to_read(name, trained=trained.looking.value_range, asked=data.value_range))
     source, reads = open_data(data, split), trained.task.in_chans
     if source.channels == reads:
         return source

@@ -6,6 +6,7 @@ from pathlib import Path
 from asvit.complexity.usage import Precision
 from asvit.errors import UserError, check_number, check_whole
 from asvit.networks.architecture import MOST_CHANNELS
+from asvit.runs.progress import tell
 from asvit.units import ValueRange
 
 DIGITS = "digits"
@@ -41,6 +42,21 @@ class ImageData:
     def in_memory(self) -> bool:
         """Whether the data set is there already and takes no processes to load."""
         return self.data == DIGITS
+
+
+def range_to_read(name: str, *, trained: ValueRange | None, asked: ValueRange | None) -> ValueRange | None:
+    """Range of values as which a trained network reads arrays: its own, unless another is asked for, which is said.
+
+    >>> range_to_read("runs/a", trained=(0, 4095), asked=None)
+    (0, 4095)
+    """
+    if asked is None or asked == trained:
+        return trained
+    own = "as their type says" if trained is None else f"{trained[0]:g} to {trained[1]:g}"
+    tell(
+        f"values from {asked[0]:g} to {asked[1]:g} become 0 to 1, as asked for; those that {name} was trained on: {own}"
+    )
+    return asked
 
 
 def usual_precision(device_type: str) -> Precision:

@@ -10,7 +10,7 @@ from asvit.training.data import check_batch
 from asvit.training.fitting import AUTO, LARGEST_SIDE, AskedTraining, DataFacts
 from asvit.training.recipe import TrainRecipe
 from asvit.training.schedule import Schedule
-from asvit.training.settings import ImageData
+from asvit.training.settings import ImageData, range_to_read
 from asvit.training.sources import Source, open_both
 from asvit.training.start import Start
 from asvit.units import count, format_size
@@ -58,7 +58,8 @@ def settle(
         UserError: images cannot be read, or do not fit the network.
     """
     if start is not None:
-        data = replace(data, value_range=data.value_range or start.looking.value_range)
+        own = start.looking.value_range
+        data = replace(data, value_range=range_to_read(start.name, trained=own, asked=data.value_range))
     train, val = open_both(data)
     remarks = [train.summary, val.summary, *train.contents.remarks]
     laid_out = designed if start is None else start.task

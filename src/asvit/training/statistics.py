@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asvit.contents import Contents, spread
 from asvit.errors import UserError
-from asvit.images import EXPECTED, UNREADABLE, Normalisation, to_tensor
+from asvit.images import UNREADABLE, Normalisation, to_tensor, why_unreadable
 
 IMAGES = 1000
 """Images that are read for it at most, evenly spread."""
@@ -40,15 +40,17 @@ def normalisation_of(name: str, images: int, read: Callable[[int], Any]) -> Norm
     >>> normalisation_of("a set", 2, lambda i: torch.full((1, 2, 2), float(i)))
     Normalisation(mean=(0.5,), std=(0.5,))
     """
+    first = None
     sums, squares, pixels = torch.zeros(1).double(), torch.zeros(1).double(), 0
     for index in spread(range(images), IMAGES):
         try:
             values = to_tensor(read(index)).flatten(1).double()
-        except UNREADABLE:
+        except UNREADABLE as error:
+            first = first or error
             continue
         sums, squares, pixels = sums + values.sum(1), squares + values.square().sum(1), pixels + values.shape[1]
-    if not pixels:
-        raise UserError(f"none of the images of {name} can be read: expected {EXPECTED}")
+    if first is not None and not pixels:
+        raise UserError(f"none of the images of {name} can be read, the first: {why_unreadable(first)}")
     mean = sums / pixels
     deviation = (squares / pixels - mean.square()).clamp(min=0).sqrt()
     return Normalisation(_rounded(mean), _rounded(deviation.where(deviation > LEAST, torch.ones_like(deviation))))
