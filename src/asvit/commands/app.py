@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import CycloptsError, Parameter
 
+from asvit.commands.completion import CompletingFiles
 from asvit.commands.design import design, grow, search
 from asvit.commands.detect import detect
 from asvit.commands.doctor import doctor
@@ -27,7 +28,7 @@ from asvit.errors import UserError, message_line
 from asvit.runs.signals import Stopped
 from asvit.runs.urls import hide_passwords
 
-app = App(
+app = CompletingFiles(
     name="asvit",
     help="Design Vision Transformers without training them (As-ViT, ICLR 2022).",
     help_format="plaintext",
