@@ -140,10 +140,11 @@ def test_a_damaged_run_has_no_next_steps(tmp_path, capsys):
 @pytest.mark.parametrize("part", ["train", "training"])
 def test_images_of_a_design_are_trained_on_where_they_have_a_part_to_train_on(tmp_path, part):
     (tmp_path / "photos" / "val").mkdir(parents=True)
-    asked = {"images": str(tmp_path / "photos")}
-    assert training_set_of(asked) == training_set_of({}) == "path/to/images"
+    photos = str(tmp_path / "photos")
+    asked = {"images": photos, "command": f"asvit design --value-range 4095 --images '{photos}' --seed 1"}
+    assert training_set_of(asked) == training_set_of({}) == ["--data", "path/to/images"]
     (tmp_path / "photos" / part).mkdir()
-    assert training_set_of(asked) == str(tmp_path / "photos")
+    assert training_set_of(asked) == ["--data", photos, "--value-range", "4095"]
 
 
 @pytest.mark.parametrize(

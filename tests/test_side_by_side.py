@@ -8,6 +8,7 @@ from pathlib import Path
 
 import commands
 import pytest
+from image_sets import array_folder
 from test_measure import TINY, Toy
 from test_report import charts_of, text_of, write_run
 
@@ -230,6 +231,21 @@ def test_networks_are_in_use_as_the_run_had_them(searched, tmp_path):
         done = commands.run(["report", "run", "--against", "seed", "--metrics", "memory", *more], tmp_path)
         assert done.returncode == 0, done.stderr
         assert read_record(tmp_path / "run" / SIDE_BY_SIDE, SideBySide).use == use
+
+
+def test_arrays_are_read_again_in_the_range_of_values_of_the_run(tmp_path):
+    array_folder(tmp_path / "arrays", 2)
+    smoke = ["--recipe", "smoke", "--params", "1M", "--image-size", "32", "--threads", "1", "--start", "seed"]
+    done = commands.run(["design", *smoke, "--images", "arrays", "--value-range=-9:300", "--out", "run"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "--data arrays --value-range=-9:300" in done.stderr
+    done = commands.run(["report", "run", "--against", "seed", "--metrics", "ntk"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = read_record(tmp_path / "run" / SIDE_BY_SIDE, SideBySide).rows
+    assert all(row.cells["ntk"].estimate.mean > 1 for row in rows)
+    assert "--data arrays --value-range=-9:300" in text_of(
+        (tmp_path / "run" / "side-by-side.html").read_text(encoding="utf-8")
+    )
 
 
 BAD = {

@@ -265,7 +265,7 @@ def test_the_name_of_a_part_is_one_rule_for_all(tmp_path):
     assert part_of(tmp_path, "train") == tmp_path / "Train"
     assert part_of(tmp_path, "val") == tmp_path / "VALID"
     assert classes_in(tmp_path) == 3
-    assert training_set_of({"images": str(tmp_path)}) == str(tmp_path)
+    assert training_set_of({"images": str(tmp_path), "command": ""}) == ["--data", str(tmp_path)]
     leftovers_only = tmp_path / "other"
     put(leftovers_only / "train", ".ipynb_checkpoints/0.png")
     assert classes_in(leftovers_only) is None

@@ -50,14 +50,14 @@ def run_against(
     Raises:
         UserError: the run designed nothing, or saw other photographs.
     """
-    config = config_of(directory)
+    config, seen = config_of(directory), converted(read_asked(directory), SeenImages, str(directory / RUN))
     report = read_design(directory)
     entrants = [*designed(report), *(Entrant(name, subject_of(network, report.task)) for name, network in against)]
     settings = report.run.config.measure
     measuring = Measuring(
         settings=settings,
-        images=images or images_in(directory),
-        value_range=config.value_range,
+        images=images or (None if seen.images is None else Path(seen.images)),
+        value_range=seen.value_range,
         work_memory=config.work_memory,
     )
     where = Job(device=config.device if job.device == "auto" else job.device, seed=report.run.config.seed)
@@ -92,6 +92,16 @@ def run_against(
 
 
 @dataclass(frozen=True)
+class SeenImages:
+    """The images that a run's kernel saw, as far as they do not come with a package."""
+
+    images: str | None = None
+    """Their folder."""
+    value_range: ValueRange | None = None
+    """Values of arrays that became 0 and 1; None: as their type says."""
+
+
+@dataclass(frozen=True)
 class MeasuredConfig(Config):
     """Configuration of a job that designs, as far as others are to be measured in the same way."""
 
@@ -99,7 +109,6 @@ class MeasuredConfig(Config):
     work_memory: int | None
     photographs: str
     """Digest of the images that the kernel saw."""
-    value_range: ValueRange | None = None
     in_use: Use = field(default_factory=Use)
     """How networks were used while latency or memory was measured."""
 
@@ -116,12 +125,6 @@ def config_of(directory: Path) -> MeasuredConfig:
             f"{directory} is of the job {job!r}, which designs nothing: expected one of {', '.join(RESULTS)}"
         )
     return converted(read_asked(directory)["config"], MeasuredConfig, str(directory / RUN))
-
-
-def images_in(directory: Path) -> Path | None:
-    """Folder of the images that a run's kernel saw; None where they come with a package, or nobody recorded it."""
-    images = read_asked(directory).get("images")
-    return None if images is None else Path(images)
 
 
 def use_in(directory: Path) -> Use:

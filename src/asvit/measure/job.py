@@ -239,12 +239,11 @@ def working(
         data: where images are that the job trains on.
         processes: processes of one thread that measure on a CPU; None: as many as torch has threads.
     """
-    images = measurers[0].photographs.path
-    places = {"images": None if images is None else str(images), "data": data}
-    beside = {key: place for key, place in places.items() if place is not None}
+    photographs = measurers[0].photographs
+    seen = {"images": str(photographs.path), "value_range": photographs.value_range} if photographs.path else {}
+    beside = {key: place for key, place in {**seen, "data": data}.items() if place is not None}
     with working_in(name, config, job, measurers[0].device, beside=beside) as directory:
         in_chans = measurers[0].task.in_chans
-        photographs = measurers[0].photographs
         if isinstance(photographs, Folder):
             tell(photographs.summary)
         if isinstance(photographs, BuiltIn) and in_chans != 3:

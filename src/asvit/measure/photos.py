@@ -38,6 +38,7 @@ class Photographs(ABC):
     """A pool of images to draw from."""
 
     path: Path | None = None
+    value_range: ValueRange | None = None
     """Folder that a user named; None: the images come with a package."""
 
     def __init__(self, files: Sequence[Path], digest: str) -> None:

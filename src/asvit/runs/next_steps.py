@@ -1,7 +1,7 @@
 """What can be done with a run: what each step is for, and its command line with the run's own paths. Needs no torch."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -16,6 +16,8 @@ Step = tuple[str, str]
 
 IMAGES, COCO = "path/to/images", "path/to/coco"
 """Places of images that nobody has named."""
+READING = ("--value-range", "--data-folder", "--max-left-out")
+"""Options that say how images are read. The next command needs them too."""
 
 
 def after_run(run: Path) -> Iterator[Step]:
@@ -44,9 +46,9 @@ def _after(run: Path, asked: Json) -> Iterator[Step]:
             members = sorted((run / "family").glob("*.json"))
             yield from after_design({member.stem: member for member in members}, training_set_of(asked))
         case "train":
-            yield from after_training(run, config.get("data", IMAGES))
+            yield from after_training(run, images_of(asked, config.get("data", IMAGES)))
         case "detect":
-            yield from after_detection(run, config.get("data", COCO))
+            yield from after_detection(run, images_of(asked, config.get("data", COCO)))
         case "race":
             yield "how all of them did, in a browser", str(run / REPORT)
             yield from after_race(run, asked)
@@ -64,14 +66,15 @@ def after_search(run: Path) -> Iterator[Step]:
     yield "grow what it found to your budget", command("asvit", "grow", run / RESULT, "--params", "3M")
 
 
-def after_design(members: Mapping[str, Path], data: str) -> Iterator[Step]:
+def after_design(members: Mapping[str, Path], data: Sequence[str]) -> Iterator[Step]:
     """Look at the first member of a family, and train each.
 
     Args:
         members: architecture files by what the networks are for.
-        data: images to train on.
+        data: options that say which images to train on, and how they are read.
 
-    >>> for title, words in after_design({"3M parameters": Path("run/family/3M-params.json")}, "path/to/images"):
+    >>> data = ("--data", "path/to/images")
+    >>> for title, words in after_design({"3M parameters": Path("run/family/3M-params.json")}, data):
     ...     print(f"{words}  # {title}")
     asvit describe run/family/3M-params.json  # its stages and its size
     asvit train run/family/3M-params.json --data path/to/images  # train the network for 3M parameters
@@ -79,12 +82,12 @@ def after_design(members: Mapping[str, Path], data: str) -> Iterator[Step]:
     for file in list(members.values())[:1]:
         yield "its stages and its size", command("asvit", "describe", file)
     for name, file in members.items():
-        yield f"train the network for {name}", command("asvit", "train", file, "--data", data)
+        yield f"train the network for {name}", command("asvit", "train", file, *data)
 
 
-def after_training(run: Path, data: str) -> Iterator[Step]:
+def after_training(run: Path, data: Sequence[str]) -> Iterator[Step]:
     """Score, use and hand over a classifier."""
-    yield "accuracy, calibration, confusion matrix", command("asvit", "evaluate", run, "--data", data)
+    yield "accuracy, calibration, confusion matrix", command("asvit", "evaluate", run, *data)
     yield from after_evaluation(str(run))
 
 
@@ -100,9 +103,9 @@ def after_evaluation(network: str) -> Iterator[Step]:
     yield "a folder for timm, a graph for onnxruntime", command(*words)
 
 
-def after_detection(run: Path, data: str) -> Iterator[Step]:
+def after_detection(run: Path, data: Sequence[str]) -> Iterator[Step]:
     """Score and use a detector."""
-    yield "COCO's numbers, of each class too", command("asvit", "detect", "evaluate", run, "--data", data)
+    yield "COCO's numbers, of each class too", command("asvit", "detect", "evaluate", run, *data)
     yield from after_scoring(run)
 
 
@@ -121,12 +124,12 @@ def after_study(run: Path, asked: Json) -> Iterator[Step]:
     Raises:
         UserError: the result is damaged.
     """
-    config, data = asked["config"], asked.get("data", IMAGES)
+    config = asked["config"]
     if config.get("budget") is not None:
         if (best := _most_accurate(run)) is not None:
             yield "train the most accurate network for longer", _train(run, best, asked)
         return
-    of_it = ("--data", data, "--recipe", config.get("recipe", "cifar10-laptop"), "--trainings", "1")
+    of_it = (*images_of(asked), "--recipe", config.get("recipe", "cifar10-laptop"), "--trainings", "1")
     yield "do searches by scores find better networks than chance?", command("asvit", "study", "search", *of_it)
     scaling = command("asvit", "study", "scaling", "seed", "--params", "5M", *of_it)
     yield "does growth by scores give better ones than chance?", scaling
@@ -164,13 +167,13 @@ def after_race(run: Path, asked: Json) -> Iterator[Step]:
     Raises:
         UserError: the result is damaged.
     """
-    data, result = asked.get("data", IMAGES), read_record(run / RESULT, _Race)
+    data, result = images_of(asked), read_record(run / RESULT, _Race)
     checkpoint = run / result.checkpoint
-    yield "the winner's accuracy, by class", command("asvit", "evaluate", checkpoint, "--data", data)
+    yield "the winner's accuracy, by class", command("asvit", "evaluate", checkpoint, *data)
     file = run / f"{WINNER}.json"  # timm's models have none
     if file.exists() or result.runners:
         winner = file if file.exists() else result.runners[0].runner.network
-        words = command("asvit", "train", winner, "--data", data, "--start", checkpoint)
+        words = command("asvit", "train", winner, *data, "--start", checkpoint)
         yield "train the winner for longer, from its weights", words
 
 
@@ -201,9 +204,8 @@ def _train(run: Path, network: str, asked: Json) -> str:
         UserError: the configuration is damaged.
     """
     height, width = converted(asked["config"], _Trains, str(run / RUN)).train.image_size
-    data = asked.get("data", IMAGES)
     size = f"{height}" if height == width else f"{height}x{width}"
-    return command("asvit", "train", network, "--data", data, "--image-size", size)
+    return command("asvit", "train", network, *images_of(asked), "--image-size", size)
 
 
 @dataclass(frozen=True)
@@ -260,11 +262,23 @@ def _with_trainings(line: str) -> str:
     >>> _with_trainings("asvit study search --trainings 0 --runs 3")
     'asvit study search --runs 3 --trainings 1'
     """
-    words = shlex.split(line)
+    words = _words(line)
     if "--trainings" in words:
         at = words.index("--trainings")
         del words[at : at + 2]
     return shlex.join([*words, "--trainings", "1"])
+
+
+def _words(line: str) -> list[str]:
+    """Words of a command line; of one with half a quotation, which a shell would not take, those between spaces.
+
+    >>> _words("asvit study --out 'my runs'"), _words("asvit study --out 'my")
+    (['asvit', 'study', '--out', 'my runs'], ['asvit', 'study', '--out', "'my"])
+    """
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return line.split()
 
 
 def command(*words: object) -> str:
@@ -276,13 +290,32 @@ def command(*words: object) -> str:
     return shlex.join(map(str, words))
 
 
-def training_set_of(asked: Json) -> str:
-    """The images that the kernel of a run saw, where they are a training set: a folder with a part to train on.
+def images_of(asked: Json, place: str | None = None) -> list[str]:
+    """The images of a run as options of the next command, with how they are read.
+
+    Args:
+        asked: content of ``run.json``.
+        place: where they are; None: as the run says.
+
+    >>> images_of({"data": "arrays", "command": "asvit study --data arrays --value-range=-1:1 --seed 1"})
+    ['--data', 'arrays', '--value-range=-1:1']
+    """
+    words, reading = _words(asked["command"]), []
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        if word in READING:
+            reading += [word, following]
+        elif word.partition("=")[0] in READING:
+            reading.append(word)
+    return ["--data", place or asked.get("data", IMAGES), *reading]
+
+
+def training_set_of(asked: Json) -> list[str]:
+    """The images that the kernel of a run saw, as options, where they are a training set with a part to train on.
 
     Args:
         asked: content of ``run.json``.
     """
     images = asked.get("images")
     if images is None or part_of(Path(images), "train") is None:
-        return IMAGES
-    return images
+        return ["--data", IMAGES]
+    return images_of(asked, images)

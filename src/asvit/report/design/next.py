@@ -26,7 +26,7 @@ def steps_after(report: DesignReport, directory: Path) -> Iterator[Step]:
         yield from after_design({str(one.budget): file_of(one, directory) for one in members.values()}, data)
     beside = command("asvit", "report", directory, "--against", *_others(report))
     yield "measure it beside others on this machine", beside
-    study = command("asvit", "study", "--data", data, "--recipe", "cifar10-laptop")
+    study = command("asvit", "study", *data, "--recipe", "cifar10-laptop")
     yield "test the score on your images: 30 trainings", study
 
 
@@ -35,8 +35,8 @@ def file_of(member: Member, directory: Path) -> Path:
     return directory / "family" / f"{member.budget.file_name}.json"
 
 
-def data_of(directory: Path) -> str:
-    """Images to train on: those of the run's kernel, where they are a training set."""
+def data_of(directory: Path) -> list[str]:
+    """Images to train on, as options: those of the run's kernel, where they are a training set."""
     return training_set_of(read_asked(directory))
 
 

@@ -51,10 +51,10 @@ def _steps(report: SideBySideReport, directory: Path) -> Iterator[Step]:
     row = next((row for row in report.result.rows if row.subject in report.files), None)
     if row is None:
         return
-    yield "train the designed network", command("asvit", "train", report.files[row.subject], "--data", data)
+    yield "train the designed network", command("asvit", "train", report.files[row.subject], *data)
     other = report.next_in_size(row)
     if other is not None and (other.name.startswith(TIMM) or ":" not in other.name):
-        yield "train the other alike", command("asvit", "train", other.name, "--data", data, *_size(report))
+        yield "train the other alike", command("asvit", "train", other.name, *data, *_size(report))
 
 
 def _size(report: SideBySideReport) -> list[str]:
