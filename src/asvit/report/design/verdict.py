@@ -122,7 +122,7 @@ def is_it_good(report: DesignReport) -> Markup:
     """What is known of networks that were chosen this way, its numbers folded away."""
     if report.run.config.recipe == "smoke":
         words = " The recipe smoke shows all steps within seconds: what it finds means nothing. Leave --recipe out for "
-        return tag("p", tag("strong", "Is it good? No."), words + "one that searches.")
+        return tag("p", tag("strong", "Is it good? No."), words + "one that measures in earnest.")
     candidate = tag("strong", "Is it good? A good candidate, not a proven best. ")
     known = evidence_of(report.score, report.run.config.measure)
     if known is None:
