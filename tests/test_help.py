@@ -171,8 +171,9 @@ TYPOS = {
     "study serach --data digits": 'Unknown command "serach" of asvit study. Did you mean "search"?',
     "--hepl": 'Unknown command "--hepl" of asvit. Did you mean "--help"?',
     "design 3M": "asvit design takes no 3M. See `asvit design --help`",
-    "evaluate": "NETWORK requires an argument. See `asvit evaluate --help`",
-    "measure seed --value-range": "--value-range requires an argument. See `asvit measure --help`",
+    "evaluate": "asvit evaluate needs NETWORK. See `asvit evaluate --help`",
+    "measure seed --value-range": "--value-range of asvit measure needs a value. See `asvit measure --help`",
+    "race --data digits --params 3M": "asvit race needs --minutes. See `asvit race --help`",
 }
 
 

@@ -14,13 +14,18 @@ from test_study_cli import trials, wait_for, workers_of
 
 from asvit.commands.app import main
 from asvit.design.budget import Budget
+from asvit.design.costs import Costs
+from asvit.design.ranking import parse_score
 from asvit.errors import UserError
+from asvit.measure.measurer import Measurer
+from asvit.measure.settings import Settings
 from asvit.networks.architecture import Architecture, Task
+from asvit.networks.space import space_for
 from asvit.report.race.charts import worth_having
 from asvit.study.race.clock import CLOCK, Clock
 from asvit.study.race.results import RaceResult, Ran, in_order
 from asvit.study.race.rounds import FINALISTS, Round, epochs_in_all, epochs_that_fit, rounds
-from asvit.study.race.runners import Runner, check_cost
+from asvit.study.race.runners import Runner, check_cost, designed, random_runners
 from asvit.study.race.settings import RaceSettings
 from asvit.study.race.verdict import lead, sentences
 
@@ -169,10 +174,11 @@ def test_a_race_with_a_killed_worker_ends_with_a_winner_that_can_be_used(tmp_pat
         (["--minutes", "0"], "minutes is 0.0: expected"),
         (["--minutes", "1", "--entrants", "2.5"], "--entrants"),
         (
-            ["--minutes", "0.01", "--entrants", "0", "--against", "timm:test_vit", "timm:test_resnet", "--any-cost"],
+            ["--minutes", "0.6s", "--entrants", "0", "--against", "timm:test_vit", "timm:test_resnet", "--any-cost"],
             "not one epoch of each runner fits into the time",
         ),
-        (["--minutes", "1", "--entrants", "1"], "a race of 1 networks has no winner"),
+        (["--minutes", "0.6s", "--entrants", "2"], "not one epoch of each runner fits into the time"),
+        (["--minutes", "1", "--entrants", "1"], "a race of 1 network has no winner"),
         (["--minutes", "1", "--params", "9G"], "different networks were found that fill"),
         (["--minutes", "1", "--against", "small"], "expected less than 2 times of it"),
         (["--minutes", "1", "--against", "nothing|like|it"], "nothing"),
@@ -188,7 +194,24 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, capsys, arguments, said):
     assert ended.value.code == 2
     lines = capsys.readouterr().err.splitlines()
     assert said in lines[-1]
-    assert not any("Traceback" in line for line in lines)
+    assert not any("Traceback" in line or line.startswith("score:") for line in lines)  # refused before measuring
+
+
+@pytest.mark.parametrize(("looks", "measured"), [(0, 8), (1, 16), (9, 20)])
+def test_random_networks_are_measured_while_there_is_time_and_as_many_as_run_in_any_case(capsys, looks, measured):
+    """The more multiply-adds the better, by this score; the clock is looked at after every eight networks."""
+    settings = RaceSettings(budget=BUDGET, minutes=1.0, entrants=5, score=parse_score("macs"), base_stride=2)
+    task, left = Task(32, 1, 10), iter([False] * looks)
+    measurer = Measurer(Settings(repeats=1), task, metrics=["macs"])
+    space = space_for(task.image_size, settings.base_stride, settings.space_name)
+    sample = random_runners(settings, 0, Costs(task), space)
+    runners = designed(settings, sample, measurer, lambda: next(left, True))
+    order = sorted(sample[:measured], key=lambda runner: -runner.macs)
+    assert [one.macs for one in runners if one.way == "score"] == [one.macs for one in order[:3]]
+    assert [one.rank for one in runners if one.way == "score"] == [1, 2, 3]
+    assert len(runners) == 5
+    said = f"there was time to measure {measured} of 20 random networks\n"
+    assert (said in capsys.readouterr().err) == (measured < 20)
 
 
 def test_a_race_needs_a_budget(tmp_path, monkeypatch, capsys):
@@ -228,7 +251,7 @@ THEN = ("design", "--recipe", "smoke", "--base-stride", "2")
     [
         (["--params", "150k", "--race", "60min"], "--race trains on images: give --data"),
         (["--params", "150k", "--data", "digits"], "--data is for a race: give --race 60min as well"),
-        (["--params", "150k", "--race", "60", "--data", "digits"], "cannot read the duration '60'"),
+        (["--params", "150k", "--race", "soon", "--data", "digits"], "cannot read the duration 'soon'"),
         (["--params", "1M", "--params", "2M", "--race", "1h", "--data", "digits"], "a race is for one budget"),
         (["--params", "150k", "--race", "1h", "--data", "digits", "--num-classes", "9"], "leave --num-classes out"),
         (["--params", "150k", "--race", "1h", "--data", "digits", "--json"], "--json is one record"),

@@ -488,7 +488,9 @@ def test_search_of_many_steps(tmp_path):
 
 
 def test_bad_directories_are_refused_in_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"cannot read .*run\.json"):
+    with pytest.raises(UserError, match=r"^there is no folder .*none: expected a run directory of asvit$"):
+        write_report(tmp_path / "none")
+    with pytest.raises(UserError, match=r" has no run\.json: expected a run directory of asvit$"):
         write_report(tmp_path)
     write_run(tmp_path, "design")
     with pytest.raises(UserError, match=r"ends in \.png or \.svg"):

@@ -58,6 +58,18 @@ def parse_duration(text: str) -> float:
     return float(f"{number * unit:.12g}")  # 0.008 and not 0.008000000000000002
 
 
+def parse_minutes(text: str) -> float:
+    """Minutes from a number of them, or from a duration as people write it.
+
+    >>> parse_minutes("90"), parse_minutes("1.5h"), parse_minutes("90min")
+    (90.0, 90.0, 90.0)
+    """
+    try:
+        return float(text)
+    except ValueError:
+        return parse_duration(text) / 60
+
+
 def _whole(text: str, units: Mapping[str, int], what: str, expected: str) -> int:
     number, unit = _number_and_unit(text, units, what, expected)
     if (value := round(number * unit)) < 1:

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from cyclopts import CycloptsError, UnusedCliTokensError
+from cyclopts import CycloptsError, MissingArgumentError, UnusedCliTokensError
 from cyclopts.help import DefaultFormatter, HelpEntry, HelpPanel, InlineText
 
 if TYPE_CHECKING:
@@ -119,4 +119,7 @@ def complaint(error: CycloptsError) -> str:
         return f'Unknown command "{unused[0]}" of {command}. Did you mean "{nearest[0]}"?'
     if isinstance(error, UnusedCliTokensError):
         message = f"{command} takes no {shlex.join(unused)}."
+    if type(error) is MissingArgumentError and error.argument is not None:
+        name = error.keyword or error.argument.name
+        message = f"{command} needs {name}." if error.keyword is None else f"{name} of {command} needs a value."
     return f"{message} See `{command} --help`"

@@ -12,6 +12,7 @@ from asvit.design.recipes import RECIPES
 from asvit.errors import UserError, from_extra
 from asvit.study.race.settings import RaceSettings, check_entrants, check_minutes
 from asvit.study.settings import Workers
+from asvit.units import parse_minutes
 
 RACE = Group("Race", sort_key=1)
 
@@ -49,7 +50,7 @@ class RaceWorkerOptions(
 def race(
     *,
     data: DataOptions,
-    minutes: Annotated[float, Parameter(group=RACE)],
+    minutes: Annotated[str, Parameter(group=RACE)],
     filled: FilledOptions = FilledOptions(),
     runners: RunnersOptions = RunnersOptions(),
     workers: RaceWorkerOptions = RaceWorkerOptions(),
@@ -66,17 +67,17 @@ def race(
     Parameters
     ----------
     minutes
-        Time of the whole race, in which it ends with the best so far.
+        Time of the whole race, in minutes or with its unit, such as 2h; it ends then with the best so far.
     recipe
         How to train, as in asvit train; for its epochs, or fewer where time is short.
     """
-    check_minutes(minutes)
+    check_minutes(time := parse_minutes(minutes))
     asked, budget = training.asked(recipe), filled.budget
     if budget is None:
         raise UserError("no budget: expected --params, --macs, --latency or --memory, or several, as in --params 3M")
     settings = RaceSettings(
         budget=budget,
-        minutes=minutes,
+        minutes=time,
         guests=tuple(dict.fromkeys(runners.against)),
         score=scoring.objectives,
         base_stride=sampled.base_stride,

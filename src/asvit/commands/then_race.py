@@ -19,7 +19,7 @@ from asvit.study.race.settings import RaceSettings, check_minutes
 from asvit.study.settings import StudySettings
 from asvit.training.fitting import AskedTraining
 from asvit.training.settings import ImageData
-from asvit.units import parse_duration
+from asvit.units import parse_minutes
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ThenRaceOptions(Options, group=RACE):
     """A race after the design."""
 
     race: str | None = None
-    """Then race it on --data, for a time such as 60min (default: no race)."""
+    """Then race it on --data, for a time such as 60min, or a number of minutes (default: no race)."""
     data: str | None = None
     """Images of the race, as asvit race takes them."""
 
@@ -66,7 +66,7 @@ class ThenRaceOptions(Options, group=RACE):
                 "--data is for a race: give --race 60min as well; or --images, to design for images without training"
             )
         if self.race is not None:
-            check_minutes(in_minutes(self.race))
+            check_minutes(parse_minutes(self.race))
 
     def planned(
         self, given: Mapping[str, Any], measuring: Measuring, space_name: SpaceName, *, budgets: int, json: bool
@@ -100,13 +100,4 @@ class ThenRaceOptions(Options, group=RACE):
         size = {"image_size": given["image_size"]} if "image_size" in given else {}
         train, _ = open_both(data)
         study = race_settings(data, train, AskedTraining(changes=size), measuring=measuring)
-        return ThenRace(in_minutes(self.race), space_name, study, task_on(train, study.train))
-
-
-def in_minutes(text: str) -> float:
-    """Minutes from a duration as people write it.
-
-    >>> in_minutes("1.5h")
-    90.0
-    """
-    return parse_duration(text) / 60
+        return ThenRace(parse_minutes(self.race), space_name, study, task_on(train, study.train))

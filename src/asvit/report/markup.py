@@ -5,8 +5,9 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 
+from asvit.design.ranking import Objective
 from asvit.errors import harmless
-from asvit.measure.metrics import Metric
+from asvit.measure.metrics import METRICS, Metric
 
 
 class Markup(str):
@@ -67,7 +68,6 @@ def architecture(text: str) -> Markup:
 def symbol(metric: Metric) -> Markup:
     """A metric's symbol with its sub- and superscripts, if it has any.
 
-    >>> from asvit.measure.metrics import METRICS
     >>> symbol(METRICS["length"]), symbol(METRICS["ntk"]), symbol(METRICS["params"])
     ('L<sup>E</sup>', 'κ<sub>Θ</sub>', '#params')
     >>> symbol(METRICS["length_of_curvature"])
@@ -75,6 +75,34 @@ def symbol(metric: Metric) -> Markup:
     """
     base, *marked = parts_of_symbol(metric.symbol)
     return join([base, *(tag("sup" if part[0] == "^" else "sub", part[1:]) for part in marked)])
+
+
+def score_in_words(score: Sequence[Objective], *, explained: bool = False) -> Markup:
+    """A score's measures with their symbols, and weights where they differ from 1.
+
+    Args:
+        score: measures and weights.
+        explained: whether to say which direction is taken for better.
+
+    >>> from asvit.design.ranking import parse_score
+    >>> score_in_words(parse_score("length:2,ntk"))
+    'length distortion L<sup>E</sup> (weight 2) and NTK condition number κ<sub>Θ</sub>'
+    """
+    parts = []
+    for objective in score:
+        metric = METRICS[objective.name]
+        weight = "" if objective.weight == 1 else f" (weight {objective.weight:g})"
+        direction = f" ({metric.better} is taken for better)" if explained else ""
+        parts.append(join([metric.title, _symbol_beside_title(metric), weight, direction]))
+    ends = ["", " and ", *[", "] * len(parts)]  # between the parts, from the last one
+    return join(word for i, part in enumerate(parts, start=1) for word in (part, ends[len(parts) - i]))
+
+
+def _symbol_beside_title(metric: Metric) -> Markup:
+    """A symbol that says more than the title does."""
+    if metric.symbol.lower() in (metric.title, f"#{metric.title}"):
+        return Markup("")
+    return join([" ", symbol(metric)])
 
 
 def parts_of_symbol(written: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from asvit.errors import UserError
 from asvit.runs.json_files import complaint, read_regular
-from asvit.runs.records import RESULT, RUN, read_record
+from asvit.runs.records import RESULT, read_record, run_file
 
 MOST_OF_A_PICTURE = 2**20
 """Bytes of a small picture, which has some thousands."""
@@ -57,7 +57,7 @@ def read_run(directory: Path, run_type: type[Run]) -> Run:
     Raises:
         UserError: the file is missing or damaged.
     """
-    return read_record(directory / RUN, run_type)
+    return read_record(run_file(directory), run_type)
 
 
 def read_result(directory: Path, run: RunFile, result_type: type[Result]) -> Result:

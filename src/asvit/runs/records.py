@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from asvit.errors import UserError
+from asvit.files import no_folder
 from asvit.runs.differences import refuse_difference
 from asvit.runs.json_files import converted, read_json, read_regular
 from asvit.runs.locks import TakenError, locked_folder
@@ -182,14 +183,27 @@ class Surroundings:
     threads: int | None = None
 
 
+def run_file(directory: Path) -> Path:
+    """``run.json`` of a run directory.
+
+    Raises:
+        UserError: it is no run directory.
+    """
+    if os.path.lexists(file := directory / RUN):
+        return file
+    what = f"{directory} has no {RUN}" if directory.is_dir() else no_folder(directory)
+    raise UserError(f"{what}: expected a run directory of asvit")
+
+
 def read_asked(directory: Path) -> Json:
     """Content of a run directory's ``run.json``, which has the parts of :class:`Asked`.
 
     Raises:
         UserError: the file is missing or damaged.
     """
-    content = read_file(directory / RUN)
-    converted(content, Asked, str(directory / RUN))
+    file = run_file(directory)
+    content = read_file(file)
+    converted(content, Asked, str(file))
     return content
 
 

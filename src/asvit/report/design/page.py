@@ -25,8 +25,8 @@ from asvit.report.design.search_charts import (
     topologies_chart,
 )
 from asvit.report.design.tables import family_table, found_table, in_words, invalid_list, statistics_table
-from asvit.report.design.verdict import headline, how_found, is_it_good, score_in_words, what_it_is
-from asvit.report.markup import Markup, architecture, join, tag
+from asvit.report.design.verdict import headline, how_found, is_it_good, what_it_is
+from asvit.report.markup import Markup, architecture, join, score_in_words, tag
 from asvit.report.network import how_to_read, network_figure, network_legend
 from asvit.report.parts import Page, folded, head, images, next_steps, span
 from asvit.units import count
@@ -151,7 +151,7 @@ def _search(report: DesignReport) -> list[Markup]:
     charts.append(figure("policy", "Final policy", caption, policy_chart(searches)))
     return [
         tag("h2", "Search"),
-        tag("p", words, score_in_words(report), ". ", _errors(report), " ".join(["", *too_few])),
+        tag("p", words, score_in_words(report.score), ". ", _errors(report), " ".join(["", *too_few])),
         found_table(report),
         tag("p", in_words(report.measures), class_="facts"),
         invalid_list(measured, "topologies"),

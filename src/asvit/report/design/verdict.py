@@ -5,12 +5,11 @@ from asvit.design.family import Member
 from asvit.design.record import DesignReport, Grown
 from asvit.design.search import SearchResult
 from asvit.design.words import undecided_in_words
-from asvit.measure.metrics import METRICS, Metric
 from asvit.measure.words import format_usage
 from asvit.networks.architecture import Architecture
 from asvit.report.design.evidence import OF_PARAMS, STUDY, Evidence, evidence_of
 from asvit.report.design.search_charts import space_of
-from asvit.report.markup import Markup, architecture, join, symbol, tag
+from asvit.report.markup import Markup, architecture, join, score_in_words, tag
 from asvit.report.parts import folded
 from asvit.units import count, format_size
 
@@ -36,31 +35,7 @@ def how_found(report: DesignReport) -> Markup:
     measured = [topologies(len(report.topologies_measured))] if report.searches else []
     measured += [] if report.grown is None else [count(len(report.grown.measured), "network") + " of the growth"]
     words = f" of networks with random weights. Measured: {' and '.join(measured)}."
-    return join([f"As-ViT, {done} without training: by ", score_in_words(report, explained=True), words])
-
-
-def score_in_words(report: DesignReport, *, explained: bool = False) -> Markup:
-    """The score's measures with their symbols, and weights where they differ from 1.
-
-    Args:
-        report: records of the run.
-        explained: whether to say which direction is taken for better.
-    """
-    parts = []
-    for objective in report.score:
-        metric = METRICS[objective.name]
-        weight = "" if objective.weight == 1 else f" (weight {objective.weight:g})"
-        direction = f" ({metric.better} is taken for better)" if explained else ""
-        parts.append(join([metric.title, _symbol_of(metric), weight, direction]))
-    ends = ["", " and ", *[", "] * len(parts)]  # between the parts, from the last one
-    return join(word for i, part in enumerate(parts, start=1) for word in (part, ends[len(parts) - i]))
-
-
-def _symbol_of(metric: Metric) -> Markup:
-    """A symbol that says more than the title does."""
-    return (
-        join([" ", symbol(metric)]) if metric.symbol.lower() not in (metric.title, f"#{metric.title}") else Markup("")
-    )
+    return join([f"As-ViT, {done} without training: by ", score_in_words(report.score, explained=True), words])
 
 
 def what_it_is(report: DesignReport) -> Markup:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from asvit.design.ranking import parse_score
 from asvit.errors import UserError
 from asvit.measure.words import format_usage
 from asvit.report.asked import ImageCounts
 from asvit.report.charts import LEAST, Panel, figure
-from asvit.report.markup import Markup, architecture, table, tag
+from asvit.report.markup import Markup, architecture, join, score_in_words, table, tag
 from asvit.report.parts import Page, head, images, next_steps
 from asvit.report.race.charts import COSTS, WAYS, comparable, cost_chart, curves_chart, epochs_of
 from asvit.runs.next_steps import after_race
@@ -93,8 +94,9 @@ def _runners(result: RaceResult) -> list[Markup]:
         for ran in result.runners
     ]
     headers = ["network", "chosen", "rank before", "round", "top-1 (%)", "parameters", "MACs", "latency", "memory"]
-    words = f"Rank before: by {result.score}, without training. Round: the last that it ended. Top-1: where its "
-    words += "trainings ended, one a seed. Seconds: of an epoch here."
+    rounds = ", without training. Round: the last that it ended. Top-1: where its trainings ended, one a seed. "
+    score = score_in_words(parse_score(result.score))
+    words = join(["Rank before: by ", score, rounds, "Seconds: of an epoch here."])
     left_out = [f"Not trained for an epoch: {', '.join(result.left_out)}."] if result.left_out else []
     return [
         tag("h2", "Networks"),

@@ -6,10 +6,11 @@ from statistics import fmean
 
 import altair as alt
 
+from asvit.design.ranking import parse_score
 from asvit.measure.metrics import METRICS
 from asvit.measure.words import format_estimate, in_per_cent
 from asvit.report.charts import COLUMNS, Panel, Row, answering, chart, counting_axis, figure, layered, near, tooltips
-from asvit.report.markup import Markup, architecture, symbol, table, tag
+from asvit.report.markup import Markup, architecture, join, score_in_words, symbol, table, tag
 from asvit.report.parts import Page, folded, head, images, next_steps
 from asvit.report.study.record import ContestRun
 from asvit.runs.next_steps import after_contest
@@ -26,7 +27,8 @@ def search_contest_page(directory: Path) -> Page:
     run = read_run(directory, ContestRun)
     result = read_result(directory, run, SearchContest)
     title = f"Searches compared for {images(result.task)}"
-    words = f"Algorithm 1 (reinforce) and its rivals, {result.measurements} measurements each, by {result.score}."
+    rivals = f"Algorithm 1 (reinforce) and its rivals, {count(result.measurements, 'measurement')} each, by "
+    words = join([rivals, score_in_words(parse_score(result.score)), "."])
     seeds = sorted({contestant.run for contestant in result.contestants})
     explained = "Result and best: share of all topologies that any search measured which are no better, by the sum of "
     explained += "ranks; of what the method hands over, and of the best that it measured. ± is the standard error over "

@@ -49,6 +49,11 @@ class Clock:
         """Seconds left, at least 0."""
         return max(0.0, self._limit - self.taken)
 
+    @property
+    def share(self) -> float:
+        """Share of the time that was taken so far."""
+        return self.taken / self._limit
+
     def is_over(self) -> bool:
         """Whether the time is up; writes down now and then what was taken."""
         if time.monotonic() - self._written > EVERY:

@@ -11,6 +11,7 @@ from asvit.design.family import check_budgets
 from asvit.design.job import say_few_tokens, write_architecture
 from asvit.errors import UserError
 from asvit.measure.job import working
+from asvit.measure.measurer import Measurer
 from asvit.measure.meter import UsageMeter
 from asvit.networks.architecture import Architecture
 from asvit.networks.named import parse_network
@@ -21,10 +22,10 @@ from asvit.runs.records import WINNER, replacing
 from asvit.study.plan import Planned
 from asvit.study.race.book import Start, keep_book, read_book, read_start, write_start
 from asvit.study.race.clock import Clock
-from asvit.study.race.pace import pace_of
+from asvit.study.race.pace import mean_pace, try_paces
 from asvit.study.race.results import RaceResult, Ran, in_order
 from asvit.study.race.rounds import FINALISTS, SEEDS, epochs_in_all, epochs_that_fit, rounds
-from asvit.study.race.runners import Runner, designed, guests_of, in_use
+from asvit.study.race.runners import Runner, designed, guests_of, in_use, random_runners
 from asvit.study.race.settings import RaceSettings
 from asvit.study.results import Trained
 from asvit.study.settings import StudySettings
@@ -36,6 +37,8 @@ from asvit.training.recipe import changed
 from asvit.training.schedule import named_schedule
 from asvit.units import count
 
+MEASURING = 0.2
+"""Share of the time that measuring untrained networks may take."""
 SPARE = 0.9
 """Share of the time that trainings are planned to take: they slow each other down, and processes have to start."""
 
@@ -67,10 +70,8 @@ def run_race(settings: RaceSettings, study: StudySettings, *, job: Job = Job()) 
         say_few_tokens(setup.task, settings.base_stride)
         start = read_start(directory.path)
         if start is None:
-            ours = designed(settings, space, Costs(setup.task, meter), measurer)
-            others = [guest for guest in guests if guest.network not in {runner.network for runner in ours}]
-            runners = in_use([*ours, *others], setup.task, measurer.device)
-            start = Start(tuple(runners), decide_epochs(runners, setup, clock))
+            sample = random_runners(settings, measurer.seed, Costs(setup.task, meter), space)
+            start = line_up(sample, guests, settings, setup, measurer, clock)
             write_start(directory.path, start)
         raced = replace(setup, settings=with_epochs(setup.settings, start.epochs))
         finished = run_rounds(start, raced, clock)
@@ -82,23 +83,75 @@ def run_race(settings: RaceSettings, study: StudySettings, *, job: Job = Job()) 
     return Finished(directory, result)
 
 
-def decide_epochs(runners: Sequence[Runner], setup: Setup, clock: Clock) -> int:
-    """Epochs of a whole training: as many as the recipe has, or as there is time for in the race.
+def line_up(
+    sample: Sequence[Runner],
+    guests: Sequence[Runner],
+    settings: RaceSettings,
+    setup: Setup,
+    measurer: Measurer,
+    clock: Clock,
+) -> Start:
+    """Who runs, and for how many epochs; that they fit into the time is asked before anything is measured.
+
+    Args:
+        sample: random networks.
+        guests: networks of the user's.
+        settings: how many run, and by which score.
+        setup: how they are trained.
+        measurer: what measures them.
+        clock: time of the race.
 
     Raises:
         UserError: not even one epoch of each runner fits.
     """
-    pace = pace_of(runners, setup, setup.source("train"), setup.source("val"))
-    at_a_time = min(len(setup.devices), len(runners))
-    needed = epochs_in_all(len(runners), 1) * pace / at_a_time / SPARE
+    likely = [*sample[: settings.entrants], *guests]
+    tried = try_paces(likely, setup, setup.source("train"), setup.source("val"))
+    check_time(likely, mean_pace(likely, tried), setup, clock)
+    ours = designed(settings, sample, measurer, lambda: clock.share > MEASURING) if sample else []
+    others = [guest for guest in guests if guest.network not in {runner.network for runner in ours}]
+    runners = in_use([*ours, *others], setup.task, measurer.device)
+    return Start(tuple(runners), decide_epochs(runners, mean_pace(runners, tried), setup, clock))
+
+
+def check_time(runners: Sequence[Runner], pace: float, setup: Setup, clock: Clock) -> None:
+    """Refuse a time in which not one epoch of each runner fits.
+
+    Args:
+        runners: networks that run, or as many like them.
+        pace: seconds of an epoch of a mean one.
+        setup: how they are trained.
+        clock: time of the race.
+    """
+    needed = epochs_in_all(len(runners), 1) * pace / at_a_time(runners, setup) / SPARE
     if needed > clock.left:
         least = math.ceil((clock.taken + needed) / 60)
         raise UserError(
-            f"not one epoch of each runner fits into the time: a mean one takes {pace:.0f} s here, so a race of "
+            f"not one epoch of each runner fits into the time: a mean one takes {pace:.2g} s here, so a race of "
             f"{len(runners)} takes {count(least, 'minute')} at least; name that time, smaller images, or fewer "
             "--entrants of `asvit race`"
         )
-    epochs = epochs_that_fit(len(runners), SPARE * clock.left * at_a_time / pace, setup.settings.train.epochs)
+
+
+def at_a_time(runners: Sequence[Runner], setup: Setup) -> int:
+    """Trainings that run at a time."""
+    return min(len(setup.devices), len(runners))
+
+
+def decide_epochs(runners: Sequence[Runner], pace: float, setup: Setup, clock: Clock) -> int:
+    """Epochs of a whole training: as many as the recipe has, or as there is time for in the race.
+
+    Args:
+        runners: networks that run.
+        pace: seconds of an epoch of a mean one.
+        setup: how they are trained.
+        clock: time of the race.
+
+    Raises:
+        UserError: not even one epoch of each runner fits.
+    """
+    check_time(runners, pace, setup, clock)
+    fitting = SPARE * clock.left * at_a_time(runners, setup) / pace
+    epochs = epochs_that_fit(len(runners), fitting, setup.settings.train.epochs)
     first = rounds(len(runners), epochs)[0].epochs
     tell(
         f"an epoch of a mean runner takes {pace:.1f} s: all {len(runners)} are trained for {count(first, 'epoch')}, "

@@ -1,6 +1,7 @@
 """How long an epoch of a runner takes on this machine, by a few of its steps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -12,14 +13,24 @@ from asvit.training.estimate import estimated_seconds
 from asvit.training.sources import Source
 
 TRIED = 4
-"""Designed runners whose pace is tried; that of the others goes by their multiply-adds."""
+"""Designed networks whose pace is tried; that of the others goes by their multiply-adds."""
 
 
-def pace_of(runners: Sequence[Runner], setup: Setup, train: Source, val: Source) -> float:
-    """Seconds of an epoch of a mean runner, its evaluation included, on one device that does nothing else.
+@dataclass(frozen=True)
+class Tried:
+    """A runner whose pace was tried."""
+
+    network: str
+    macs: int
+    seconds: float
+    """Of an epoch, its evaluation included, on one device that does nothing else."""
+
+
+def try_paces(runners: Sequence[Runner], setup: Setup, train: Source, val: Source) -> list[Tried]:
+    """Paces of all guests, and of some designed networks from small to large.
 
     Args:
-        runners: all runners.
+        runners: networks like those that will run.
         setup: how they are trained.
         train: images to learn from.
         val: images to evaluate on.
@@ -27,16 +38,23 @@ def pace_of(runners: Sequence[Runner], setup: Setup, train: Source, val: Source)
     guests = [runner for runner in runners if runner.way == "guest"]
     ours = sorted((runner for runner in runners if runner.way != "guest"), key=lambda runner: runner.macs)
     step = max(1, len(ours) // TRIED)
-    tried = {runner.network: _seconds(runner, setup, train, val) for runner in [*guests, *ours[step // 2 :: step]]}
-    return sum(_pace(runner, tried, runners) for runner in runners) / len(runners)
+    chosen = [*guests, *ours[step // 2 :: step][:TRIED]]
+    return [Tried(runner.network, runner.macs, _seconds(runner, setup, train, val)) for runner in chosen]
 
 
-def _pace(runner: Runner, tried: Mapping[str, float], runners: Sequence[Runner]) -> float:
-    """Seconds of an epoch: as they were tried, or in proportion to the nearest in multiply-adds that was."""
-    if runner.network in tried:
-        return tried[runner.network]
-    near = min((one for one in runners if one.network in tried), key=lambda one: abs(one.macs - runner.macs))
-    return tried[near.network] * runner.macs / near.macs
+def mean_pace(runners: Sequence[Runner], tried: Sequence[Tried]) -> float:
+    """Seconds of an epoch of a mean runner, in proportion to the tried one that is nearest in multiply-adds.
+
+    >>> ours = [Runner(name, "random", 1, macs, None) for name, macs in (("a", 100), ("b", 300))]
+    >>> mean_pace(ours, [Tried("a", 100, 2.0)])
+    4.0
+    """
+
+    def seconds(runner: Runner) -> float:
+        near = min(tried, key=lambda one: (one.network != runner.network, abs(one.macs - runner.macs)))
+        return near.seconds * runner.macs / near.macs
+
+    return sum(map(seconds, runners)) / len(runners)
 
 
 def _seconds(runner: Runner, setup: Setup, train: Source, val: Source) -> float:

@@ -1,6 +1,6 @@
 """Who runs a race: designed networks that fill the budget, by the score and at random, and networks of the user's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,6 +10,7 @@ from asvit.complexity.usage import Usage
 from asvit.design.costs import SHORT, Costs
 from asvit.design.ranking import rank_sum_order
 from asvit.errors import NotAdmitted, UserError
+from asvit.measure.estimates import Measurement
 from asvit.measure.measurer import Measurer
 from asvit.measure.meter import usage_of
 from asvit.measure.settings import Use
@@ -17,7 +18,7 @@ from asvit.measure.subject import ArchitectureSubject, subject_of
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.named import NetworkFunction, parse_network, read_network
 from asvit.networks.space import Space
-from asvit.runs.progress import ProgressDisplay
+from asvit.runs.progress import ProgressDisplay, tell
 from asvit.study.race.settings import DEAR, RaceSettings
 from asvit.study.sample import sample_networks
 from asvit.units import format_cost
@@ -25,6 +26,8 @@ from asvit.units import format_cost
 Way = Literal["score", "random", "guest"]
 POOL = 4
 """Random networks that are measured for each designed one that runs."""
+AT_A_TIME = 8
+"""Random networks that are measured between looks at the clock."""
 
 
 @dataclass(frozen=True)
@@ -85,30 +88,57 @@ def check_cost(guest: Runner, settings: RaceSettings) -> None:
             )
 
 
-def designed(settings: RaceSettings, space: Space, costs: Costs, measurer: Measurer) -> list[Runner]:
-    """Designed networks: the best half by the score, of four times as many random ones, and the others at random.
-
-    They are random where the sample is: those of the second half are its first ones that are not among the best.
+def random_runners(settings: RaceSettings, seed: int, costs: Costs, space: Space) -> list[Runner]:
+    """Random networks that fill the budget: those that are measured, four times as many as run.
 
     Raises:
         UserError: random networks do not fill the budget.
     """
-    count = settings.entrants
-    if count == 0:
-        return []
-    sample = sample_networks(POOL * count, measurer.seed, settings.budget, costs, space)
-    subjects = [ArchitectureSubject(Architecture.parse(network), costs.task) for network in sample]
-    measurer.begin(subjects)
-    measured = []
-    with ProgressDisplay() as display:
-        for done, subject in enumerate(subjects, start=1):
-            measured.append(measurer(subject))
-            display.update(
-                "score", done, len(subjects), count=f"{done} of {len(subjects)} networks", facts=subject.name
-            )
+    names = sample_networks(POOL * settings.entrants, seed, settings.budget, costs, space) if settings.entrants else []
+    subjects = [ArchitectureSubject(Architecture.parse(name), costs.task) for name in names]
+    return [
+        Runner(name, "random", subject.params, subject.macs, None)
+        for name, subject in zip(names, subjects, strict=True)
+    ]
+
+
+def designed(
+    settings: RaceSettings, sample: Sequence[Runner], measurer: Measurer, is_over: Callable[[], bool]
+) -> list[Runner]:
+    """Designed networks: the best half by the score, of as many random ones as there is time for, and others at random.
+
+    They are random where the sample is: those of the second half are its first ones that are not among the best.
+
+    Args:
+        settings: how many run, and by which score.
+        sample: random networks.
+        measurer: what measures them.
+        is_over: whether the time for measuring is up; as many as run are measured in any case.
+    """
+    entrants = settings.entrants
+    measured = _measured(sample, measurer, is_over, at_least=entrants)
     order = rank_sum_order(measured, settings.score)
-    best = order[: (count + 1) // 2]
-    others = [i for i in range(len(sample)) if i not in best][: count - len(best)]
+    best = order[: (entrants + 1) // 2]
+    others = [i for i in range(len(sample)) if i not in best][: entrants - len(best)]
     places = {i: place for place, i in enumerate(order, start=1)}
     ways: list[tuple[int, Way]] = [*((i, "score") for i in best), *((i, "random") for i in others)]
-    return [Runner(sample[i], way, subjects[i].params, subjects[i].macs, places.get(i)) for i, way in ways]
+    return [replace(sample[i], way=way, rank=places.get(i)) for i, way in ways]
+
+
+def _measured(
+    sample: Sequence[Runner], measurer: Measurer, is_over: Callable[[], bool], at_least: int
+) -> list[Measurement]:
+    subjects = [ArchitectureSubject(Architecture.parse(runner.network), measurer.task) for runner in sample]
+    measured: list[Measurement] = []
+    with ProgressDisplay() as display:
+        for first in range(0, len(subjects), AT_A_TIME):
+            if len(measured) >= at_least and is_over():
+                tell(f"there was time to measure {len(measured)} of {len(subjects)} random networks")
+                break
+            together = subjects[first : first + AT_A_TIME]
+            measurer.begin(together)
+            for done, subject in enumerate(together, start=first + 1):
+                measured.append(measurer(subject))
+                words = f"{done} of {len(subjects)} networks"
+                display.update("score", done, len(subjects), count=words, facts=subject.name)
+    return measured

@@ -7,6 +7,7 @@ from asvit.design.ranking import OBJECTIVES, Objective
 from asvit.errors import UserError, check_number, check_whole
 from asvit.networks.space import BASE_STRIDE, PAPER, SpaceName, recorded_space
 from asvit.runs.records import Json
+from asvit.units import count
 
 DEAR = 2.0
 """Share of the budget from which on a network of the user's is refused, unless it was said that any cost will do."""
@@ -31,7 +32,7 @@ class RaceSettings:
     minutes: float
     """Time of the whole race."""
     entrants: int = 16
-    """Designed networks: half of them the best by the score of four times as many, the others at random."""
+    """Designed networks: half of them the best by the score of at most four times as many, the others at random."""
     guests: tuple[str, ...] = ()
     """Networks of the user's, by their names."""
     any_cost: bool = False
@@ -43,10 +44,10 @@ class RaceSettings:
     def __post_init__(self) -> None:
         check_minutes(self.minutes)
         check_entrants(self.entrants)
-        if self.entrants + len(self.guests) < 2:
+        if (runners := self.entrants + len(self.guests)) < 2:
             raise UserError(
-                f"a race of {self.entrants + len(self.guests)} networks has no winner: expected two or more, by "
-                "--entrants and --against"
+                f"a race of {count(runners, 'network')} has no winner: expected two or more, by --entrants and "
+                "--against"
             )
 
     @property
