@@ -55,6 +55,10 @@ def test_a_range_that_is_said_is_believed():
     assert contents_of("a set", mixed, value_range=(-2, 9)).remarks == ()
 
 
+def test_empty_images_say_nothing_of_a_range():
+    assert contents_of("a set", [array(kind="uint16", high=0)], value_range=(0, 4095)).remarks == ()
+
+
 @pytest.mark.parametrize(
     ("said", "become"), [((0, 255), "0 to 16.1"), ((0, 65535), "0 to 0.0625"), ((9, 4095), "-0.0022")]
 )

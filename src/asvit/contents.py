@@ -177,7 +177,7 @@ def _values_in(value_range: ValueRange, name: str, arrays: Sequence[Glance]) -> 
     """A remark where a range of values that was asked for hardly fits those seen."""
     kinds, seen_low, seen_high = _seen(arrays)
     low, high = ((value - value_range[0]) / (value_range[1] - value_range[0]) for value in (seen_low, seen_high))
-    if low >= 0 and LITTLE < high <= 1:
+    if seen_low == seen_high or (low >= 0 and LITTLE < high <= 1):  # empty images say nothing
         return ()
     return (
         f"the arrays in {name} are {kinds}, {seen_low:g} to {seen_high:g} seen, which become {low:.3g} to {high:.3g}: "

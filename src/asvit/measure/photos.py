@@ -38,8 +38,9 @@ class Photographs(ABC):
     """A pool of images to draw from."""
 
     path: Path | None = None
-    value_range: ValueRange | None = None
     """Folder that a user named; None: the images come with a package."""
+    value_range: ValueRange | None = None
+    """Values of arrays that become 0 and 1; None: as their type says."""
 
     def __init__(self, files: Sequence[Path], digest: str) -> None:
         """Name the images, in a fixed order, and the pool: equal digests, equal images."""
