@@ -233,6 +233,7 @@ def test_token_entropy_is_that_of_the_singular_values():
     share = sigma / sigma.sum()
     assert token_entropy(tokens) == pytest.approx(-(share * share.log()).sum().item(), rel=1e-12)
     assert token_entropy(torch.ones(2, 3, 4)) == pytest.approx(0, abs=1e-6)
+    assert token_entropy(torch.zeros(2, 3, 4)) == 0
     assert math.isnan(token_entropy(torch.full((2, 3, 4), torch.inf)))
 
 

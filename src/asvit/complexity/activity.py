@@ -172,7 +172,7 @@ def token_entropy(tokens: Float[Tensor, "n T C"]) -> float:
     """Logarithm of the effective rank of the tokens, ``-Σ p ln p`` in nats (Roy & Vetterli, EUSIPCO 2007).
 
     ``p = σ / Σ σ``, with ``σ`` the singular values, in float64, of the ``n T x C`` matrix whose rows are the tokens of
-    all images, not centred. 0 where all tokens are multiples of one; at most ``ln min(n T, C)``.
+    all images, not centred. 0 where all tokens are multiples of one, or zero; at most ``ln min(n T, C)``.
 
     >>> round(token_entropy(torch.eye(4)[None]) / torch.tensor(4.0).log().item(), 6)
     1.0
@@ -180,4 +180,6 @@ def token_entropy(tokens: Float[Tensor, "n T C"]) -> float:
     if not tokens.isfinite().all():
         return torch.nan
     singular_values = torch.linalg.svdvals(in_float64(tokens.flatten(0, 1)))
+    if not singular_values.any():  # such as of a head that is drawn as zeros
+        return 0.0
     return torch.special.entr(singular_values / singular_values.sum()).sum().item()
