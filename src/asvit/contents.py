@@ -175,13 +175,13 @@ def contents_of(
 
 def _values_in(value_range: ValueRange, name: str, arrays: Sequence[Glance]) -> tuple[str, ...]:
     """A remark where a range of values that was asked for hardly fits those seen."""
-    kinds, seen_low, seen_high = _seen(arrays)
+    types, seen_low, seen_high = _seen(arrays)
     low, high = ((value - value_range[0]) / (value_range[1] - value_range[0]) for value in (seen_low, seen_high))
     if seen_low == seen_high or (low >= 0 and LITTLE < high <= 1):  # empty images say nothing
         return ()
     return (
-        f"the arrays in {name} are {kinds}, {seen_low:g} to {seen_high:g} seen, which become {low:.3g} to {high:.3g}: "
-        f"{range_option(seen_low, seen_high)} makes them 0 to 1",
+        f"the arrays in {name} are {' and '.join(types)}, {seen_low:g} to {seen_high:g} seen, which become {low:.3g} "
+        f"to {high:.3g}: {range_option(seen_low, seen_high)} makes them 0 to 1",
     )
 
 
@@ -223,9 +223,9 @@ def _values_of_arrays(name: str, arrays: Sequence[Glance]) -> tuple[str, ...]:
     """Remarks on the values of arrays whose range nobody has said."""
     import numpy as np
 
-    kinds, low, high = _seen(arrays)
-    found = f"{low:g} to {high:g} seen"
-    if " and " in kinds:
+    types, low, high = _seen(arrays)
+    kinds, found = " and ".join(types), f"{low:g} to {high:g} seen"
+    if len(types) > 1:
         raise UserError(
             f"the arrays in {name} are of {kinds}, which mean different values ({found}): say which values become 0 "
             f"and 1, {range_option(low, high)}"
@@ -251,8 +251,8 @@ def _values_of_arrays(name: str, arrays: Sequence[Glance]) -> tuple[str, ...]:
     )
 
 
-def _seen(arrays: Sequence[Glance]) -> tuple[str, int | float, int | float]:
-    """Types of some arrays, with "and" between them, their least and their largest value."""
+def _seen(arrays: Sequence[Glance]) -> tuple[list[str], int | float, int | float]:
+    """Types of some arrays, their least and their largest value."""
     seen = [glance.values for glance in arrays if glance.values is not None]
     types = sorted({kind for kind, _, _ in seen})
-    return " and ".join(types), min(least for _, least, _ in seen), max(most for _, _, most in seen)
+    return types, min(least for _, least, _ in seen), max(most for _, _, most in seen)

@@ -94,9 +94,9 @@ def _runners(result: RaceResult) -> list[Markup]:
         for ran in result.runners
     ]
     headers = ["network", "chosen", "rank before", "round", "top-1 (%)", "parameters", "MACs", "latency", "memory"]
-    rounds = ", without training. Round: the last that it ended. Top-1: where its trainings ended, one a seed. "
-    score = score_in_words(parse_score(result.score))
-    words = join(["Rank before: by ", score, rounds, "Seconds: of an epoch here."])
+    explained = ", without training. Round: the last that it ended. Top-1: where its trainings ended, one a seed. "
+    explained += "Seconds: of an epoch here."
+    words = join(["Rank before: by ", score_in_words(parse_score(result.score)), explained])
     left_out = [f"Not trained for an epoch: {', '.join(result.left_out)}."] if result.left_out else []
     return [
         tag("h2", "Networks"),
