@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from itertools import pairwise
 
 import commands
+import pages
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,8 @@ from asvit.measure.measurer import Measurer
 from asvit.measure.settings import Settings
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.space import space_for
-from asvit.report.race.charts import worth_having
+from asvit.report.race.charts import has_curves, worth_having
+from asvit.report.race.page import race_panels
 from asvit.study.race.clock import CLOCK, Clock
 from asvit.study.race.results import RaceResult, Ran, in_order
 from asvit.study.race.rounds import FINALISTS, Round, epochs_in_all, epochs_that_fit, rounds
@@ -105,7 +108,20 @@ def test_what_the_order_without_training_would_have_cost_is_told():
     assert "would have been favourite: after 2 epochs it was 8.0 points behind the winner." in said
     assert "guest came in as number 4 of 4, top-1 20.0% after round 1 of 2." in said
     won = result(ran("winner", 0.5, 0.6, 0.7, 0.8, way="score", rank=1), curves[1])
-    assert "The first choice by length,ntk, without training, is the winner." in sentences(won)
+    assert (
+        "The first choice by length distortion and NTK condition number, without training, is the winner."
+        in sentences(won)
+    )
+
+
+def test_the_page_of_a_race_of_few_epochs_has_no_curves_and_says_so(tmp_path):
+    assert has_curves(result(ran("a", 0.1, 0.2, 0.3), ran("b", 0.1)))
+    short = replace(result(ran("a", 0.1, 0.2), ran("b", 0.1), ran("c", 0.1), epochs=2), minutes=1.0)
+    page = pages.written(tmp_path, "race", short, images={"train": 100, "val": 50}).read_text()
+    assert "No network was trained for 3 epochs: there are no curves to show." in page
+    assert "Accuracy by epoch" not in page
+    assert "The race took 1 of 1 min." in page
+    assert [name for name, _ in race_panels(tmp_path)] == ["Accuracy against MACs"]
 
 
 def test_what_is_worth_having_is_neither_dearer_nor_less_accurate_than_another():

@@ -9,7 +9,7 @@ from asvit.units import format_size
 
 def show_race(result: RaceResult) -> None:
     """Print a row a runner, the winner first, and what follows."""
-    table = new_table(f"a race for {result.budget}, {result.seconds / 60:.0f} of {result.minutes:g} minutes")
+    table = new_table(f"a race for {result.budget}, {result.seconds / 60:.0f} of {result.minutes:g} min")
     table.add_column("network", overflow="fold")
     table.add_column("chosen")
     for header in ("parameters", "MACs", "latency", "round", "top-1 (%)"):

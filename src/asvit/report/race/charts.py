@@ -4,13 +4,18 @@ from collections.abc import Callable, Sequence
 
 import altair as alt
 
-from asvit.report.charts import COLUMNS, Row, chart, counting_axis, layered, near, tooltips
+from asvit.report.charts import COLUMNS, LEAST, Row, chart, counting_axis, layered, near, tooltips
 from asvit.report.theme import ACCENT, FAINT
 from asvit.study.race.results import RaceResult, Ran
 from asvit.units import format_cost, format_size
 
 WAYS = {"score": "best by the score", "random": "at random", "guest": "named by you"}
 """How a runner was chosen, in words."""
+
+
+def has_curves(result: RaceResult) -> bool:
+    """Whether a runner was trained for as many epochs as make a line."""
+    return max(ran.epochs for ran in result.runners) >= LEAST
 
 
 def curves_chart(result: RaceResult) -> alt.LayerChart:

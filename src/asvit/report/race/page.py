@@ -10,7 +10,7 @@ from asvit.report.asked import ImageCounts
 from asvit.report.charts import LEAST, Panel, figure
 from asvit.report.markup import Markup, architecture, join, score_in_words, table, tag
 from asvit.report.parts import Page, head, images, next_steps
-from asvit.report.race.charts import COSTS, WAYS, comparable, cost_chart, curves_chart, epochs_of
+from asvit.report.race.charts import COSTS, WAYS, comparable, cost_chart, curves_chart, epochs_of, has_curves
 from asvit.runs.next_steps import after_race
 from asvit.runs.read import Config, RunFile, read_result, read_run
 from asvit.runs.records import read_asked
@@ -56,15 +56,17 @@ def _found_out(result: RaceResult, run: RaceRun) -> str:
     words = (
         f"Accuracies are of {seen.val:,} validation images, after trainings on {seen.train:,}; they chose the winner, "
     )
-    words += f"and so flatter it. {result.seconds / 60:.0f} of {result.minutes:g} minutes were taken"
+    words += f"and so flatter it. The race took {result.seconds / 60:.0f} of {result.minutes:g} min"
     return f"{words}." if result.finished else f"{words}: there was no time for all rounds."
 
 
 def _curves(result: RaceResult) -> list[Markup]:
     parts = ", ".join(f"{count(part.runners, 'network')} until epoch {part.epochs}" for part in result.rounds)
     words = f"Rounds: {parts}. The learning rate falls over {count(result.epochs, 'epoch')}."
+    if not has_curves(result):
+        words += f" No network was trained for {LEAST} epochs: there are no curves to show."
     shown: list[Markup] = []
-    if sum(ran.epochs for ran in result.runners) >= LEAST:
+    if has_curves(result):
         caption = "A line ends where its network dropped out."
         shown.append(figure("curves", "Accuracy by epoch", caption, curves_chart(result)))
     alike = comparable(result)
@@ -113,10 +115,12 @@ def race_panels(directory: Path) -> list[Panel]:
     """
     result = read_result(directory, read_run(directory, RunFile), RaceResult)
     panels: list[Panel] = []
-    if sum(ran.epochs for ran in result.runners) >= LEAST:
+    if has_curves(result):
         panels.append(("Accuracy by epoch", curves_chart(result)))
     if len(comparable(result)) >= LEAST:
         panels.append(("Accuracy against MACs", cost_chart(result, "macs")))
     if not panels:
-        raise UserError(f"nothing to draw: fewer than {LEAST} epochs were trained")
+        raise UserError(
+            f"nothing to draw: no network was trained for {LEAST} epochs, and fewer than {LEAST} can be compared"
+        )
     return panels

@@ -1,6 +1,8 @@
 """What a race says in words: who won, by how much, what the order without training would have cost, how guests did."""
 
+from asvit.design.ranking import parse_score
 from asvit.measure.estimates import Estimate
+from asvit.measure.metrics import METRICS
 from asvit.study.contest_verdict import welch
 from asvit.study.correlation import LEVEL, Interval
 from asvit.study.race.results import RaceResult, Ran, last_round
@@ -52,13 +54,14 @@ def _without_training(result: RaceResult) -> list[str]:
     first = favourite(result)
     if first is None:
         return []
+    score = " and ".join(METRICS[objective.name].title for objective in parse_score(result.score))
     if first is result.winner:
-        return [f"The first choice by {result.score}, without training, is the winner."]
+        return [f"The first choice by {score}, without training, is the winner."]
     epochs = min(first.epochs, result.winner.epochs)
     behind = 100 * (result.winner.curve[epochs - 1] - first.curve[epochs - 1])
     where = f"{behind:.1f} points behind the winner" if behind >= 0 else f"{-behind:.1f} points ahead of the winner"
     return [
-        f"The first choice by {result.score}, without training, would have been {first.runner.network}: after "
+        f"The first choice by {score}, without training, would have been {first.runner.network}: after "
         f"{count(epochs, 'epoch')} it was {where}."
     ]
 
