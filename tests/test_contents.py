@@ -5,9 +5,10 @@ import pytest
 from image_sets import array_folder, image_folder, opened
 from PIL import Image
 
-from asvit.contents import Glance, contents_of, images_in, look_into_paths
+from asvit.contents import Glance, contents_of, look_into_paths
 from asvit.errors import UserError
 from asvit.images import Normalisation
+from asvit.listing import images_in
 from asvit.training.statistics import normalisation_of
 
 

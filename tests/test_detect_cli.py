@@ -143,6 +143,9 @@ def test_predict_draws_what_it_finds(finished, tmp_path):
     nothing = asvit(*asked[:5], "--min-score", "0.99", "--threads", "1", "--out", "none", cwd=tmp_path)
     assert nothing.stdout.startswith(f"{image}: nothing of score 0.99 or more (--min-score) -> none/000.png")
     assert np.array_equal(before, np.asarray(Image.open(tmp_path / "none" / "000.png")))
+    folders = asvit(*asked[:3], grey.parent, grey, "--threads", "1", "--out", "folders", cwd=tmp_path)
+    assert f"{grey.parent}: 1 image\n" in folders.stderr
+    assert sorted(path.name for path in (tmp_path / "folders").iterdir()) == ["000-2.png", "000.png"]
 
 
 def test_predict_and_evaluate_take_no_users_file_place(finished, tmp_path):

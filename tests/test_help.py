@@ -21,7 +21,7 @@ from cyclopts import App, CycloptsError
 from asvit.commands.app import app
 from asvit.commands.help import ALL, complaint
 from asvit.commands.welcome import START, latest_runs, show_welcome
-from asvit.runs.next_steps import after_run, training_set_of
+from asvit.runs.next_steps import after_evaluation, after_run, training_set_of
 from asvit.runs.records import open_run, to_json
 
 ASVIT = Path(sys.executable).parent / "asvit"
@@ -127,6 +127,10 @@ def test_the_latest_run_says_what_can_be_done_with_it(tmp_path, monkeypatch, cap
     (training / "result.json").write_bytes(to_json({"schema": 1}))
     assert latest_runs(tmp_path / "runs")[0] == training
     assert f"asvit predict {training} path/to/images" in dict(after_run(training)).values()
+    (tmp_path / "set" / "Val").mkdir(parents=True)  # the images that it was evaluated on, where they are a folder
+    assert (f"asvit predict {training} {tmp_path}/set/Val") in [
+        words for _, words in after_evaluation(str(training), f"{tmp_path}/set")
+    ]
 
 
 def test_a_damaged_run_has_no_next_steps(tmp_path, capsys):

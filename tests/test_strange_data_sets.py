@@ -18,7 +18,7 @@ from torch import nn
 
 from asvit.errors import UserError
 from asvit.images import Normalisation
-from asvit.listing import Skipped, list_images, natural_key, part_of, why_not
+from asvit.listing import Skipped, images_in, list_images, natural_key, part_of, why_not
 from asvit.measure.job import prepare
 from asvit.measure.photos import Folder, classes_in
 from asvit.measure.settings import Measuring, Settings
@@ -483,7 +483,7 @@ def small_classifier(weight: float) -> Classifier:
 def test_weights_that_are_no_numbers_never_become_a_prediction(tmp_path, weight):
     put(tmp_path, "cat/0.png", "dog/0.png")
     with pytest.raises(UserError, match="are not finite: its weights or the image hold"):
-        run_predict(small_classifier(weight), [tmp_path], top=1)
+        run_predict(small_classifier(weight), images_in(tmp_path).paths, top=1)
     folder = image_folder(tmp_path / "set", train=1, val=1)
     (folder / "val" / "mid").rename(folder / "val" / "cat")
     (folder / "val" / "dark").rename(folder / "val" / "dog")

@@ -293,7 +293,7 @@ BAD_INPUT = {
         "ResNet cannot be re-tokenized",
     ),
     "no checkpoint": (["evaluate", "nothing.safetensors", "--data", "digits"], "there is no nothing.safetensors"),
-    "no image": (["predict", "run"], "no image to classify"),
+    "no image": (["predict", "run"], "no image to look at: expected one or more files, or folders of them"),
     "two schedules": ([*RUN, "--schedule", "none"], "--stage-epochs says epochs and schedule"),
     "no checkpoints": ([*RUN, "--keep", "0"], "keep is 0: expected at least 1"),
     "an option of another command": (["predict", "run", "a.png", "--out", "b"], "--out"),

@@ -14,7 +14,6 @@ from asvit.errors import UserError
 from asvit.files import open_regular
 from asvit.images import (
     ARRAYS,
-    RASTER,
     UNREADABLE,
     Unfit,
     load_array,
@@ -24,7 +23,6 @@ from asvit.images import (
     why_unreadable,
 )
 from asvit.images.arrays import OWN_RANGE, extremes
-from asvit.listing import Listing, list_images
 from asvit.units import ValueRange, count
 
 LOOKED_AT = 16
@@ -129,19 +127,6 @@ def look_into_paths(name: str, paths: Sequence[Path], channels: int | None = Non
     """Look into some of the files at paths, as :func:`look_into` does."""
     files = ((str(path), path.suffix, partial(open_regular, path)) for path in spread(paths))
     return look_into(name, files, channels)
-
-
-def images_in(path: Path) -> Listing:
-    """The images below a folder, and what was left out.
-
-    Raises:
-        UserError: there is no such folder, or no image in it.
-    """
-    listing = list_images(path)
-    if not listing.names:
-        kinds = ", ".join(sorted(RASTER | ARRAYS))
-        raise UserError(listing.skipped.appended(f"no images in {path}: expected files that end in {kinds}"))
-    return listing
 
 
 def contents_of(

@@ -178,6 +178,19 @@ def list_images(root: Path) -> Listing:
     return Listing(root, tuple(names), frozenset(folders), skipped)
 
 
+def images_in(path: Path) -> Listing:
+    """The images below a folder, and what was left out.
+
+    Raises:
+        UserError: there is no such folder, or no image in it.
+    """
+    listing = list_images(path)
+    if not listing.names:
+        kinds = ", ".join(sorted(RASTER | ARRAYS))
+        raise UserError(listing.skipped.appended(f"no images in {path}: expected files that end in {kinds}"))
+    return listing
+
+
 def _resolved(root: Path) -> Path:
     try:
         if root.is_dir():

@@ -10,6 +10,7 @@ from asvit.commands.hand_over import hand_over_training, print_record
 from asvit.commands.help import examples, helped
 from asvit.commands.next_steps import say_next
 from asvit.commands.options import ComputerOptions, RunOptions
+from asvit.commands.pictures import files_among
 from asvit.commands.train_options import Averaged, LoadingOptions, RunningOptions
 from asvit.detection.recipe import RECIPES
 from asvit.detection.results import LEAST_SCORE
@@ -182,18 +183,19 @@ def predict(
     checkpoint
         Checkpoint file, or run directory of detect train (its best checkpoint).
     images
-        Image files.
+        Image files, or folders of them.
     out
         Folder for the drawn pictures.
     min_score
         Least score of what is drawn.
     """
     check_min_score(min_score)
+    files = files_among(images)
     with from_extra("detect"):
         from asvit.commands.detect_show import show_found
         from asvit.detection.job import run_predict
 
-    rows = run_predict(checkpoint, images, out=out, min_score=min_score, averaged=averaged, computer=run.job)
+    rows = run_predict(checkpoint, files, out=out, min_score=min_score, averaged=averaged, computer=run.job)
     if run.json:
         print_record("detect predict", {"images": rows})
     else:

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from asvit.commands.hand_over import hand_over_training, print_record
 from asvit.commands.next_steps import say_next
 from asvit.commands.options import ComputerOptions, RunOptions
+from asvit.commands.pictures import files_among
 from asvit.commands.train_options import (
     Averaged,
     ClassifierLoadingOptions,
@@ -16,7 +17,7 @@ from asvit.commands.train_options import (
     TrainOptions,
     TrainRecipeName,
 )
-from asvit.errors import UserError, from_extra
+from asvit.errors import from_extra
 from asvit.networks.named import read_network, read_task
 from asvit.runs.next_steps import after_evaluation
 from asvit.training.recipe import check_batch_size
@@ -111,7 +112,7 @@ def evaluate(
         print_record("evaluate", evaluated)
         return
     show_scores(evaluated)
-    say_next(after_evaluation(network))
+    say_next(after_evaluation(network, str(data.settings.data)))
 
 
 def predict(
@@ -133,13 +134,12 @@ def predict(
     top
         Classes to print.
     """
-    if not images:
-        raise UserError("no image to classify: expected one or more files or folders")
+    files = files_among(images)
     with from_extra("train"):
         from asvit.commands.train_show import show_predictions
         from asvit.training.job import check_top, run_predict
         from asvit.training.trained import read_classifier
 
     check_top(top)
-    predictions = run_predict(read_classifier(checkpoint, averaged=averaged), images, top, run.job)
+    predictions = run_predict(read_classifier(checkpoint, averaged=averaged), files, top, run.job)
     show_predictions(predictions, as_json=run.json)

@@ -285,7 +285,7 @@ def run_predict(
 
     Args:
         checkpoint: checkpoint, or run directory of a training.
-        images: one or more files.
+        images: files.
         out: folder for the drawn pictures.
         min_score: least score of what is drawn.
         averaged: whether to take the moving average of the weights where there is one.
@@ -294,8 +294,6 @@ def run_predict(
     Returns:
         For every image its path, that of the drawn one, and the objects.
     """
-    if not images:
-        raise UserError("no image to look at: expected one or more files")
     check_min_score(min_score)
     use_threads(computer.threads)
     device = choose_device(computer.device)

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from asvit.contents import Contents, contents_of, images_in, look_into_paths
+from asvit.contents import Contents, contents_of, look_into_paths
 from asvit.errors import UserError, missing
 from asvit.images import Normalisation, read_image, to_tensor
-from asvit.listing import list_images, part_of
+from asvit.listing import images_in, list_images, part_of
 from asvit.networks.architecture import Task
 from asvit.units import ValueRange
 

@@ -38,7 +38,6 @@ def _after(run: Path, asked: Json) -> Iterator[Step]:
     if not (run / RESULT).exists():
         yield "go on where it stopped", asked["command"]
         return
-    config = asked["config"]
     match asked["job"]:
         case "search":
             yield from after_search(run)
@@ -46,9 +45,9 @@ def _after(run: Path, asked: Json) -> Iterator[Step]:
             members = sorted((run / "family").glob("*.json"))
             yield from after_design({member.stem: member for member in members}, training_set_of(asked))
         case "train":
-            yield from after_training(run, images_of(asked, config.get("data", IMAGES)))
+            yield from after_training(run, asked)
         case "detect":
-            yield from after_detection(run, images_of(asked, config.get("data", COCO)))
+            yield from after_detection(run, asked)
         case "race":
             yield "how all of them did, in a browser", str(run / REPORT)
             yield from after_race(run, asked)
@@ -85,26 +84,43 @@ def after_design(members: Mapping[str, Path], data: Sequence[str]) -> Iterator[S
         yield f"train the network for {name}", command("asvit", "train", file, *data)
 
 
-def after_training(run: Path, data: Sequence[str]) -> Iterator[Step]:
-    """Score, use and hand over a classifier."""
-    yield "accuracy, calibration, confusion matrix", command("asvit", "evaluate", run, *data)
-    yield from after_evaluation(str(run))
+def after_training(run: Path, asked: Json) -> Iterator[Step]:
+    """Score, use and hand over a classifier.
+
+    Args:
+        run: run directory.
+        asked: content of ``run.json``.
+    """
+    data = asked["config"].get("data", IMAGES)
+    yield "accuracy, calibration, confusion matrix", command("asvit", "evaluate", run, *images_of(asked, data))
+    yield from after_evaluation(str(run), data)
 
 
-def after_evaluation(network: str) -> Iterator[Step]:
-    """Use a trained classifier and, where it was trained here, hand it over."""
+def after_evaluation(network: str, data: str) -> Iterator[Step]:
+    """Use a trained classifier and, where it was trained here, hand it over.
+
+    Args:
+        network: what was scored: a checkpoint, a run directory, an exported folder, or timm's.
+        data: the images that it was scored on.
+    """
     path = Path(network)
     if not path.exists():  # timm's, which is there already
         return
-    yield "classes of your images", command("asvit", "predict", network, IMAGES)
+    yield "classes of your images", command("asvit", "predict", network, part_of(Path(data), "val") or IMAGES)
     if path.is_dir() and not (path / RUN).exists():
         return
     words = ("asvit", "export", network, "--to", "timm", "onnx", "--out", f"{path.stem}-exported")
     yield "a folder for timm, a graph for onnxruntime", command(*words)
 
 
-def after_detection(run: Path, data: Sequence[str]) -> Iterator[Step]:
-    """Score and use a detector."""
+def after_detection(run: Path, asked: Json) -> Iterator[Step]:
+    """Score and use a detector.
+
+    Args:
+        run: run directory.
+        asked: content of ``run.json``.
+    """
+    data = images_of(asked, asked["config"].get("data", COCO))
     yield "COCO's numbers, of each class too", command("asvit", "detect", "evaluate", run, *data)
     yield from after_scoring(run)
 

@@ -8,7 +8,6 @@ import torch
 
 from asvit.complexity.cost import count_params
 from asvit.complexity.speed import processor_name
-from asvit.contents import images_in
 from asvit.errors import UserError, check_whole
 from asvit.images import read_image
 from asvit.networks.architecture import MOST_CLASSES, Task
@@ -277,29 +276,12 @@ def run_predict(
     device = choose_device(computer.device)
     trained.model.to(device)
     reads = trained.task.in_chans, trained.looking.value_range
-    return [(path, trained.predict(read_image(path, *reads), top, device=device)) for path in files_among(images)]
+    return [(path, trained.predict(read_image(path, *reads), top, device=device)) for path in images]
 
 
 def check_top(classes: int) -> None:
     """Refuse what is no number of classes to print."""
     check_whole("top", classes, 1, MOST_CLASSES)
-
-
-def files_among(images: Sequence[Path]) -> list[Path]:
-    """Image files, and those below folders, of which it is said how many they are and what was left out.
-
-    Raises:
-        UserError: a folder has none.
-    """
-    files: list[Path] = []
-    for path in images:
-        if path.is_dir():
-            found = images_in(path)
-            tell(found.summary)
-            files += found.paths
-        else:
-            files.append(path)
-    return files
 
 
 def train_config(

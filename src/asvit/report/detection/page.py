@@ -10,7 +10,7 @@ from asvit.report.detection.tables import costs_table, epochs_of, left_out_list,
 from asvit.report.detection.verdict import verdict
 from asvit.report.markup import Markup, architecture, join, tag
 from asvit.report.parts import Page, classes_list, head, next_steps, unreadable_list, wrapped
-from asvit.runs.next_steps import after_detection, images_of
+from asvit.runs.next_steps import after_detection
 from asvit.runs.records import read_asked
 from asvit.units import count
 
@@ -27,8 +27,7 @@ def detection_page(directory: Path) -> Page:
     start = "" if run.config.start is None else f" The backbone started from {run.config.start}."
     how = f" for {count(recipe.epochs, 'epoch')} in batches of {recipe.batch_size}.{start}"
     words = join(["A detector, trained on ", wrapped(run.config.data), how])
-    data = images_of(read_asked(directory), run.config.data)
-    answer = [*verdict(report), next_steps(after_detection(directory, data))]
+    answer = [*verdict(report), next_steps(after_detection(directory, read_asked(directory)))]
     return Page(
         f"Cascade Mask R-CNN on {result.network}",
         [

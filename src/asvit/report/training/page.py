@@ -10,7 +10,7 @@ from asvit.report.training.mistakes import where_it_is_wrong
 from asvit.report.training.record import TrainReport, read_training
 from asvit.report.training.tables import epochs_of, stages_table
 from asvit.report.training.verdict import verdict
-from asvit.runs.next_steps import after_training, images_of
+from asvit.runs.next_steps import after_training
 from asvit.runs.records import read_asked
 from asvit.training.results import TrainResult
 from asvit.units import count, in_words
@@ -25,8 +25,7 @@ def training_page(directory: Path) -> Page:
     recipe = run.config.train
     how = f" for {count(recipe.epochs, 'epoch')} in batches of {recipe.batch_size}."
     words = join(["A classifier, trained on ", wrapped(run.config.data), how])
-    data = images_of(read_asked(directory), run.config.data)
-    answer = [*verdict(report), next_steps(after_training(directory, data))]
+    answer = [*verdict(report), next_steps(after_training(directory, read_asked(directory)))]
     return Page(
         f"Training of {result.network} on {what}",
         [
