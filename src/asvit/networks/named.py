@@ -99,9 +99,16 @@ def read_network(text: str) -> Network:
     >>> str(read_network("timm:resnet18"))
     'timm:resnet18'
     """
-    if text.startswith(TIMM) or FUNCTION.fullmatch(text):
-        return parse_network(text)
-    return read_architecture(text)
+    return parse_network(text) if is_foreign(text) else read_architecture(text)
+
+
+def is_foreign(text: str) -> bool:
+    """Whether a name stands for a network that is not asvit's: a model of timm, or a function.
+
+    >>> is_foreign("timm:resnet18"), is_foreign("my.nets:tiny"), is_foreign("seed")
+    (True, True, False)
+    """
+    return text.startswith(TIMM) or FUNCTION.fullmatch(text) is not None
 
 
 def read_architecture(text: str) -> Architecture:
@@ -110,6 +117,11 @@ def read_architecture(text: str) -> Architecture:
     >>> read_architecture("small").width
     88
     """
+    if is_foreign(text):
+        raise UserError(
+            f"{text} is none of asvit's networks: expected one of those; what it costs says "
+            f"`asvit measure {text} --metrics params,macs`"
+        )
     content = _architecture_file(text)
     if content is None:
         return Architecture.parse(text)
