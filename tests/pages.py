@@ -233,6 +233,7 @@ def raced(folder: Path) -> Path:
         left_out=("<b>seed",),
         checkpoint="winner/epoch-0016.safetensors",
         finished=True,
+        images=10_000,
     )
     return written(folder, "race", result, images={"train": 25_600, "val": 10_000})
 

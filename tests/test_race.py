@@ -68,7 +68,7 @@ def ran(name: str, *curve: float, way="random", rank=None, further=()) -> Ran:
 def result(*runners: Ran, epochs: int = 4, finished: bool = True) -> RaceResult:
     parts = tuple(rounds(len(runners), epochs))
     ordered = in_order(list(runners), parts)
-    return RaceResult(Task(32), "3M", 9.0, 60.0, epochs, parts, "length,ntk", ordered, (), "winner/x", finished)
+    return RaceResult(Task(32), "3M", 9.0, 60.0, epochs, parts, "length,ntk", ordered, (), "winner/x", finished, 1000)
 
 
 def test_later_rounds_come_first_and_within_one_the_more_accurate():
@@ -99,6 +99,16 @@ def test_a_lead_is_told_with_its_interval():
     assert "It leads two by 39.5 points [33.1, 45.9]" in sentences(sure)[1]
     close = result(ran("one", 0.1, 0.2, 0.3, 0.90, further=[0.80]), ran("two", 0.1, 0.2, 0.3, 0.84, further=[0.85]))
     assert sentences(close)[1].startswith("Its lead is within chance: two is 0.5 points [")
+
+
+def test_a_winner_that_guesses_as_well_as_chance_would_is_told():
+    runners = [ran("one", 0.1, 0.2, 0.30, 0.21), ran("two", 0.1, 0.2)]
+    ten = replace(result(*runners), task=Task(32, num_classes=10))
+    assert not [words for words in sentences(ten) if "guessing" in words]  # 210 of 1000 images
+    few = replace(ten, images=20)  # 4.2 of 20 images: 8.5 to 42.8 %
+    assert sentences(few)[1].startswith(
+        "That is not shown to be better than guessing among 10 classes, right for 10.0%"
+    )
 
 
 def test_what_the_order_without_training_would_have_cost_is_told():

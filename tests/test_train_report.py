@@ -13,9 +13,9 @@ from scipy import stats
 from test_report import charts_of, text_of
 
 from asvit.errors import UserError
+from asvit.measure.estimates import wilson
 from asvit.networks.architecture import Task
 from asvit.report import write_picture, write_report
-from asvit.report.training.answers import wilson
 from asvit.runs.records import REPORT, RESULT, RUN, to_json, write_file, write_record
 from asvit.training.recipe import RECIPES
 from asvit.training.results import Confused, Epoch, Mistake, TrainResult, best_of

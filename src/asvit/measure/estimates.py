@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from asvit.networks.architecture import Architecture
 
+Z = 1.959964
+"""Standard deviations of a normal distribution on either side of its mean that hold 95 % of it."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -27,6 +30,18 @@ class Estimate:
         """
         error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
         return cls(statistics.fmean(values), error, tuple(values))
+
+
+def wilson(right: int | float, images: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share that was seen in some images.
+
+    >>> [round(end, 3) for end in wilson(92, 100)], [round(end, 3) for end in wilson(5, 5)]
+    ([0.85, 0.959], [0.566, 1.0])
+    """
+    share, spread = right / images, Z**2 / images
+    middle = (share + spread / 2) / (1 + spread)
+    half = Z * math.sqrt(share * (1 - share) / images + spread / (4 * images)) / (1 + spread)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 @dataclass(frozen=True)

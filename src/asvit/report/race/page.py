@@ -9,8 +9,17 @@ from asvit.measure.words import format_usage
 from asvit.report.asked import ImageCounts
 from asvit.report.charts import LEAST, Panel, figure
 from asvit.report.markup import Markup, architecture, join, score_in_words, table, tag
-from asvit.report.parts import Page, head, images, next_steps
-from asvit.report.race.charts import COSTS, WAYS, comparable, cost_chart, curves_chart, epochs_of, has_curves
+from asvit.report.parts import Page, head, images, next_steps, unbroken
+from asvit.report.race.charts import (
+    COSTS,
+    WAYS,
+    comparable,
+    cost_chart,
+    curves_chart,
+    epochs_of,
+    has_curves,
+    worth_having,
+)
 from asvit.runs.next_steps import after_race
 from asvit.runs.read import Config, RunFile, read_result, read_run
 from asvit.runs.records import read_asked
@@ -60,6 +69,10 @@ def _found_out(result: RaceResult, run: RaceRun) -> str:
     return f"{words}." if result.finished else f"{words}: there was no time for all rounds."
 
 
+_LINE = "The line joins what is worth having: nothing is cheaper and more accurate."
+_ONE = "One is the most accurate, and none is cheaper."
+
+
 def _curves(result: RaceResult) -> list[Markup]:
     parts = ", ".join(f"{count(part.runners, 'network')} until epoch {part.epochs}" for part in result.rounds)
     words = f"Rounds: {parts}. The learning rate falls over {count(result.epochs, 'epoch')}."
@@ -72,10 +85,11 @@ def _curves(result: RaceResult) -> list[Markup]:
     alike = comparable(result)
     charts = []
     if len(alike) >= LEAST:
-        caption = f"After {count(epochs_of(alike), 'epoch')} each. The line joins what is worth having: nothing is "
-        caption += "cheaper and more accurate."
+        after = f"After {count(epochs_of(alike), 'epoch')} each."
         for name, (title, cost, _) in COSTS.items():
             if sum(cost(ran) is not None for ran in alike) >= LEAST:
+                front = worth_having(alike, cost, epochs_of(alike))
+                caption = f"{after} {_LINE if len(front) > 1 else _ONE}"
                 charts.append(figure(name, f"Accuracy against {title}", caption, cost_chart(result, name)))
     return [tag("h2", "The race"), tag("p", words), *shown, tag("div", *charts, class_="charts")]
 
@@ -90,7 +104,7 @@ def _runners(result: RaceResult) -> list[Markup]:
             ", ".join(f"{100 * top1:.2f}" for top1 in ran.accuracies),
             format_size(ran.runner.params),
             format_size(ran.runner.macs),
-            *(format_usage(ran.runner.usage) or ["–", "–"]),
+            *(map(unbroken, format_usage(ran.runner.usage) or ["–", "–"])),
             f"{ran.seconds:.1f}",
         ]
         for ran in result.runners

@@ -1,13 +1,10 @@
 """What a classifier answered on the validation images, counted: by class, by pairs of classes, with intervals."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from asvit.measure.estimates import wilson
 from asvit.training.results import Confused
-
-Z = 1.959964
-"""Standard deviations of a normal distribution on either side of its mean that hold 95 % of it."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +63,6 @@ class Answered:
             if cell.true != cell.said:
                 name = self.classes[cell.true]
                 yield name, self.classes[cell.said], cell.images, images[name]
-
-
-def wilson(right: int | float, images: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share that was seen in some images.
-
-    >>> [round(end, 3) for end in wilson(92, 100)], [round(end, 3) for end in wilson(5, 5)]
-    ([0.85, 0.959], [0.566, 1.0])
-    """
-    share, spread = right / images, Z**2 / images
-    middle = (share + spread / 2) / (1 + spread)
-    half = Z * math.sqrt(share * (1 - share) / images + spread / (4 * images)) / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def interval(right: int | float, images: int) -> str:

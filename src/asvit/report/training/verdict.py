@@ -1,8 +1,9 @@
 """What a trained classifier is, how good, and how that was found out: the first words of its page."""
 
+from asvit.measure.estimates import wilson
 from asvit.report.markup import Markup, join, tag
 from asvit.report.parts import wrapped
-from asvit.report.training.answers import interval, wilson
+from asvit.report.training.answers import interval
 from asvit.report.training.record import TrainReport
 from asvit.training.results import GUESSES
 from asvit.units import count, format_size

@@ -232,6 +232,7 @@ def result_of(settings: RaceSettings, start: Start, setup: Setup, clock: Clock, 
         left_out=tuple(runner.network for runner in start.runners if runner.network not in known),
         checkpoint=hand_over_weights(ordered[0].runner, setup),
         finished=finished,
+        images=setup.config["images"]["val"],
     )
 
 

@@ -58,6 +58,8 @@ class RaceResult:
     """File of the winner's weights, in the run directory."""
     finished: bool
     """Whether there was time for all rounds."""
+    images: int
+    """Validation images, of which accuracies are shares."""
 
     @property
     def winner(self) -> Ran:

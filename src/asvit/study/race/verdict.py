@@ -1,7 +1,7 @@
 """What a race says in words: who won, by how much, what the order without training would have cost, how guests did."""
 
 from asvit.design.ranking import parse_score
-from asvit.measure.estimates import Estimate
+from asvit.measure.estimates import Estimate, wilson
 from asvit.measure.metrics import METRICS
 from asvit.study.contest_verdict import welch
 from asvit.study.correlation import LEVEL, Interval
@@ -22,14 +22,32 @@ def lead(result: RaceResult) -> Interval | None:
 
 
 def sentences(result: RaceResult) -> list[str]:
-    """The verdict: the winner, its lead, the order without training, the guests."""
-    return [_won(result), _lead(result), *_without_training(result), *_guests(result)]
+    """The verdict: the winner, whether that is more than chance, its lead, the order without training, the guests."""
+    return [
+        _won(result),
+        *_no_better_than_guessing(result),
+        _lead(result),
+        *_without_training(result),
+        *_guests(result),
+    ]
 
 
 def _won(result: RaceResult) -> str:
     winner = result.winner
     trainings = count(len(winner.accuracies), "training")
     return f"{winner.runner.network} won: top-1 {winner.top1:.1%} after {count(winner.epochs, 'epoch')}, {trainings}."
+
+
+def _no_better_than_guessing(result: RaceResult) -> list[str]:
+    """A winner whose accuracy chance alone would give has won nothing."""
+    classes, right = result.task.num_classes, result.winner.top1 * result.images
+    low, _ = wilson(right, result.images)
+    if low > 1 / classes:
+        return []
+    return [
+        f"That is not shown to be better than guessing among {classes} classes, right for {1 / classes:.1%}: race for "
+        "longer, or with fewer networks."
+    ]
 
 
 def _lead(result: RaceResult) -> str:
