@@ -61,8 +61,8 @@ def test_epochs_that_fit_are_the_most_that_do(runners, time):
     assert epochs == 300 or epochs_in_all(runners, epochs + 1) > time
 
 
-def ran(name: str, *curve: float, way="random", rank=None, further=()) -> Ran:
-    return Ran(Runner(name, way, 1000, 2000, rank), curve, tuple(further), 1.0)
+def ran(name: str, *curve: float, way="random", rank=None, macs=2000, further=()) -> Ran:
+    return Ran(Runner(name, way, 1000, macs, rank), curve, tuple(further), 1.0)
 
 
 def result(*runners: Ran, epochs: int = 4, finished: bool = True) -> RaceResult:
@@ -126,11 +126,12 @@ def test_what_the_order_without_training_would_have_cost_is_told():
 
 def test_the_page_of_a_race_of_few_epochs_has_no_curves_and_says_so(tmp_path):
     assert has_curves(result(ran("a", 0.1, 0.2, 0.3), ran("b", 0.1)))
-    short = replace(result(ran("a", 0.1, 0.2), ran("b", 0.1), ran("c", 0.1), epochs=2), minutes=1.0)
+    short = replace(result(ran("a", 0.1, 0.2), ran("b", 0.1), ran("c", 0.1, macs=4000), epochs=2), minutes=1.0)
     page = pages.written(tmp_path, "race", short, images={"train": 100, "val": 50}).read_text()
     assert "No network was trained for 3 epochs: there are no curves to show." in page
     assert "Accuracy by epoch" not in page
     assert "The race took 1 of 1 min." in page
+    assert "Accuracy against parameters" not in page  # of which all have 1000
     assert [name for name, _ in race_panels(tmp_path)] == ["Accuracy against MACs"]
 
 

@@ -41,6 +41,9 @@ def curves_chart(result: RaceResult) -> alt.LayerChart:
     return layered(base.mark_line(strokeWidth=1.5, opacity=0.7), base.mark_point(filled=True, size=30, opacity=0.9))
 
 
+ALIKE = 1.05
+"""Ratio of the largest cost to the smallest up to which networks cost the same: those that fill one budget do."""
+
 Cost = Callable[[Ran], float | None]
 COSTS: dict[str, tuple[str, Cost, Callable[[float], str]]] = {
     "macs": ("MACs of an image", lambda ran: ran.runner.macs, lambda value: format_size(round(value))),
@@ -52,6 +55,18 @@ COSTS: dict[str, tuple[str, Cost, Callable[[float], str]]] = {
     ),
 }
 """What a network costs: title, value of a runner, and its words."""
+
+
+def tells_apart(ran: Sequence[Ran], cost: Cost) -> bool:
+    """Whether runners enough to draw have a cost, and different ones.
+
+    >>> from asvit.study.race.runners import Runner
+    >>> ran = [Ran(Runner("", "random", 1000 + i, 10**i, None), (0.5,), (), 1.0) for i in range(3)]
+    >>> tells_apart(ran, lambda one: one.runner.macs), tells_apart(ran, lambda one: one.runner.params)
+    (True, False)
+    """
+    known = [value for one in ran if (value := cost(one)) is not None]
+    return len(known) >= LEAST and max(known) > ALIKE * min(known)
 
 
 def worth_having(ran: Sequence[Ran], cost: Cost, epoch: int) -> list[Ran]:

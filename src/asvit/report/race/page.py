@@ -18,6 +18,7 @@ from asvit.report.race.charts import (
     curves_chart,
     epochs_of,
     has_curves,
+    tells_apart,
     worth_having,
 )
 from asvit.runs.next_steps import after_race
@@ -84,13 +85,11 @@ def _curves(result: RaceResult) -> list[Markup]:
         shown.append(figure("curves", "Accuracy by epoch", caption, curves_chart(result)))
     alike = comparable(result)
     charts = []
-    if len(alike) >= LEAST:
-        after = f"After {count(epochs_of(alike), 'epoch')} each."
-        for name, (title, cost, _) in COSTS.items():
-            if sum(cost(ran) is not None for ran in alike) >= LEAST:
-                front = worth_having(alike, cost, epochs_of(alike))
-                caption = f"{after} {_LINE if len(front) > 1 else _ONE}"
-                charts.append(figure(name, f"Accuracy against {title}", caption, cost_chart(result, name)))
+    for name, (title, cost, _) in COSTS.items():
+        if tells_apart(alike, cost):
+            front = worth_having(alike, cost, epochs_of(alike))
+            caption = f"After {count(epochs_of(alike), 'epoch')} each. {_LINE if len(front) > 1 else _ONE}"
+            charts.append(figure(name, f"Accuracy against {title}", caption, cost_chart(result, name)))
     return [tag("h2", "The race"), tag("p", words), *shown, tag("div", *charts, class_="charts")]
 
 
@@ -113,7 +112,7 @@ def _runners(result: RaceResult) -> list[Markup]:
     explained = ", without training. Round: the last that it ended. Top-1: where its trainings ended, one a seed. "
     explained += "Seconds: of an epoch here."
     words = join(["Rank before: by ", score_in_words(parse_score(result.score)), explained])
-    left_out = [f"Not trained for an epoch: {', '.join(result.left_out)}."] if result.left_out else []
+    left_out = [f" Not trained for an epoch: {', '.join(result.left_out)}."] if result.left_out else []
     return [
         tag("h2", "Networks"),
         tag("p", words, *left_out),
@@ -131,10 +130,8 @@ def race_panels(directory: Path) -> list[Panel]:
     panels: list[Panel] = []
     if has_curves(result):
         panels.append(("Accuracy by epoch", curves_chart(result)))
-    if len(comparable(result)) >= LEAST:
+    if tells_apart(comparable(result), COSTS["macs"][1]):
         panels.append(("Accuracy against MACs", cost_chart(result, "macs")))
     if not panels:
-        raise UserError(
-            f"nothing to draw: no network was trained for {LEAST} epochs, and fewer than {LEAST} can be compared"
-        )
+        raise UserError(f"nothing to draw: no network was trained for {LEAST} epochs, and too few differ in MACs")
     return panels
