@@ -94,5 +94,5 @@ def test_labels_are_matched_by_name():
 def test_pretrained_weights_that_are_not_here():
     with pytest.raises(UserError, match="no model named 'nonsense'"):
         load_pretrained(TimmModel("nonsense"))
-    with pytest.raises(UserError, match="no weights of asvit_seed here"):
+    with pytest.raises(UserError, match="no weights of timm:asvit_seed here"):
         load_pretrained(TimmModel("asvit_seed"))

@@ -32,7 +32,7 @@ from asvit.networks.named import parse_network
 from asvit.runs.records import open_run
 from asvit.training.augment import evaluation_transform
 from asvit.training.checkpoint import MODEL, State, with_prefix, write_checkpoint
-from asvit.training.trained import ClassifierHeader, load_checkpoint
+from asvit.training.trained import ClassifierHeader, load_checkpoint, load_exported
 
 TINY = "4,2,2,1|2,1,8,1|5,1,2,1|6,1,2,1|32,8"
 DIGITS = Task(image_size=(32, 32), in_chans=1, num_classes=10)
@@ -195,8 +195,9 @@ def checkpoint(path: Path, name: str, task: Task) -> Path:
     return path
 
 
-def test_a_model_of_timm_that_we_trained_goes_back_to_timm(tmp_path):
-    file = checkpoint(tmp_path / "alone.safetensors", "timm:test_vit", Task(image_size=(160, 160), num_classes=3))
+@pytest.mark.parametrize("name", ["timm:test_vit", "timm:test_vit:depth=2:mlp_ratio=1.5:patch_size=8"])
+def test_a_model_of_timm_that_we_trained_goes_back_to_timm(tmp_path, name):
+    file = checkpoint(tmp_path / "alone.safetensors", name, Task(image_size=(160, 160), num_classes=3))
     asvit("export", file.name, "--out", "out", "--license", "cc-by-4.0", cwd=tmp_path)
     card = (tmp_path / "out" / "README.md").read_text()
     assert "license: cc-by-4.0" in card
@@ -207,6 +208,7 @@ def test_a_model_of_timm_that_we_trained_goes_back_to_timm(tmp_path):
     x = torch.randn(2, 3, 160, 160)
     with torch.no_grad():
         torch.testing.assert_close(model(x), load_checkpoint(file).model(x))
+    assert str(load_exported(tmp_path / "out").network) == name
 
 
 def shifted(folder: Path) -> None:

@@ -168,7 +168,7 @@ def test_the_clock_goes_on_where_it_stopped(tmp_path):
 
 
 def test_a_race_with_a_killed_worker_ends_with_a_winner_that_can_be_used(tmp_path):
-    words = [*RACE, *SHORT, "--entrants", "1", "--epochs", "2", "--against", "timm:test_vit", "--any-cost"]
+    words = [*RACE, *SHORT, "--entrants", "1", "--epochs", "2", "--any-cost", "--against", "timm:test_vit:depth=2"]
     words += ["--minutes", "20"]
     words += ["--workers", "2", "--heartbeat", "2", "--out", "run"]
     command = commands.Started(words, tmp_path)

@@ -16,6 +16,7 @@ from torch import Tensor
 from asvit.errors import UserError, from_extra
 from asvit.export.release import Release
 from asvit.export.written import FormatName, Written
+from asvit.networks.named import TimmModel
 from asvit.networks.refusing import refusing
 
 Images = Float[Tensor, "B in_chans height width"]
@@ -93,6 +94,8 @@ def require(name: FormatName) -> None:
 def model_config(release: Release) -> dict[str, Any]:
     """What timm cannot read off the model itself."""
     config: dict[str, Any] = {"label_names": list(release.classes)} if release.classes else {}
+    if isinstance(release.network, TimmModel) and release.network.arguments:
+        config["network_name"] = release.name
     if release.looking.value_range is not None:
         config["value_range"] = release.looking.value_range
     return config

@@ -59,6 +59,7 @@ def create_in_timm(network: TimmModel, task: Task, *, num_classes: int, **option
         import timm
 
     check_in_timm(network)
+    options |= network.arguments
     config = timm.get_pretrained_cfg(network.model_name)
     if config is not None and config.fixed_input_size:
         options["img_size"] = task.image_size
@@ -67,8 +68,8 @@ def create_in_timm(network: TimmModel, task: Task, *, num_classes: int, **option
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         height, width = task.image_size
         raise NotAdmitted(
-            f"timm cannot build {network.model_name} for {height}x{width} images of {task.in_chans} channels: "
-            f"{one_line(error)}; choose the size and channels that the model expects"
+            f"timm cannot build {network} for {height}x{width} images of {task.in_chans} channels: "
+            f"{one_line(error)}; choose the size, channels and arguments that the model expects"
         ) from error
 
 

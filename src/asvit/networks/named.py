@@ -4,6 +4,8 @@ Needs no torch: what makes a module of a value is :mod:`asvit.networks.building`
 """
 
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,18 +18,102 @@ TIMM = "timm:"
 FUNCTION = re.compile(r"(?P<module>[^\W\d][\w.]*):(?P<attribute>[^\W\d][\w.]*)")
 
 
+_NOT_TAKEN = frozenset(
+    {
+        "num_classes",
+        "in_chans",
+        "img_size",
+        "drop_path_rate",
+        "pretrained",
+        "pretrained_cfg",
+        "pretrained_cfg_overlay",
+        "pretrained_model_args",
+        "checkpoint_path",
+        "cache_dir",
+    }
+    | {"features_only", "out_indices", "scriptable", "exportable", "no_jit", "device", "dtype"}
+)
+"""Arguments that the task and the recipe give, say where weights come from, or make something else of a classifier."""
+
+Scalar = bool | int | float | str
+Argument = Scalar | tuple[Scalar, ...]
+"""Value of an argument of a model of timm."""
+
+
 @dataclass(frozen=True)
 class TimmModel:
-    """A classifier of timm.
+    """A classifier of timm, with arguments where some differ from those of its name.
 
     >>> str(TimmModel("resnet18"))
     'timm:resnet18'
     """
 
     model_name: str
+    arguments: tuple[tuple[str, Argument], ...] = ()
+    """Names and values, in the order of names."""
+
+    @classmethod
+    def parse(cls, text: str) -> "TimmModel":
+        """A model from its name, and arguments after colons: ``name:argument=value:argument=value,value``.
+
+        >>> TimmModel.parse("swin_tiny_patch4_window7_224:patch_size=2:depths=2,2,6,2").arguments
+        (('depths', (2, 2, 6, 2)), ('patch_size', 2))
+
+        Raises:
+            UserError: an argument has no name or value, or is not the model's own.
+        """
+        name, *given = text.split(":")
+        return cls.of(name, dict(_parse_argument(text, word) for word in given))
+
+    @classmethod
+    def of(cls, name: str, arguments: Mapping[str, Argument]) -> "TimmModel":
+        """A model from its name and arguments.
+
+        Raises:
+            UserError: an argument is not the model's own.
+        """
+        for argument in arguments:
+            if argument in _NOT_TAKEN:
+                raise UserError(
+                    f"{argument} is no argument for {TIMM}{name}: images, classes and weights are given by options; "
+                    "expected one of the model's own, such as patch_size=8"
+                )
+        return cls(name, tuple(sorted(arguments.items())))
 
     def __str__(self) -> str:
-        return TIMM + self.model_name
+        return ":".join([TIMM + self.model_name, *(f"{name}={_written(value)}" for name, value in self.arguments)])
+
+
+def _parse_argument(text: str, word: str) -> tuple[str, Argument]:
+    name, _, value = word.partition("=")
+    if not name.isidentifier() or not value:
+        raise UserError(
+            f"cannot read {word!r} in {TIMM}{text}: expected arguments after colons, such as :patch_size=8 or "
+            ":depths=2,2,6,2"
+        )
+    if "," not in value:
+        return name, _parse_scalar(value)
+    return name, tuple(map(_parse_scalar, value.removesuffix(",").split(",")))
+
+
+def _parse_scalar(text: str) -> Scalar:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def _written(value: Argument) -> str:
+    """An argument's value as :func:`_parse_argument` reads it.
+
+    >>> _written((2,)), _written((1, 0.5)), _written(True)
+    ('2,', '1,0.5', 'true')
+    """
+    if isinstance(value, tuple):
+        return ",".join(map(_written, value)) + "," * (len(value) == 1)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True)
@@ -83,11 +169,13 @@ Network = Architecture | TimmModel | NetworkFunction
 def parse_network(name: str) -> Network:
     """A network from its name: text form, published name, ``timm:NAME`` or ``package.module:callable``.
 
+    A model of timm may have arguments: ``timm:vit_tiny_patch16_224:patch_size=8``.
+
     >>> parse_network("timm:resnet18"), parse_network("seed").width
-    (TimmModel(model_name='resnet18'), 32)
+    (TimmModel(model_name='resnet18', arguments=()), 32)
     """
     if name.startswith(TIMM):
-        return TimmModel(name.removeprefix(TIMM))
+        return TimmModel.parse(name.removeprefix(TIMM))
     if FUNCTION.fullmatch(name):
         return NetworkFunction(name)
     return Architecture.parse(name)

@@ -175,7 +175,7 @@ def read_classifier(text: str | Path, *, averaged: bool = True) -> Classifier:
     """
     path = Path(text)
     if str(text).startswith(TIMM):
-        return load_pretrained(TimmModel(str(text).removeprefix(TIMM)))
+        return load_pretrained(TimmModel.parse(str(text).removeprefix(TIMM)))
     if (path / "config.json").exists():
         return load_exported(path)
     return load_checkpoint(path, averaged=averaged)
@@ -211,12 +211,13 @@ def load_pretrained(network: TimmModel) -> Classifier:
             or "see timm.list_models(pretrained=True)"
         )
         raise UserError(f"timm has no model named {model_name!r}: {hint}")
+    arguments: dict[str, Any] = dict(network.arguments)
     try:
-        model = timm.create_model(model_name, pretrained=True)
+        model = timm.create_model(model_name, pretrained=True, **arguments)
         check_finite(model.state_dict())
         return made_by_timm(network, model)
-    except (RuntimeError, OSError, ValueError) as error:
-        raise UserError(f"timm has no weights of {model_name} here: {one_line(error)}") from error
+    except (RuntimeError, OSError, TypeError, ValueError) as error:
+        raise UserError(f"timm has no weights of {network} here: {one_line(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -249,14 +250,21 @@ class Exported:
     num_classes: int
     pretrained_cfg: ExportedInput
     model_args: ExportedArguments = ExportedArguments()
+    network_name: str | None = None
+    """The name of a model of timm with arguments, as it was given: timm records others too."""
     label_names: tuple[str, ...] | None = None
     value_range: ValueRange | None = None
 
     @property
+    def name(self) -> str:
+        """Text form, or ``timm:NAME``."""
+        names = self.model_args.architecture, self.network_name, TIMM + self.architecture
+        return next(name for name in names if name is not None)
+
+    @property
     def network(self) -> Network:
         """Architecture, or model of timm."""
-        text = self.model_args.architecture
-        return TimmModel(self.architecture) if text is None else parse_network(text)
+        return parse_network(self.name)
 
     @property
     def task(self) -> Task:
@@ -266,8 +274,7 @@ class Exported:
 
     def check(self, weights: Mapping[str, Tensor]) -> None:
         """Refuse what does not fit these weights, before anything is built."""
-        text = self.model_args.architecture
-        network = check_named_network(TIMM + self.architecture if text is None else text, self.task, weights)
+        network = check_named_network(self.name, self.task, weights)
         if isinstance(network, Architecture):
             check_fit(weights, lambda: build_trainable(network, self.task))
         read = self.pretrained_cfg
