@@ -246,7 +246,7 @@ def test_completion_is_installed_for_a_shell(tmp_path):
 @pytest.mark.parametrize(
     ("command", "hint"),
     [
-        (["describe", "timm:resnet18"], "what it costs says `asvit measure timm:resnet18 --metrics params,macs`"),
+        (["describe", "timm:resnet18"], "`asvit measure timm:resnet18 --metrics params,macs` says what it costs"),
         (["describe", "smal"], "unknown architecture 'smal': did you mean small?"),
         (["measure", "seed", "--metrics", "lenght"], "unknown metrics lenght: did you mean length?"),
         (["train", "timm:resnet19", "--data", "digits"], "timm has no model named 'resnet19': did you mean resnet18?"),

@@ -17,23 +17,19 @@ from asvit.runs.records import Json, read_file
 TIMM = "timm:"
 FUNCTION = re.compile(r"(?P<module>[^\W\d][\w.]*):(?P<attribute>[^\W\d][\w.]*)")
 
-
-_NOT_TAKEN = frozenset(
-    {
-        "num_classes",
-        "in_chans",
-        "img_size",
-        "drop_path_rate",
+NOT_OWN = frozenset(
+    ("num_classes", "in_chans", "img_size", "drop_path_rate")  # given by the task and the recipe
+    + (
         "pretrained",
         "pretrained_cfg",
         "pretrained_cfg_overlay",
         "pretrained_model_args",
         "checkpoint_path",
         "cache_dir",
-    }
-    | {"features_only", "out_indices", "scriptable", "exportable", "no_jit", "device", "dtype"}
+    )
+    + ("features_only", "out_indices", "scriptable", "exportable", "no_jit", "device", "dtype")
 )
-"""Arguments that the task and the recipe give, say where weights come from, or make something else of a classifier."""
+"""Arguments of timm's factory that are no model's own: images and classes, where weights are, what else to make."""
 
 Scalar = bool | int | float | str
 Argument = Scalar | tuple[Scalar, ...]
@@ -73,7 +69,7 @@ class TimmModel:
             UserError: an argument is not the model's own.
         """
         for argument in arguments:
-            if argument in _NOT_TAKEN:
+            if argument in NOT_OWN:
                 raise UserError(
                     f"{argument} is no argument for {TIMM}{name}: images, classes and weights are given by options; "
                     "expected one of the model's own, such as patch_size=8"
@@ -207,8 +203,8 @@ def read_architecture(text: str) -> Architecture:
     """
     if is_foreign(text):
         raise UserError(
-            f"{text} is none of asvit's networks: expected one of those; what it costs says "
-            f"`asvit measure {text} --metrics params,macs`"
+            f"{text} is none of asvit's networks: expected one of those; `asvit measure {text} --metrics params,macs` "
+            "says what it costs"
         )
     content = _architecture_file(text)
     if content is None:
