@@ -17,18 +17,12 @@ from asvit.runs.records import Json, read_file
 TIMM = "timm:"
 FUNCTION = re.compile(r"(?P<module>[^\W\d][\w.]*):(?P<attribute>[^\W\d][\w.]*)")
 
-NOT_OWN = frozenset(
-    ("num_classes", "in_chans", "img_size", "drop_path_rate")  # given by the task and the recipe
-    + (
-        "pretrained",
-        "pretrained_cfg",
-        "pretrained_cfg_overlay",
-        "pretrained_model_args",
-        "checkpoint_path",
-        "cache_dir",
-    )
-    + ("features_only", "out_indices", "scriptable", "exportable", "no_jit", "device", "dtype")
-)
+NOT_OWN = {
+    *("num_classes", "in_chans", "img_size", "drop_path_rate"),  # which the task and the recipe give
+    *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_model_args"),
+    *("checkpoint_path", "cache_dir", "device", "dtype"),
+    *("features_only", "out_indices", "scriptable", "exportable", "no_jit"),
+}
 """Arguments of timm's factory that are no model's own: images and classes, where weights are, what else to make."""
 
 Scalar = bool | int | float | str
