@@ -146,6 +146,9 @@ def test_predict_draws_what_it_finds(finished, tmp_path):
     folders = asvit(*asked[:3], grey.parent, grey, "--threads", "1", "--out", "folders", cwd=tmp_path)
     assert f"{grey.parent}: 1 image\n" in folders.stderr
     assert sorted(path.name for path in (tmp_path / "folders").iterdir()) == ["000-2.png", "000.png"]
+    again = asvit(*asked[:3], ".", "--threads", "1", "--out", "again", cwd=tmp_path)  # not what is drawn there
+    assert ".: 1 image; skipped: 6 drawn by an earlier call, such as drawn/000-2.png\n" in again.stderr
+    assert [path.name for path in (tmp_path / "again").iterdir()] == ["000.png"]
 
 
 def test_predict_and_evaluate_take_no_users_file_place(finished, tmp_path):

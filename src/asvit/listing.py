@@ -5,8 +5,8 @@ One rule for folders, tar files, shards and ``--images``. What is left out is co
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from unicodedata import normalize
@@ -137,6 +137,18 @@ class Listing:
         """How many images, and what was left out."""
         return self.skipped.appended(f"{self.root}: {count(len(self.names), 'image')}")
 
+    def without(self, is_left_out: Callable[[Path], bool], why: str) -> "Listing":
+        """Less some of the images, which are counted as left out.
+
+        Args:
+            is_left_out: says of a path whether it is one of them.
+            why: the reason.
+        """
+        left_out = [name for name in self.names if is_left_out(self.root / name)]
+        for name in left_out:
+            self.skipped.add(why, name)
+        return replace(self, names=tuple(name for name in self.names if name not in set(left_out)))
+
 
 def list_images(root: Path) -> Listing:
     """Find the images below a folder. Links are followed; a folder is read once, so that loops end.
@@ -184,10 +196,18 @@ def images_in(path: Path) -> Listing:
     Raises:
         UserError: there is no such folder, or no image in it.
     """
-    listing = list_images(path)
+    return some(list_images(path))
+
+
+def some(listing: Listing) -> Listing:
+    """The same, of which nothing may be empty.
+
+    Raises:
+        UserError: there is no image.
+    """
     if not listing.names:
         kinds = ", ".join(sorted(RASTER | ARRAYS))
-        raise UserError(listing.skipped.appended(f"no images in {path}: expected files that end in {kinds}"))
+        raise UserError(listing.skipped.appended(f"no images in {listing.root}: expected files that end in {kinds}"))
     return listing
 
 

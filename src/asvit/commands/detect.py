@@ -15,6 +15,7 @@ from asvit.commands.train_options import Averaged, LoadingOptions, RunningOption
 from asvit.detection.recipe import RECIPES
 from asvit.detection.results import LEAST_SCORE
 from asvit.detection.settings import check_min_score
+from asvit.detection.written import is_drawn
 from asvit.errors import from_extra
 from asvit.networks.architecture import Task
 from asvit.networks.named import read_network
@@ -190,7 +191,7 @@ def predict(
         Least score of what is drawn.
     """
     check_min_score(min_score)
-    files = files_among(images)
+    files = files_among(images, is_drawn)
     with from_extra("detect"):
         from asvit.commands.detect_show import show_found
         from asvit.detection.job import run_predict
