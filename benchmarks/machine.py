@@ -41,10 +41,17 @@ def provenance() -> dict[str, str]:
 
 
 def command(arguments: Sequence[str]) -> str:
-    """A command as anyone may repeat it: without where files go, and with paths of this machine by name."""
+    """The command of a program here, as anyone may repeat it."""
     script = Path(arguments[0])
-    words = ["python", str(script.relative_to(ROOT) if script.is_relative_to(ROOT) else script)]
-    for word in arguments[1:]:
+    return repeatable(
+        ["python", str(script.relative_to(ROOT) if script.is_relative_to(ROOT) else script)], arguments[1:]
+    )
+
+
+def repeatable(program: Sequence[str], arguments: Sequence[str]) -> str:
+    """A command without where files go, and with paths of this machine by name."""
+    words = [*program]
+    for word in arguments:
         words += word.split("=", 1) if word.startswith("--") else [word]
     for option in SAY_NOTHING:
         while option in words:

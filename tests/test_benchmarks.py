@@ -20,6 +20,9 @@ from asvit.measure.photos import BuiltIn
 from asvit.measure.settings import Settings
 from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture, Task
+from asvit.study.race.results import RaceResult, Ran
+from asvit.study.race.rounds import rounds
+from asvit.study.race.runners import Runner, Way
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 
@@ -31,6 +34,7 @@ import ground_truth
 import machine
 import measures
 import naive
+import races
 import rounding
 import schedules
 import small_data
@@ -80,6 +84,36 @@ def test_the_default_score_follows_the_rule(length, ntk, curvature, score):
 
     found = default_score.decide([study(), study()])
     assert found["score"] == score
+
+
+def test_a_race_is_judged_by_what_one_would_have_taken_and_by_the_best_guest():
+    def ran(network: str, way: Way, macs: int, *curve: float, rank: int | None = None, further: float = 0.5) -> Ran:
+        return Ran(Runner(network, way, 1000, macs, rank), curve, (further,) if len(curve) == 2 else (), 1.0)
+
+    def race(*runners: Ran) -> RaceResult:
+        parts = tuple(rounds(4, 2))
+        return RaceResult(Task(64), "2M", 60.0, 1.0, 2, parts, "length,ntk", runners, (), "winner/x", True, 100)
+
+    won, deep, wide = (f"4,2,2,{blocks}|2,1,2,1|2,1,2,1|2,1,2,1|32,{c}" for blocks, c in ((1, 12), (5, 8), (1, 16)))
+    found = race(
+        ran(won, "random", 30, 0.4, 0.6, rank=3, further=0.7),
+        ran("timm:a", "guest", 50, 0.5, 0.5, further=0.4),
+        ran(deep, "score", 10, 0.3, rank=1),
+        ran(wide, "random", 20, 0.2, rank=2),
+        ran("timm:b", "guest", 5, 0.1),
+    )
+    duel = race(ran(won, "guest", 30, 0.4, 0.65, further=0.75), ran("timm:a", "guest", 50, 0.5, 0.45, further=0.35))
+    said = races.judged(found, [duel])
+    assert said["compared_after"] == 1
+    assert said["without_training"]["length,ntk"] == {"network": deep, "top1": 0.3, "macs": 10}
+    assert [said["without_training"][name]["network"] for name in ("MACs", "blocks", "width")] == [won, deep, wide]
+    assert [guest["network"] for guest in said["guests"]] == ["timm:a", "timm:b"]
+    assert said["whole_trainings"] == {won: [0.6, 0.7, 0.65, 0.75], "timm:a": [0.5, 0.4, 0.45, 0.35]}
+    assert said["best_designed_over_best_guest"]["value"] == pytest.approx(0.25)
+    half = 2.4469 * math.sqrt(2 * np.var([0.6, 0.7, 0.65, 0.75], ddof=1) / 4)  # t of six degrees of freedom
+    assert said["best_designed_over_best_guest"]["low"] == pytest.approx(0.25 - half, abs=1e-4)
+    assert races.judged(found, [])["best_designed_over_best_guest"] is not None
+    assert machine.repeatable(["asvit"], ["race", "--data", "/x/set.tar", "--out", "/y"]) == "asvit race --data set.tar"
 
 
 def test_a_score_that_is_better_on_one_data_set_alone_is_not_chosen():
