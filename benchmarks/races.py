@@ -2,9 +2,9 @@
 
     uv run python benchmarks/races.py runs/race --duels runs/duel-1 runs/duel-2 --json benchmarks/results/race.json
 
-A duel is a race of those two alone (`--entrants 0 --against winner.json GUEST --epochs N --seed 10`), for as many epochs
-and by the same recipe: two seeds more for each. All accuracies are of the epoch that all runners have seen, but for the
-lead over the best guest, which is of whole trainings.
+A duel is a race of those two alone (`--entrants 0 --against winner.json GUEST --epochs N --seed 10`), for as many
+epochs and by the same recipe: two seeds more for each. All accuracies are of the epoch that all runners have seen, but
+for the lead over the best guest, which is of whole trainings.
 """
 
 import argparse
