@@ -29,6 +29,21 @@ def test_lines_where_there_is_no_terminal(monkeypatch):
     ]
 
 
+def test_a_job_that_ends_in_a_named_time_never_has_more_left(monkeypatch):
+    now = 100.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    out = io.StringIO()
+    with ProgressDisplay(Console(file=out, width=80)) as display:
+        for done, most in ((0, 60), (1, 40), (6, 20)):
+            display.update("round 1", done, 8, count=f"{done} of 8", facts="", most=most)
+            now += 20.0
+    assert out.getvalue().splitlines() == [
+        "round 1: 0 of 8, 60 seconds left",  # nothing tells yet, but that
+        "round 1: 1 of 8, 40 seconds left",  # at its pace 140
+        "round 1: 6 of 8, 13 seconds left",
+    ]
+
+
 def test_a_live_display_on_a_terminal():
     out = io.StringIO()
     with ProgressDisplay(Console(file=out, force_terminal=True, width=160)) as display:

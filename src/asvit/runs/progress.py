@@ -1,5 +1,6 @@
 """Progress of a job on stderr: a live display on a terminal, a line now and then elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -71,6 +72,7 @@ class ProgressDisplay:
         count: str,
         facts: str,
         left: int | float | None = None,
+        most: int | float = math.inf,
     ) -> None:
         """Show the state of a phase; a new title begins a new one.
 
@@ -81,25 +83,26 @@ class ProgressDisplay:
             count: progress in words.
             facts: results so far, in words.
             left: seconds that the whole job still takes; None: those of the phase, at its speed so far.
+            most: seconds after which the job ends in any case.
         """
         if phase != self._phase:
             self._phase, self._began, self._at_first, self._spoke = phase, time.monotonic(), completed, 0.0
             if self.console.is_terminal:
                 self._task = self._live.add_task(phase, total=total, count=count, left="")
-        words = self._time_left(completed, total) if left is None else time_left(left)
+        seconds = self._seconds_left(completed, total) if left is None else left
+        words = "time left unknown" if min(seconds, most) == math.inf else time_left(min(seconds, most))
         if self.console.is_terminal:
             self._live.facts = facts
             self._live.update(self._task, completed=completed, total=total, count=count, left=words)
         else:
             self._say(completed >= total, count, facts, words)
 
-    def _time_left(self, completed: int | float, total: int | float) -> str:
+    def _seconds_left(self, completed: int | float, total: int | float) -> float:
+        """Infinitely many where nothing tells."""
         since = completed - self._at_first  # the clock began with the phase's first update
         if completed >= total:
-            return time_left(0)
-        if not since:
-            return "time left unknown"
-        return time_left((time.monotonic() - self._began) / since * (total - completed))
+            return 0.0
+        return (time.monotonic() - self._began) / since * (total - completed) if since else math.inf
 
     def _say(self, over: bool, *words: str) -> None:
         now = time.monotonic()

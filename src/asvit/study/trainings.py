@@ -1,5 +1,6 @@
 """Have a crew of workers do the trainings of a study, and watch over them."""
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -51,7 +52,10 @@ class Worker:
 
 
 def train_all(
-    queue: Queue, crew: Crew, keep: Keep = lambda trained: None, over: Callable[[], bool] = lambda: False
+    queue: Queue,
+    crew: Crew,
+    keep: Keep = lambda trained: None,
+    seconds_left: Callable[[], float] = lambda: math.inf,
 ) -> None:
     """Do all trainings, or those of the pilot if it fails, or as many as there is time for.
 
@@ -59,7 +63,7 @@ def train_all(
         queue: the study's queue.
         crew: workers that train.
         keep: puts what is trained so far where it outlives this process.
-        over: whether time is up: then the workers are stopped, and what they had is given back.
+        seconds_left: of a time that was named; at 0 the workers are stopped, and what they had is given back.
 
     Raises:
         UserError: the pilot shows that accuracies hardly differ, a worker cannot go on, or all have died.
@@ -75,7 +79,7 @@ def train_all(
         if len(queue.trained()) < len(crew.plan):
             for device in crew.setup.devices:
                 workers.append(Worker.started(crew, device))
-        watch(queue, crew, workers, keep, over)
+        watch(queue, crew, workers, keep, seconds_left)
     finally:
         for worker in workers:
             worker.process.terminate()
@@ -84,7 +88,7 @@ def train_all(
     # Workers end without an error where the pilot has shown too little: it is said here, once.
     if crew.pilot is not None:
         check_pilot(crew.pilot, queue.trained())
-    if over():
+    if not seconds_left():
         return
     done, given_up = len(queue.trained()), queue.given_up()
     for planned, error in given_up.items():
@@ -110,7 +114,7 @@ def check_pilot(pilot: Pilot, trained: Sequence[Trained]) -> None:
         )
 
 
-def watch(queue: Queue, crew: Crew, workers: Sequence[Worker], keep: Keep, over: Callable[[], bool]) -> None:
+def watch(queue: Queue, crew: Crew, workers: Sequence[Worker], keep: Keep, seconds_left: Callable[[], float]) -> None:
     """Show how far the study is until all workers have ended or time is up, and keep it; give back what dead ones had.
 
     Raises:
@@ -139,9 +143,9 @@ def watch(queue: Queue, crew: Crew, workers: Sequence[Worker], keep: Keep, over:
                     display.update("study", so_far, total, count=count, facts=words)
                 else:
                     epochs = part.before + (part.until - part.since) * so_far
-                    display.update(part.name, epochs, part.whole, count=count, facts=words)
+                    display.update(part.name, epochs, part.whole, count=count, facts=words, most=seconds_left())
             seen, shown = done, so_far
-            if len(ended) == len(workers) or over():
+            if len(ended) == len(workers) or not seconds_left():
                 return
             time.sleep(LOOK)
 

@@ -54,11 +54,15 @@ class Clock:
         """Share of the time that was taken so far."""
         return self.taken / self._limit
 
-    def is_over(self) -> bool:
-        """Whether the time is up; writes down now and then what was taken."""
+    def look(self) -> float:
+        """Seconds left; writes down now and then what was taken."""
         if time.monotonic() - self._written > EVERY:
             self.write()
-        return self.left == 0
+        return self.left
+
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return self.look() == 0
 
     def write(self) -> None:
         """Write down what was taken."""

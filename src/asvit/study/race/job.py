@@ -192,7 +192,7 @@ def train_part(plan: Sequence[Planned], part: Part, setup: Setup, clock: Clock) 
     """Train some networks as far as a part of the race goes, or until time is over; what is done of it."""
     crew = Crew(setup=setup, plan=tuple(plan), pilot=None, measure=False, part=part)
     with crew.queue() as queue:
-        train_all(queue, crew, over=clock.is_over)
+        train_all(queue, crew, seconds_left=clock.look)
         trained = {(one.network, one.seed): one for one in queue.trained()}
     clock.write()
     keep_book(setup.path, plan)
