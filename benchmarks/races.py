@@ -11,7 +11,9 @@ import argparse
 import json
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from machine import provenance, repeatable
@@ -40,13 +42,19 @@ def after(ran: Ran, epoch: int) -> dict[str, Any]:
 
 
 def choices(result: RaceResult, epoch: int) -> dict[str, Any]:
-    """What would have been taken of the designed networks without training: by the score, and by each plain number."""
-    ours = [ran for ran in result.runners if ran.runner.way != "guest" and ran.epochs >= epoch]
-    taken = {name: max(ours, key=number) for name, number in PLAIN.items()}
+    """What would have been taken of the designed networks without training: by the score, and by each plain number.
+
+    Of several with the largest number one would have taken any: the mean of their accuracies is given.
+    """
+    ours = [ran for ran in result.runners if ran.runner.way != "guest"]
+    taken = {name: [ran for ran in ours if number(ran) == max(map(number, ours))] for name, number in PLAIN.items()}
     first = favourite(result)
-    if first is not None and first.epochs >= epoch:
-        taken[result.score] = first
-    return {name: after(ran, epoch) for name, ran in taken.items()}
+    if first is not None:
+        taken[result.score] = [first]
+    return {
+        name: {"networks": [ran.runner.network for ran in some], "top1": fmean(ran.curve[epoch - 1] for ran in some)}
+        for name, some in taken.items()
+    }
 
 
 def whole_trainings(results: Sequence[RaceResult], network: str) -> list[float]:
@@ -72,6 +80,7 @@ def judged(race: RaceResult, duels: Sequence[RaceResult]) -> dict[str, Any]:
         "guests": [after(ran, epoch) for ran in guests],
         "whole_trainings": whole,
         "best_designed_over_best_guest": lead and {"value": lead.value, "low": lead.low, "high": lead.high},
+        "runners": [asdict(ran) for ran in race.runners],
     }
 
 
