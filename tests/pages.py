@@ -208,6 +208,9 @@ def table_judged(folder: Path) -> Path:
     return written(folder, "study-table", result)
 
 
+LONG = "timm:swin_tiny_patch4_window7_224:depths=2,2,6,2:embed_dim=24:num_heads=1,2,4,8:patch_size=2:window_size=4"
+
+
 def raced(folder: Path) -> Path:
     """Sixteen designed networks and a guest, whose names are long, over four rounds."""
     rng = np.random.default_rng(2)
@@ -215,7 +218,7 @@ def raced(folder: Path) -> Path:
     parts = tuple(rounds(17, 16))
     lengths = [part.epochs for part in reversed(parts) for _ in range(part.runners - 0)][:17]
     ran = []
-    for i, name in enumerate([*networks, "timm:vit_tiny_r_s16_p8_224.augreg_in21k"]):
+    for i, name in enumerate([*networks, LONG]):
         curve = tuple(np.sort(rng.uniform(0.1, 0.8, lengths[i])).tolist())
         way: Way = "guest" if i == 16 else "score" if i % 2 else "random"
         usage = Usage(0.004 + 0.001 * i, 0.0002, 10**7 + i, 1, "float32", "laptop", 1)

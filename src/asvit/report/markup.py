@@ -61,8 +61,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, class_: str)
 
 
 def architecture(text: str) -> Markup:
-    """A text form that may break after its bars."""
-    return tag("code", Markup("|<wbr>".join(html.escape(field) for field in text.split("|"))), class_="architecture")
+    """A text form that may break after its bars, or a model of timm that may before its arguments.
+
+    >>> architecture("timm:test_vit:depth=2")
+    '<code class="architecture">timm:<wbr>test_vit:<wbr>depth=2</code>'
+    """
+    return tag("code", Markup(re.sub(r"([|:])", r"\1<wbr>", html.escape(text))), class_="architecture")
 
 
 def symbol(metric: Metric) -> Markup:
