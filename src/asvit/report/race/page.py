@@ -48,7 +48,7 @@ def race_page(directory: Path) -> Page:
     run = read_run(directory, RaceRun)
     result = read_result(directory, run, RaceResult)
     title = f"A race for {result.budget}, {images(result.task)}"
-    words = f"{count(len(result.runners), 'network')} trained alike; the better half went on after every round."
+    words = f"{count(len(result.runners), 'network')} trained alike; the better ones went on after every round."
     first, *others = sentences(result)
     answer = [
         tag("p", tag("strong", first)),
