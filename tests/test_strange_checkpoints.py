@@ -183,7 +183,11 @@ HEADERS = {
     "stages exchanged": ("network", "4,2,2,1|2,1,2,1|2,1,2,1|2,1,3,1|16,2", "parameters, but there are"),
     "a model of timm": ("network", "timm:resnet18", "it has no"),
     "no such model of timm": ("network", "timm:resnet19", "timm has no model named 'resnet19'"),
-    "a model of the hub": ("network", "timm:hf-hub:somebody/something", "timm has no model named"),
+    "a model of the hub": (
+        "network",
+        "timm:hf-hub:somebody/something",
+        "cannot read 'somebody/something' in timm:hf-hub",
+    ),
     "no task": ("task", ..., "task"),
     "task null": ("task", None, "got `null`"),
     "channels 0": ("task.in_chans", 0, "in_chans is 0"),

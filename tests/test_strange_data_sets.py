@@ -16,6 +16,7 @@ from image_sets import CLASSES, image_folder, opened, png, tar_of
 from PIL import Image
 from torch import nn
 
+from asvit.commands.pictures import files_among
 from asvit.errors import UserError
 from asvit.images import Normalisation
 from asvit.listing import Skipped, images_in, list_images, natural_key, part_of, why_not
@@ -524,7 +525,9 @@ def test_a_turned_picture_and_the_same_upright_are_predicted_alike(tmp_path):
 
 def test_what_is_predicted_on_and_what_is_left_out_is_said(tmp_path, capsys):
     leftovers(image_folder(tmp_path, train=2, val=1))
-    rows = run_predict(small_classifier(1.0), [tmp_path / "train", tmp_path / "val" / "mid" / "0.png"], top=1)
+    rows = run_predict(
+        small_classifier(1.0), files_among([tmp_path / "train", tmp_path / "val" / "mid" / "0.png"]), top=1
+    )
     assert len(rows) == 7
     assert capsys.readouterr().err.startswith(f"{tmp_path / 'train'}: 6 images; skipped: 19 left by an operating")
 
@@ -546,5 +549,7 @@ def test_images_that_are_alike_are_refused_before_anything_is_measured(tmp_path)
 def test_pretrained_weights_that_are_no_numbers_are_not_used(monkeypatch, weight):
     model = small_classifier(weight).model
     monkeypatch.setattr("timm.create_model", lambda name, pretrained: model)
-    with pytest.raises(UserError, match=r"timm has no weights of resnet18 here: 2\.weight has values that are NaN"):
+    with pytest.raises(
+        UserError, match=r"timm has no weights of timm:resnet18 here: 2\.weight has values that are NaN"
+    ):
         read_classifier("timm:resnet18")
