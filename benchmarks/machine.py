@@ -43,9 +43,8 @@ def provenance() -> dict[str, str]:
 def command(arguments: Sequence[str]) -> str:
     """The command of a program here, as anyone may repeat it."""
     script = Path(arguments[0])
-    return repeatable(
-        ["python", str(script.relative_to(ROOT) if script.is_relative_to(ROOT) else script)], arguments[1:]
-    )
+    script = script.relative_to(ROOT) if script.is_relative_to(ROOT) else script
+    return repeatable(["python", str(script)], arguments[1:])
 
 
 def repeatable(program: Sequence[str], arguments: Sequence[str]) -> str:

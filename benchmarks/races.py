@@ -79,7 +79,7 @@ def judged(race: RaceResult, duels: Sequence[RaceResult]) -> dict[str, Any]:
         "without_training": choices(race, epoch),
         "guests": [after(ran, epoch) for ran in guests],
         "whole_trainings": whole,
-        "best_designed_over_best_guest": lead and {"value": lead.value, "low": lead.low, "high": lead.high},
+        "best_designed_over_best_guest": lead and asdict(lead),
         "runners": [asdict(ran) for ran in race.runners],
     }
 

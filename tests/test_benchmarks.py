@@ -108,10 +108,8 @@ def test_a_race_is_judged_by_what_one_would_have_taken_and_by_the_best_guest():
     assert said["without_training"]["length,ntk"] == {"networks": [deep], "top1": 0.3}
     taken = [said["without_training"][name]["networks"] for name in ("MACs", "blocks", "width")]
     assert taken == [[won], [deep], [wide]]
-    assert said["without_training"]["parameters"] == {
-        "networks": [won, deep, wide],
-        "top1": pytest.approx(0.3),
-    }  # alike
+    alike = {"networks": [won, deep, wide], "top1": pytest.approx(0.3)}
+    assert said["without_training"]["parameters"] == alike
     assert [guest["network"] for guest in said["guests"]] == ["timm:a", "timm:b"]
     assert said["whole_trainings"] == {won: [0.6, 0.7, 0.65, 0.75], "timm:a": [0.5, 0.4, 0.45, 0.35]}
     assert said["best_designed_over_best_guest"]["value"] == pytest.approx(0.25)

@@ -16,7 +16,7 @@ SCALARS = st.booleans() | st.integers() | st.floats(allow_nan=False) | WORDS.fil
 
 @given(arguments=st.dictionaries(st.sampled_from("abcdefgh"), SCALARS | st.lists(SCALARS, min_size=1).map(tuple)))
 def test_a_model_of_timm_with_arguments_reads_as_it_is_written(arguments):
-    model = TimmModel.of("resnet18", arguments)
+    model = TimmModel("resnet18", tuple(sorted(arguments.items())))
     read = parse_network(str(model))
     assert read == model
     assert [type(value) for _, value in read.arguments] == [type(arguments[name]) for name, _ in read.arguments]
@@ -26,7 +26,7 @@ def test_arguments_change_the_network():
     task = Task((64, 64), num_classes=5)
     plain, finer = (
         create_in_timm(TimmModel.parse(name), task, num_classes=5)
-        for name in ("vit_tiny_patch16_224", "vit_tiny_patch16_224:patch_size=8:depth=2")
+        for name in ("timm:vit_tiny_patch16_224", "timm:vit_tiny_patch16_224:patch_size=8:depth=2")
     )
     assert [model.patch_embed.num_patches for model in (plain, finer)] == [16, 64]
     assert [len(model.blocks) for model in (plain, finer)] == [12, 2]
@@ -57,4 +57,4 @@ def test_arguments_that_are_none_or_not_the_models_own_are_refused(name, said):
 
 def test_arguments_that_a_model_does_not_take_are_named():
     with pytest.raises(NotAdmitted, match=r"timm cannot build timm:resnet18:colour=red for .*argument 'colour'"):
-        create_in_timm(TimmModel.parse("resnet18:colour=red"), Task(), num_classes=5)
+        create_in_timm(TimmModel.parse("timm:resnet18:colour=red"), Task(), num_classes=5)

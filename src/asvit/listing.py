@@ -144,10 +144,14 @@ class Listing:
             is_left_out: says of a path whether it is one of them.
             why: the reason.
         """
-        left_out = [name for name in self.names if is_left_out(self.root / name)]
-        for name in left_out:
-            self.skipped.add(why, name)
-        return replace(self, names=tuple(name for name in self.names if name not in set(left_out)))
+        kept, skipped = list[str](), Skipped()
+        skipped.update(self.skipped)
+        for name in self.names:
+            if is_left_out(self.root / name):
+                skipped.add(why, name)
+            else:
+                kept.append(name)
+        return replace(self, names=tuple(kept), skipped=skipped)
 
 
 def list_images(root: Path) -> Listing:

@@ -4,7 +4,6 @@ Needs no torch: what makes a module of a value is :mod:`asvit.networks.building`
 """
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,30 +43,16 @@ class TimmModel:
 
     @classmethod
     def parse(cls, text: str) -> "TimmModel":
-        """A model from its name, and arguments after colons: ``name:argument=value:argument=value,value``.
+        """A model from its name, and arguments after colons: ``timm:name:argument=value:argument=value,value``.
 
-        >>> TimmModel.parse("swin_tiny_patch4_window7_224:patch_size=2:depths=2,2,6,2").arguments
+        >>> TimmModel.parse("timm:swin_tiny_patch4_window7_224:patch_size=2:depths=2,2,6,2").arguments
         (('depths', (2, 2, 6, 2)), ('patch_size', 2))
 
         Raises:
             UserError: an argument has no name or value, or is not the model's own.
         """
-        name, *given = text.split(":")
-        return cls.of(name, dict(_parse_argument(text, word) for word in given))
-
-    @classmethod
-    def of(cls, name: str, arguments: Mapping[str, Argument]) -> "TimmModel":
-        """A model from its name and arguments.
-
-        Raises:
-            UserError: an argument is not the model's own.
-        """
-        for argument in arguments:
-            if argument in NOT_OWN:
-                raise UserError(
-                    f"{argument} is no argument for {TIMM}{name}: images, classes and weights are given by options; "
-                    "expected one of the model's own, such as patch_size=8"
-                )
+        name, *given = text.removeprefix(TIMM).split(":")
+        arguments = dict(_parse_argument(text, word) for word in given)
         return cls(name, tuple(sorted(arguments.items())))
 
     def __str__(self) -> str:
@@ -78,8 +63,12 @@ def _parse_argument(text: str, word: str) -> tuple[str, Argument]:
     name, _, value = word.partition("=")
     if not name.isidentifier() or not value:
         raise UserError(
-            f"cannot read {word!r} in {TIMM}{text}: expected arguments after colons, such as :patch_size=8 or "
-            ":depths=2,2,6,2"
+            f"cannot read {word!r} in {text}: expected arguments after colons, such as :patch_size=8 or :depths=2,2,6,2"
+        )
+    if name in NOT_OWN:
+        raise UserError(
+            f"{name} is no argument for {':'.join(text.split(':')[:2])}: images, classes and weights are given by "
+            "options; expected one of the model's own, such as patch_size=8"
         )
     if "," not in value:
         return name, _parse_scalar(value)
@@ -165,7 +154,7 @@ def parse_network(name: str) -> Network:
     (TimmModel(model_name='resnet18', arguments=()), 32)
     """
     if name.startswith(TIMM):
-        return TimmModel.parse(name.removeprefix(TIMM))
+        return TimmModel.parse(name)
     if FUNCTION.fullmatch(name):
         return NetworkFunction(name)
     return Architecture.parse(name)

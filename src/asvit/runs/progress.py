@@ -89,8 +89,7 @@ class ProgressDisplay:
             self._phase, self._began, self._at_first, self._spoke = phase, time.monotonic(), completed, 0.0
             if self.console.is_terminal:
                 self._task = self._live.add_task(phase, total=total, count=count, left="")
-        seconds = self._seconds_left(completed, total) if left is None else left
-        words = "time left unknown" if min(seconds, most) == math.inf else time_left(min(seconds, most))
+        words = time_left(min(most, self._seconds_left(completed, total) if left is None else left))
         if self.console.is_terminal:
             self._live.facts = facts
             self._live.update(self._task, completed=completed, total=total, count=count, left=words)
@@ -114,11 +113,13 @@ class ProgressDisplay:
 
 
 def time_left(seconds: int | float) -> str:
-    """Seconds that a job still takes, in words.
+    """Seconds that a job still takes, in words; infinitely many where nothing tells.
 
-    >>> time_left(754.2), time_left(0)
-    ('13 minutes left', 'nothing left')
+    >>> time_left(754.2), time_left(0), time_left(math.inf)
+    ('13 minutes left', 'nothing left', 'time left unknown')
     """
+    if seconds == math.inf:
+        return "time left unknown"
     return f"{in_words(seconds)} left" if seconds > 0 else "nothing left"
 
 

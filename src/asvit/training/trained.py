@@ -175,7 +175,7 @@ def read_classifier(text: str | Path, *, averaged: bool = True) -> Classifier:
     """
     path = Path(text)
     if str(text).startswith(TIMM):
-        return load_pretrained(TimmModel.parse(str(text).removeprefix(TIMM)))
+        return load_pretrained(TimmModel.parse(str(text)))
     if (path / "config.json").exists():
         return load_exported(path)
     return load_checkpoint(path, averaged=averaged)

@@ -77,12 +77,12 @@ _ONE = "One is the most accurate, and none is cheaper."
 def _curves(result: RaceResult) -> list[Markup]:
     parts = ", ".join(f"{count(part.runners, 'network')} until epoch {part.epochs}" for part in result.rounds)
     words = f"Rounds: {parts}. The learning rate falls over {count(result.epochs, 'epoch')}."
-    if not has_curves(result):
-        words += f" No network was trained for {LEAST} epochs: there are no curves to show."
     shown: list[Markup] = []
     if has_curves(result):
         caption = "A line ends where its network dropped out."
         shown.append(figure("curves", "Accuracy by epoch", caption, curves_chart(result)))
+    else:
+        words += f" No network was trained for {LEAST} epochs: there are no curves to show."
     alike = comparable(result)
     charts = []
     for name, (title, cost, _) in COSTS.items():
