@@ -297,6 +297,12 @@ def test_links_out_of_the_docs_become_names_of_files():
     assert named == "data (`README.md`), [page](fidelity.md), [lost](../lost.md)"
 
 
+def test_the_backslash_that_a_table_on_github_needs_is_not_on_the_site():
+    page = r"<p><code>a\|b</code></p><table><td style='x'><code>8,2,3\|32</code> or \|</td></table>"
+    seen = r"<p><code>a\|b</code></p><table><td style='x'><code>8,2,3|32</code> or \|</td></table>"
+    assert hook("pipes").on_page_content(page) == seen
+
+
 def test_damaged_files_that_a_page_counts_are_those_of_the_result_file():
     page = text("guide-promises.md")
     found = json.loads((ROOT / "benchmarks/results/fuzz.json").read_text())
