@@ -2,9 +2,9 @@
 
     uv run python benchmarks/races.py runs/race --duels runs/duel-1 runs/duel-2 --json benchmarks/results/race.json
 
-A duel is a race of those two alone (`--entrants 0 --against winner.json GUEST --epochs N --seed 10`), for as many
-epochs and by the same recipe: two seeds more for each. All accuracies are of the epoch that all runners have seen, but
-for the lead over the best guest, which is of whole trainings.
+A duel is a race of the best designed network and a guest alone (`--entrants 0 --against NETWORK GUEST --epochs N
+--seed 10`), for as many epochs and by the same recipe: two seeds more for each. All accuracies are of the epoch that
+all runners have seen, but for the lead over guests, which is of whole trainings.
 """
 
 import argparse
@@ -63,23 +63,27 @@ def whole_trainings(results: Sequence[RaceResult], network: str) -> list[float]:
     return [top1 for one in ran if one.epochs == results[0].epochs for top1 in one.accuracies]
 
 
+def lead(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    """How much more accurate one network is than another, over several trainings of each, with its 95 % interval."""
+    return asdict(welch(Estimate.of(ours), Estimate.of(theirs), LEVEL))
+
+
 def judged(race: RaceResult, duels: Sequence[RaceResult]) -> dict[str, Any]:
     """All that is said of a race."""
     epoch = min(ran.epochs for ran in race.runners)
     guests = [ran for ran in race.runners if ran.runner.way == "guest"]
-    ours = [ran for ran in race.runners if ran.runner.way != "guest"]
-    whole = {ran.runner.network: whole_trainings([race, *duels], ran.runner.network) for ran in (ours[0], guests[0])}
-    several = all(len(values) > 1 for values in whole.values())
-    first, second = (Estimate.of(values) for values in whole.values()) if several else (None, None)
-    lead = welch(first, second, LEVEL) if first and second else None
+    best = next(ran for ran in race.runners if ran.runner.way != "guest")
+    whole = {ran.runner.network: whole_trainings([race, *duels], ran.runner.network) for ran in (best, *guests)}
+    several = {network: tops for network, tops in whole.items() if len(tops) > 1}
+    ours = several.pop(best.runner.network, [])
     return {
         "epochs": race.epochs,
         "compared_after": epoch,
         "winner": after(race.winner, epoch),
         "without_training": choices(race, epoch),
         "guests": [after(ran, epoch) for ran in guests],
-        "whole_trainings": whole,
-        "best_designed_over_best_guest": lead and asdict(lead),
+        "whole_trainings": {network: tops for network, tops in whole.items() if tops},
+        "best_designed_over": {network: lead(ours, theirs) for network, theirs in several.items() if ours},
         "runners": [asdict(ran) for ran in race.runners],
     }
 
@@ -87,7 +91,7 @@ def judged(race: RaceResult, duels: Sequence[RaceResult]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("race", type=Path, help="run directory of asvit race")
-    parser.add_argument("--duels", nargs="+", type=Path, default=[], help="those of the winner and the best guest")
+    parser.add_argument("--duels", nargs="+", type=Path, default=[], help="of the best designed network and a guest")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     paths = [options.race, *options.duels]
