@@ -20,6 +20,7 @@ from asvit.measure.photos import BuiltIn
 from asvit.measure.settings import Settings
 from asvit.measure.subject import ArchitectureSubject
 from asvit.networks.architecture import Architecture, Task
+from asvit.networks.model import PatchEmbedding
 from asvit.study.race.results import RaceResult, Ran
 from asvit.study.race.rounds import rounds
 from asvit.study.race.runners import Runner, Way
@@ -31,6 +32,7 @@ import decoding
 import default_score
 import design
 import ground_truth
+import local
 import machine
 import measures
 import naive
@@ -84,6 +86,48 @@ def test_the_default_score_follows_the_rule(length, ntk, curvature, score):
 
     found = default_score.decide([study(), study()])
     assert found["score"] == score
+
+
+def test_a_convolution_that_passes_its_input_on_changes_nothing():
+    name, size = "4,2,3,2|2,1,2,1|2,1,2,1|2,1,2,1|16,8|2", (16, 16)
+    plain, conv = (
+        local.create_variant(local.VARIANTS[variant], name, size, num_classes=3, in_chans=3)
+        for variant in (local.PLAIN, "conv_ffn")
+    )
+    conv.load_state_dict(plain.state_dict(), strict=False)
+    added = [module.conv for module in conv.modules() if isinstance(module, local.Convolved)]
+    assert [tuple(module.weight.shape) for module in added] == [
+        (channels, 1, 3, 3) for channels in (24, 24, 2 * 16, 2 * 32, 2 * 64)
+    ]
+    for module in added:
+        torch.nn.init.dirac_(module.weight, groups=module.groups)
+        torch.nn.init.zeros_(module.bias)
+    images = torch.randn(2, 3, 16, 16)
+    torch.testing.assert_close(conv(images), plain(images))
+
+
+def test_a_stem_of_two_convolutions_sees_seven_pixels_and_makes_as_many_tokens():
+    stem = local.Stem(PatchEmbedding(3, 8, kernel=4, stride=2))
+    stem.norm, stem.last = torch.nn.Identity(), torch.nn.Identity()
+    images = torch.zeros(1, 3, 16, 16, requires_grad=True)
+    tokens = stem(images)
+    assert tokens.shape == (1, 8, 8, 8)
+    tokens[0, 4, 4].sum().backward()
+    assert images.grad is not None
+    seen = images.grad[0].abs().sum(0).nonzero()
+    assert (seen.amax(0) - seen.amin(0) + 1).tolist() == [7, 7]
+
+
+def test_a_variant_gains_over_the_plain_network():
+    trainings = [
+        {"variant": variant, "top1": [0.1, top1]}
+        for variant, top1 in (("plain", 0.3), ("conv_ffn", 0.5), ("plain", 0.32), ("conv_ffn", 0.52))
+    ]
+    said = local.compared(trainings)
+    assert said["top1"] == {"plain": [0.3, 0.32], "conv_ffn": [0.5, 0.52]}
+    assert said["gain"]["conv_ffn"]["value"] == pytest.approx(0.2)
+    half = 4.3027 * math.sqrt(2) * 0.01  # t of two degrees of freedom, two standard errors of 0.01
+    assert said["gain"]["conv_ffn"]["low"] == pytest.approx(0.2 - half, abs=1e-4)
 
 
 def test_a_race_is_judged_by_what_one_would_have_taken_and_by_the_best_guest():

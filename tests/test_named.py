@@ -46,6 +46,10 @@ def test_arguments_change_the_network():
             "timm:resnet18:num_classes=3",
             "num_classes is no argument for timm:resnet18: images, classes and weights are",
         ),
+        (
+            "timm:resnet18:stem_width=8:stem_width=9",
+            "timm:resnet18:stem_width=8:stem_width=9 says stem_width more",
+        ),
         ("timm:resnet18:pretrained=true", "pretrained is no argument for timm:resnet18"),
         ("timm:resnet18:checkpoint_path=/tmp/x", "checkpoint_path is no argument for timm:resnet18"),
     ],

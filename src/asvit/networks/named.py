@@ -49,11 +49,15 @@ class TimmModel:
         (('depths', (2, 2, 6, 2)), ('patch_size', 2))
 
         Raises:
-            UserError: an argument has no name or value, or is not the model's own.
+            UserError: an argument has no name or value, is there twice, or is not the model's own.
         """
         name, *given = text.removeprefix(TIMM).split(":")
-        arguments = dict(_parse_argument(text, word) for word in given)
-        return cls(name, tuple(sorted(arguments.items())))
+        arguments = [_parse_argument(text, word) for word in given]
+        names = [argument for argument, _ in arguments]
+        twice = next((argument for argument in names if names.count(argument) > 1), None)
+        if twice is not None:
+            raise UserError(f"{text} says {twice} more than once: expected each argument once")
+        return cls(name, tuple(sorted(arguments)))
 
     def __str__(self) -> str:
         return ":".join([TIMM + self.model_name, *(f"{name}={_written(value)}" for name, value in self.arguments)])

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from asvit.errors import UserError, did_you_mean, one_line
+from asvit.errors import UserError, one_line
 from asvit.images import Normalisation, as_mode, from_array
 from asvit.networks.architecture import Architecture, Task
 from asvit.networks.building import build_trainable, check_in_timm
@@ -204,16 +204,10 @@ def load_pretrained(network: TimmModel) -> Classifier:
     """
     import timm
 
-    model_name = network.model_name
-    if not timm.is_model(model_name):
-        hint = (
-            did_you_mean(model_name, timm.list_models(pretrained=True)).strip()
-            or "see timm.list_models(pretrained=True)"
-        )
-        raise UserError(f"timm has no model named {model_name!r}: {hint}")
+    check_in_timm(network)
     arguments: dict[str, Any] = dict(network.arguments)
     try:
-        model = timm.create_model(model_name, pretrained=True, **arguments)
+        model = timm.create_model(network.model_name, pretrained=True, **arguments)
         check_finite(model.state_dict())
         return made_by_timm(network, model)
     except (RuntimeError, OSError, TypeError, ValueError) as error:
