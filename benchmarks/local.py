@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from asvit.complexity.cost import count_macs, count_params
 from asvit.measure.estimates import Estimate
 from asvit.networks.architecture import Architecture
-from asvit.networks.model import FFN, PatchEmbedding
+from asvit.networks.block import FFN
+from asvit.networks.model import PatchEmbedding
 from asvit.networks.named import TimmModel
 from asvit.runs.devices import use_threads
 from asvit.study.contest_verdict import welch

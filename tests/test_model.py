@@ -9,7 +9,8 @@ import asvit.networks.attention
 from asvit.errors import UserError
 from asvit.networks.architecture import Architecture
 from asvit.networks.attention import WindowAttention
-from asvit.networks.model import AsViT, DropPath, ReEmbedding, overlap_padding, resample
+from asvit.networks.block import DropPath
+from asvit.networks.model import AsViT, ReEmbedding, overlap_padding, resample
 
 # Just wide enough for its heads; its first maps are split in four, in two and not at all.
 TINY = Architecture.parse("5,4,2,1|3,2,2,2|4,1,2,1|2,1,2,1|16,8")

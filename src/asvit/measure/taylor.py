@@ -20,7 +20,7 @@ from torch.func import jvp
 from asvit.measure.differentiable import WrittenOutNorm, is_norm
 from asvit.measure.stacked import StackedConv2d, StackedLinear
 from asvit.networks.attention import WindowAttention
-from asvit.networks.model import DropPath
+from asvit.networks.block import DropPath
 
 Jet = Float[Tensor, "J ..."]
 Heads = Float[Tensor, "J N L D"]

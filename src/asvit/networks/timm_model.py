@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from asvit.errors import UserError, from_extra
 from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
 from asvit.networks.attention import WindowAttention
-from asvit.networks.model import AsViT, Images, Map, resample
+from asvit.networks.block import Map
+from asvit.networks.model import AsViT, Images, resample
 from asvit.networks.named import read_architecture
 from asvit.units import ImageSize, height_and_width
 
