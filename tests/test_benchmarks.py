@@ -32,10 +32,10 @@ import decoding
 import default_score
 import design
 import ground_truth
-import local
 import machine
 import measures
 import naive
+import network_variants
 import races
 import rounding
 import schedules
@@ -91,11 +91,13 @@ def test_the_default_score_follows_the_rule(length, ntk, curvature, score):
 def test_a_convolution_that_passes_its_input_on_changes_nothing():
     name, size = "4,2,3,2|2,1,2,1|2,1,2,1|2,1,2,1|16,8|2", (16, 16)
     plain, conv = (
-        local.create_variant(local.VARIANTS[variant], name, size, num_classes=3, in_chans=3)
-        for variant in (local.PLAIN, "conv_ffn")
+        network_variants.create_variant(
+            network_variants.VARIANTS[variant].network, name, size, num_classes=3, in_chans=3
+        )
+        for variant in (network_variants.PLAIN, "conv_ffn")
     )
     conv.load_state_dict(plain.state_dict(), strict=False)
-    added = [module.conv for module in conv.modules() if isinstance(module, local.Convolved)]
+    added = [module.conv for module in conv.modules() if isinstance(module, network_variants.Convolved)]
     assert [tuple(module.weight.shape) for module in added] == [
         (channels, 1, 3, 3) for channels in (24, 24, 2 * 16, 2 * 32, 2 * 64)
     ]
@@ -107,7 +109,7 @@ def test_a_convolution_that_passes_its_input_on_changes_nothing():
 
 
 def test_a_stem_of_two_convolutions_sees_seven_pixels_and_makes_as_many_tokens():
-    stem = local.Stem(PatchEmbedding(3, 8, kernel=4, stride=2))
+    stem = network_variants.Stem(PatchEmbedding(3, 8, kernel=4, stride=2))
     stem.norm, stem.last = torch.nn.Identity(), torch.nn.Identity()
     images = torch.zeros(1, 3, 16, 16, requires_grad=True)
     tokens = stem(images)
@@ -123,7 +125,7 @@ def test_a_variant_gains_over_the_plain_network():
         {"variant": variant, "top1": [0.1, top1]}
         for variant, top1 in (("plain", 0.3), ("conv_ffn", 0.5), ("plain", 0.32), ("conv_ffn", 0.52))
     ]
-    said = local.compared(trainings)
+    said = network_variants.compared(trainings)
     assert said["top1"] == {"plain": [0.3, 0.32], "conv_ffn": [0.5, 0.52]}
     assert said["gain"]["conv_ffn"]["value"] == pytest.approx(0.2)
     half = 4.3027 * math.sqrt(2) * 0.01  # t of two degrees of freedom, two standard errors of 0.01
