@@ -1,5 +1,9 @@
 """Recipe auto, options over recipes, and the size that a network is trained at."""
 
+import subprocess
+import sys
+from dataclasses import asdict, replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +12,7 @@ from asvit.errors import UserError
 from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
 from asvit.networks.named import TimmModel
 from asvit.training.fitting import AUTO, AskedTraining, DataFacts, recipe_for
-from asvit.training.recipe import RECIPES, changed
+from asvit.training.recipe import RECIPES, changed, recorded
 from asvit.training.settled import usual_size
 
 SEED = ARCHITECTURES["seed"]
@@ -36,6 +40,26 @@ def test_recipe_auto_fits_any_number_of_images(images, side):
 def test_more_images_take_fewer_epochs_and_larger_batches(images, epochs, batch_size):
     recipe = recipe_for(facts(images), (96, 96))
     assert (recipe.epochs, recipe.batch_size) == (epochs, batch_size)
+
+
+def test_weights_are_drawn_as_in_the_release_where_nothing_else_is_asked_for():
+    assert {recipe.initialisation for recipe in (*RECIPES.values(), recipe_for(facts(), (96, 96)))} == {"normal"}
+    asked = AskedTraining(changes={"initialisation": "fan-in"})
+    assert asked.fit(facts(), usual_size=(32, 32))[0].initialisation == "fan-in"
+
+
+def test_an_unknown_initialisation_is_refused():
+    """In a process of its own, for here the types of arguments are checked first."""
+    words = "from asvit.training.recipe import *; changed(RECIPES['cifar10'], {'initialisation': 'kaiming'})"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=False)
+    assert "UserError: initialisation is 'kaiming': expected one of normal, fan-in" in done.stderr
+
+
+def test_an_initialisation_is_recorded_where_it_is_not_that_of_the_release():
+    recipe = recipe_for(facts(), (96, 96))
+    other = replace(recipe, initialisation="fan-in")
+    assert recorded(other) == asdict(other)
+    assert recorded(other) == recorded(recipe) | {"initialisation": "fan-in"}
 
 
 def test_grey_pictures_are_not_mirrored_and_arrays_are():

@@ -285,6 +285,10 @@ BAD_INPUT = {
     ),
     "no data": (["train", TINY], "--data"),
     "no such timm model": (["train", "timm:nonsense", "--data", "digits"], "timm has no model named 'nonsense'"),
+    "initialisation of timm's": (
+        ["train", "timm:resnet18", "--data", "digits", "--initialisation", "fan-in"],
+        "timm:resnet18 draws its weights by itself: leave --initialisation out",
+    ),
     "warm-up": ([*DIGITS, "--warmup-epochs", "3"], "3 of 3 epochs are warm-up"),
     "batch": ([*RUN, "--batch-size", "2000"], "fewer than a batch of 2000"),
     "schedule": ([*DIGITS[:-3], "3", "0"], "the stages' epochs are [3, 0]"),

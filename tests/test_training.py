@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from asvit.contents import Contents
 from asvit.errors import UserError
+from asvit.networks.model import AsViT
 from asvit.networks.named import parse_network
 from asvit.training.checkpoint import (
     State,
@@ -50,6 +52,16 @@ def training(
     return ClassifierTraining(
         parse_network(name), *sources, recipe, schedule, seed=0, device=CPU, running=Running(**running)
     )
+
+
+@pytest.mark.parametrize(("initialisation", "deviation"), [("normal", 0.02), ("fan-in", 1 / math.sqrt(64))])
+def test_weights_are_drawn_as_the_recipe_says(initialisation, deviation):
+    model = training(replace(DIGITS, initialisation=initialisation)).model
+    assert isinstance(model, AsViT)
+    layer = model.head.pre_logits
+    assert isinstance(layer, nn.Linear)
+    assert layer.in_features == 64
+    assert layer.weight.std().item() == pytest.approx(deviation, rel=0.05)
 
 
 def ignore(training: ClassifierTraining) -> None:

@@ -46,7 +46,14 @@ OF_ANY_TRAINING: dict[str, str] = dict.fromkeys(
 class TrainOptions(
     Options[TrainRecipe],
     of=TrainRecipe,
-    take={**OF_ANY_TRAINING, "image_size": "", "mixup": RECIPES_OWN, "cutmix": RECIPES_OWN, "flip": RECIPES_OWN},
+    take={
+        **OF_ANY_TRAINING,
+        "image_size": "",
+        "mixup": RECIPES_OWN,
+        "cutmix": RECIPES_OWN,
+        "flip": RECIPES_OWN,
+        "initialisation": RECIPES_OWN,
+    },
     read={"image_size": parse_image_size},
     explain={
         "image_size": "Side of the images in pixels, or height x width such as 96x128 (default: that of the network's "

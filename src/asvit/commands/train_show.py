@@ -5,6 +5,7 @@ from pathlib import Path
 
 from asvit.commands.hand_over import print_record
 from asvit.commands.tables import new_table, print_table, say
+from asvit.networks.named import TIMM
 from asvit.training.job import Evaluated, PlannedTraining, Prediction
 from asvit.training.results import TrainResult, accuracies
 from asvit.training.schedule import StageCost, share_of_tokens
@@ -20,11 +21,13 @@ def show_plan(plan: PlannedTraining, *, as_json: bool) -> None:
         print_record("plan", plan)
         return
     recipe, (train, val) = plan.recipe, plan.images
+    drawn = "by timm" if plan.network.startswith(TIMM) else recipe.initialisation
     average = "no average of the weights" if recipe.ema is None else f"average of the weights with decay {recipe.ema}"
     facts = {
         "network": f"{plan.network}, {format_size(plan.params)} parameters",
         "images": f"{train:,} to learn from, {val:,} to evaluate on; {plan.task}",
-        "recipe": f"{plan.recipe_name}: {count(recipe.epochs, 'epoch')} in batches of {recipe.batch_size}",
+        "recipe": f"{plan.recipe_name}: {count(recipe.epochs, 'epoch')} in batches of {recipe.batch_size}; "
+        f"initialisation {drawn}",
         "optimiser": f"learning rate {recipe.lr:.2g} after {count(recipe.warmup_epochs, 'epoch')} of warm-up, weight "
         f"decay {recipe.weight_decay:g}, stochastic depth {recipe.drop_path:g}, {average}",
         "images change": f"crops from {recipe.smallest_crop:.0%} of the area, mirrored with probability "

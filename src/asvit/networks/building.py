@@ -5,17 +5,20 @@ from typing import Any
 from torch import nn
 
 from asvit.errors import NotAdmitted, UserError, did_you_mean, from_extra, one_line
-from asvit.networks.architecture import Task
+from asvit.networks.architecture import Initialisation, Task
 from asvit.networks.named import Network, NetworkFunction, TimmModel
 
 
-def build_trainable(network: Network, task: Task, *, drop_path: float = 0.0) -> nn.Module:
+def build_trainable(
+    network: Network, task: Task, *, drop_path: float = 0.0, initialisation: Initialisation = "normal"
+) -> nn.Module:
     """A freshly drawn network, ready to be trained; timm must be installed.
 
     Args:
         network: an architecture, or a classifier of timm.
         task: size, channels and classes.
         drop_path: stochastic depth; where a timm model has none, 0 is expected.
+        initialisation: how weights of an architecture are drawn; a timm model draws its own.
 
     Raises:
         UserError: the network is a function of one's own, or timm cannot build it for the task.
@@ -37,6 +40,7 @@ def build_trainable(network: Network, task: Task, *, drop_path: float = 0.0) -> 
         in_chans=task.in_chans,
         num_classes=task.num_classes,
         drop_path_rate=drop_path,
+        initialisation=initialisation,
     )
 
 

@@ -159,6 +159,7 @@ class AsViT(nn.Module):
         num_classes: int = 1000,
         position_embedding: bool = True,
         drop_path: float = 0.0,
+        initialisation: Initialisation = "normal",
     ) -> None:
         """Build the network for a design size.
 
@@ -169,6 +170,7 @@ class AsViT(nn.Module):
             num_classes: outputs; 0 leaves the features before the last linear layer.
             position_embedding: whether a learned absolute embedding is added after the patch embedding.
             drop_path: rate of stochastic depth of the last block; the others rise to it linearly from 0.
+            initialisation: how weights are drawn, as :meth:`initialise` says.
         """
         super().__init__()
         if not 0 <= drop_path < 1:
@@ -192,7 +194,7 @@ class AsViT(nn.Module):
         first = next(architecture.stages(task))
         self.position = nn.Parameter(torch.zeros(1, *first.resolution, first.dim)) if position_embedding else None
         self.head = Head(channels, num_classes)
-        self.initialise()
+        self.initialise(initialisation=initialisation)
 
     @property
     def patch_embedding(self) -> PatchEmbedding:

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from asvit.errors import UserError, from_extra
-from asvit.networks.architecture import ARCHITECTURES, Architecture, Task
+from asvit.networks.architecture import ARCHITECTURES, Architecture, Initialisation, Task
 from asvit.networks.attention import WindowAttention
 from asvit.networks.block import Map
 from asvit.networks.model import AsViT, Images, resample
@@ -63,6 +63,7 @@ class AsViTForTimm(AsViT):
         global_pool: str = "avg",
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
+        initialisation: Initialisation = "normal",
     ) -> None:
         """Build the network for a design size.
 
@@ -74,6 +75,7 @@ class AsViTForTimm(AsViT):
             global_pool: one of :data:`GLOBAL_POOLS`.
             drop_rate: dropout before the last linear layer.
             drop_path_rate: rate of stochastic depth of the last block; the others rise to it linearly from 0.
+            initialisation: deviation of linear weights: ``normal``, 0.02, or ``fan-in``, ``1/√fan_in``.
         """
         super().__init__(
             architecture,
@@ -81,6 +83,7 @@ class AsViTForTimm(AsViT):
             in_chans=in_chans,
             num_classes=num_classes,
             drop_path=drop_path_rate,
+            initialisation=initialisation,
         )
         self._traits = {"fixed_input_size": False}  # timm's: built for img_size, yet takes images of any size
         self.global_pool = global_pooling(global_pool)

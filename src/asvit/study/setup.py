@@ -26,6 +26,7 @@ from asvit.study.results import read_csv
 from asvit.study.settings import StudySettings
 from asvit.study.worker import Pilot
 from asvit.training.data import check_batch
+from asvit.training.recipe import recorded
 from asvit.training.resident import RandomCrops
 from asvit.training.settings import Running, usual_precision
 from asvit.training.sources import Source, Split, open_both, open_data
@@ -176,7 +177,7 @@ def prepare_study(name: str, settings: StudySettings, extra: Json, metrics: tupl
     config: Json = {
         "recipe": settings.recipe_name,
         "seed": job.seed,
-        "train": asdict(settings.train),
+        "train": recorded(settings.train),
         "resident": settings.resident,
         "images": {"train": images, "val": len(val)},
         "digest": {"train": digest(train), "val": digest(val)},

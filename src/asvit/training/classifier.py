@@ -74,7 +74,7 @@ class ClassifierTraining(Training[Batch, Epoch, TrainResult]):
             raise UserError(f"the schedule's epochs are not the recipe's {recipe.epochs}: expected as many")
         self.task = Task(image_size=recipe.image_size, in_chans=train.channels, num_classes=len(train.classes))
         seed_everything(Draws.WEIGHTS, seed)
-        model = build_trainable(network, self.task, drop_path=recipe.drop_path)
+        model = build_trainable(network, self.task, drop_path=recipe.drop_path, initialisation=recipe.initialisation)
         if start is not None:
             start.fill(model, without=frozenset() if start.knows(train) else classifier_weights(model))
         self.stages = stage_costs(model, schedule, torch.zeros(1, self.task.in_chans, *self.task.image_size))

@@ -25,7 +25,7 @@ from asvit.training.evaluate import Scores, evaluate
 from asvit.training.fitting import AskedTraining
 from asvit.training.parallel import Processes, launched
 from asvit.training.placing import memory_format, place
-from asvit.training.recipe import TrainRecipe, check_batch_size
+from asvit.training.recipe import TrainRecipe, check_batch_size, recorded
 from asvit.training.results import TrainResult
 from asvit.training.retokenize import take_any_size
 from asvit.training.schedule import StageCost, saved_share, share_of_tokens
@@ -297,7 +297,7 @@ def train_config(
         "classes": len(train.classes),
         "in_chans": train.channels,
         "seed": seed,
-        "train": asdict(settled.recipe),
+        "train": recorded(settled.recipe),
         "schedule": [asdict(stage) for stage in settled.schedule],
         "precision": running.precision,
         "accumulate": running.accumulate,

@@ -1,11 +1,12 @@
 """Recipes of training: the paper's values (Appendix A), and shorter ones for data at hand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from asvit.errors import UserError, check_number, check_whole
+from asvit.networks.architecture import Initialisation
 from asvit.units import count
 
 MOST_EPOCHS = 100_000
@@ -78,9 +79,15 @@ class TrainRecipe(LoopRecipe):
     """Probability that an image is mirrored."""
     test_crop: float = 0.875
     """Share of a side that evaluation keeps, around the centre."""
+    initialisation: Initialisation = "normal"
+    """Deviation of a designed network's linear weights before training: normal, 0.02 as in the authors' release, or
+    fan-in, 1/√fan_in, from which narrow networks learn sooner; models of timm draw their own."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.initialisation not in get_args(Initialisation):
+            known = ", ".join(get_args(Initialisation))
+            raise UserError(f"initialisation is {self.initialisation!r}: expected one of {known}")
         for name in ("mixup", "cutmix"):
             check_number(name, getattr(self, name), 0, 1000)
         check_number("flip", self.flip, 0, 1)
@@ -89,6 +96,20 @@ class TrainRecipe(LoopRecipe):
     def mixes(self) -> bool:
         """Whether images of a batch are mixed."""
         return self.mixup > 0 or self.cutmix > 0
+
+
+def recorded(recipe: TrainRecipe) -> dict[str, Any]:
+    """A recipe in the configuration of a run: its initialisation where it is not that of the authors' release.
+
+    So the accuracies of earlier studies stay comparable.
+
+    >>> "initialisation" in recorded(RECIPES["cifar10"])
+    False
+    """
+    values = asdict(recipe)
+    if recipe.initialisation == "normal":
+        del values["initialisation"]
+    return values
 
 
 RecipeT = TypeVar("RecipeT", bound=LoopRecipe)

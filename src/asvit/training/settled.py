@@ -55,11 +55,13 @@ def settle(
         start: trained classifier that it starts from, whose images these are made to look like.
 
     Raises:
-        UserError: images cannot be read, or do not fit the network.
+        UserError: images cannot be read, or do not fit the network; an initialisation is asked for that it has not.
     """
     if start is not None:
         own = start.looking.value_range
         data = replace(data, value_range=range_to_read(start.name, trained=own, asked=data.value_range))
+    if isinstance(network, TimmModel) and "initialisation" in asked.changes:
+        raise UserError(f"{network} draws its weights by itself: leave --initialisation out")
     train, val = open_both(data)
     remarks = [train.summary, val.summary, *train.contents.remarks]
     laid_out = designed if start is None else start.task
