@@ -35,6 +35,7 @@ from asvit.study.contest_verdict import welch
 from asvit.study.correlation import LEVEL
 from asvit.training.classifier import ClassifierTraining
 from asvit.training.fitting import AskedTraining
+from asvit.training.loading import leave_with_parent
 from asvit.training.recipe import TrainRecipe
 from asvit.training.resident import Resident, stored_size
 from asvit.training.settings import ImageData, Running
@@ -149,6 +150,7 @@ class Pilot:
 
 def train(pilot: Pilot, variant: str, seed: int) -> dict[str, Any]:
     """Train a variant, in a process of its own: accuracy after each epoch, seconds, and how large it is."""
+    leave_with_parent()
     use_threads(1)
     network, device = register(variant, pilot.architecture, pilot.image_size), torch.device("cpu")
     asked = AskedTraining(changes={"epochs": pilot.epochs, "image_size": pilot.image_size, "schedule": "none"})
